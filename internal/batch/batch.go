@@ -1,0 +1,119 @@
+// Package batch is group commit: many callers, one crossing of the network.
+//
+// While one flush is in flight the next one gathers, and nothing is held back
+// to fill a batch: an item that finds a free lane is flushed at once. The
+// batch size therefore follows the load by itself.
+package batch
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// ErrNotSent is joined to the context's error when a caller gave up before
+// its item was handed to a flush: nothing happened and nothing will.
+var ErrNotSent = errors.New("not sent")
+
+// Flush carries out a batch. It returns one result an item, in order, or an
+// error that stands for all of them. It is called with at least one item.
+type Flush[In, Out any] func([]In) ([]Out, error)
+
+// Group gathers items and flushes them in at most a fixed number of lanes at
+// a time. It owns no goroutine while it is idle and needs no closing.
+type Group[In, Out any] struct {
+	flush Flush[In, Out]
+	size  int
+
+	mu      sync.Mutex
+	lanes   int // free ones
+	pending []*item[In, Out]
+}
+
+type item[In, Out any] struct {
+	in   In
+	out  Out
+	err  error
+	done chan struct{}
+}
+
+// New makes a group that flushes at most size items at once, in as many
+// concurrent lanes.
+func New[In, Out any](size, lanes int, flush Flush[In, Out]) *Group[In, Out] {
+	return &Group[In, Out]{flush: flush, size: size, lanes: lanes}
+}
+
+// Do hands one item over and waits for its result. If ctx ends first, its
+// error is returned: with ErrNotSent if the item was taken back in time, and
+// without it if a flush carries it and the outcome is not known.
+func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
+	it := &item[In, Out]{in: in, done: make(chan struct{})}
+	g.mu.Lock()
+	g.pending = append(g.pending, it)
+	if g.lanes > 0 {
+		g.lanes--
+		go g.run()
+	}
+	g.mu.Unlock()
+
+	select {
+	case <-it.done:
+		return it.out, it.err
+	case <-ctx.Done():
+	}
+	var none Out
+	if g.takeBack(it) {
+		return none, errors.Join(ErrNotSent, ctx.Err())
+	}
+	return none, ctx.Err()
+}
+
+// run is one lane: it flushes until nothing is pending.
+func (g *Group[In, Out]) run() {
+	for {
+		items := g.next()
+		if items == nil {
+			return
+		}
+		ins := make([]In, len(items))
+		for i, it := range items {
+			ins[i] = it.in
+		}
+		outs, err := g.flush(ins)
+		for i, it := range items {
+			if err != nil {
+				it.err = err
+			} else {
+				it.out = outs[i]
+			}
+			close(it.done)
+		}
+	}
+}
+
+// next takes the oldest pending items, or gives the lane back.
+func (g *Group[In, Out]) next() []*item[In, Out] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.pending) == 0 {
+		g.pending = nil
+		g.lanes++
+		return nil
+	}
+	n := min(len(g.pending), g.size)
+	items := g.pending[:n:n]
+	g.pending = g.pending[n:]
+	return items
+}
+
+func (g *Group[In, Out]) takeBack(it *item[In, Out]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, other := range g.pending {
+		if other == it {
+			g.pending = append(g.pending[:i:i], g.pending[i+1:]...)
+			return true
+		}
+	}
+	return false
+}

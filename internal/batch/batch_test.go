@@ -1,0 +1,102 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/timewheel/timewheel/internal/batch"
+)
+
+const (
+	waitFor = 10 * time.Second
+	tick    = time.Millisecond
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestAloneItemIsFlushedAtOnce(t *testing.T) {
+	g := batch.New(10, 1, func(in []int) ([]int, error) { return []int{in[0] * 2}, nil })
+	out, err := g.Do(t.Context(), 21)
+	require.NoError(t, err)
+	require.Equal(t, 42, out)
+}
+
+// While one flush is held up, all that arrives gathers into the next ones,
+// and each caller gets its own result.
+func TestItemsGatherWhileAFlushIsInFlight(t *testing.T) {
+	const items, size = 25, 10
+	var sizes []int
+	entered, gate := make(chan struct{}, items), make(chan struct{})
+	g := batch.New(size, 1, func(in []int) ([]int, error) {
+		sizes = append(sizes, len(in)) // one lane: no race
+		entered <- struct{}{}
+		<-gate
+		out := make([]int, len(in))
+		for i, v := range in {
+			out[i] = -v
+		}
+		return out, nil
+	})
+
+	var first sync.WaitGroup
+	first.Go(func() { _, _ = g.Do(context.Background(), 0) })
+	<-entered
+
+	var rest sync.WaitGroup
+	for i := 1; i <= items; i++ {
+		rest.Go(func() {
+			out, err := g.Do(context.Background(), i)
+			if err != nil || out != -i {
+				t.Errorf("item %d: got %d, %v", i, out, err)
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return g.Pending() == items }, waitFor, tick)
+	close(gate)
+	first.Wait()
+	rest.Wait()
+	require.Equal(t, []int{1, size, size, items - 2*size}, sizes)
+}
+
+func TestErrorReachesEveryItemOfItsBatch(t *testing.T) {
+	boom := errors.New("boom")
+	g := batch.New(10, 2, func([]int) ([]int, error) { return nil, boom })
+	for range 3 {
+		_, err := g.Do(t.Context(), 1)
+		require.ErrorIs(t, err, boom)
+	}
+}
+
+func TestGivingUp(t *testing.T) {
+	entered, gate := make(chan struct{}), make(chan struct{})
+	var flushed []int
+	g := batch.New(10, 1, func(in []int) ([]int, error) {
+		flushed = append(flushed, in...)
+		entered <- struct{}{}
+		<-gate
+		return in, nil
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+
+	var inFlight, queued error
+	var wg sync.WaitGroup
+	wg.Go(func() { _, inFlight = g.Do(ctx, 1) })
+	<-entered
+	wg.Go(func() { _, queued = g.Do(ctx, 2) })
+	require.Eventually(t, func() bool { return g.Pending() == 1 }, waitFor, tick)
+	cancel()
+	wg.Wait()
+	close(gate)
+
+	require.ErrorIs(t, inFlight, context.Canceled)
+	require.NotErrorIs(t, inFlight, batch.ErrNotSent, "a flush carries it: the outcome is not known")
+	require.ErrorIs(t, queued, batch.ErrNotSent)
+	require.Eventually(t, func() bool { return g.Idle() }, waitFor, tick)
+	require.Equal(t, []int{1}, flushed, "what was taken back must never be flushed")
+}

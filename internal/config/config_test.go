@@ -1,0 +1,140 @@
+package config_test
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/internal/config"
+)
+
+// setenv leaves exactly these variables set for the test.
+func setenv(t *testing.T, vars map[string]string) {
+	t.Helper()
+	for _, entry := range os.Environ() {
+		key, _, _ := strings.Cut(entry, "=")
+		t.Setenv(key, "") // registers the restore; empty counts as unset
+	}
+	for key, value := range vars {
+		t.Setenv(key, value)
+	}
+}
+
+func stores() map[string]string {
+	return map[string]string{
+		"DATABASE_URL": "postgres://u:hunter2@db:5432/timewheel",
+		"REDIS_URL":    "redis://:hunter2@redis:6379/0",
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	setenv(t, stores())
+
+	api, err := config.LoadAPI()
+	require.NoError(t, err)
+	require.Equal(t, config.API{
+		ListenAddr:  ":8080",
+		MaxInFlight: 2048,
+		Shared: config.Shared{
+			DatabaseURL:  "postgres://u:hunter2@db:5432/timewheel",
+			RedisURL:     "redis://:hunter2@redis:6379/0",
+			WheelHorizon: time.Hour,
+			WheelShards:  1,
+			LogLevel:     slog.LevelInfo,
+			LogFormat:    "json",
+		},
+	}, api)
+
+	worker, err := config.LoadWorker()
+	require.NoError(t, err)
+	require.Equal(t, config.Worker{
+		ListenAddr:  ":8081",
+		Concurrency: 100,
+		Lease:       15 * time.Second,
+		Drain:       30 * time.Second,
+		TaskTimeout: 5 * time.Minute,
+		Retention:   168 * time.Hour,
+		Shared:      api.Shared,
+	}, worker)
+}
+
+func TestEveryBadVariableIsNamedAndNoValueQuoted(t *testing.T) {
+	setenv(t, map[string]string{
+		"DATABASE_URL":          "mysql://u:hunter2@db/x",
+		"LISTEN_ADDR":           "hunter2",
+		"WORKER_CONCURRENCY":    "hunter2",
+		"WORKER_LEASE":          "2s",
+		"WORKER_DRAIN":          "hunter2",
+		"TASK_TIMEOUT":          "0s",
+		"TASK_RETENTION":        "1s",
+		"WHEEL_HORIZON":         "25h",
+		"WHEEL_SHARDS":          "257",
+		"WEBHOOK_ALLOW_PRIVATE": "hunter2",
+		"ALLOW_UNSAFE_POSTGRES": "hunter2",
+		"BAR_URL":               "ftp://hunter2@x",
+		"LOG_LEVEL":             "hunter2",
+		"LOG_FORMAT":            "hunter2",
+	})
+	_, err := config.LoadWorker()
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "hunter2")
+	require.ElementsMatch(t, []string{
+		"DATABASE_URL is not a URL that starts with postgres:// or postgresql://",
+		"REDIS_URL is required and not set",
+		"LISTEN_ADDR is not an address such as :8080 or 127.0.0.1:8080",
+		"WORKER_CONCURRENCY is not a whole number",
+		"WORKER_LEASE is out of range, want 3s to 1h",
+		"WORKER_DRAIN is not a duration such as 500ms, 90s or 1h",
+		"TASK_TIMEOUT is out of range, want 1ms to 24h",
+		"TASK_RETENTION is out of range, want 1m to 876000h",
+		"WHEEL_HORIZON is out of range, want 1m to 24h",
+		"WHEEL_SHARDS is out of range, want 1 to 256",
+		"WEBHOOK_ALLOW_PRIVATE is not true or false",
+		"ALLOW_UNSAFE_POSTGRES is not true or false",
+		"BAR_URL is not a URL that starts with http:// or https://",
+		"LOG_LEVEL is not debug, info, warn or error",
+		"LOG_FORMAT is not json or text",
+	}, strings.Split(err.Error(), "\n"))
+}
+
+func TestUnparsableURLIsNotQuoted(t *testing.T) {
+	vars := stores()
+	vars["DATABASE_URL"] = "postgres://u:hunter2@db:port/\x7f"
+	setenv(t, vars)
+	_, err := config.LoadAPI()
+	require.EqualError(t, err, "DATABASE_URL is not a URL that starts with postgres:// or postgresql://")
+}
+
+func TestValuesAreRead(t *testing.T) {
+	vars := stores()
+	vars["WHEEL_HORIZON"] = "90m"
+	vars["WHEEL_SHARDS"] = "256"
+	vars["LOG_LEVEL"] = "DEBUG"
+	vars["LOG_FORMAT"] = "text"
+	vars["LISTEN_ADDR"] = "[::1]:0"
+	vars["WEBHOOK_ALLOW_PRIVATE"] = "true"
+	vars["WORKER_LEASE"] = "3s"
+	setenv(t, vars)
+	worker, err := config.LoadWorker()
+	require.NoError(t, err)
+	require.Equal(t, 90*time.Minute, worker.WheelHorizon)
+	require.Equal(t, 256, worker.WheelShards)
+	require.Equal(t, slog.LevelDebug, worker.LogLevel)
+	require.Equal(t, "text", worker.LogFormat)
+	require.Equal(t, "[::1]:0", worker.ListenAddr)
+	require.Equal(t, 3*time.Second, worker.Lease)
+	require.True(t, worker.AllowPrivate)
+}
+
+func TestUsage(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, config.Usage(&out, "worker", config.Worker{}))
+	require.Regexp(t, `(?m)^  DATABASE_URL +\(required\) +Postgres`, out.String())
+	require.Regexp(t, `(?m)^  WORKER_LEASE +15s .*\(3s to 1h\)$`, out.String())
+	require.NotContains(t, out.String(), "API_MAX_IN_FLIGHT")
+}

@@ -1,0 +1,112 @@
+// Package httpapi is the REST contract. It reads requests, refuses what can
+// never become a task, hands the rest to the scheduler and words the answers.
+// Everything that is refused is refused as application/problem+json.
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/internal/telemetry"
+)
+
+// Tasks is what the API needs of the scheduler. Errors are those of package
+// task; anything else is answered 500. Create and Delete are not given up when
+// the client goes away, and so must end in bounded time by themselves.
+type Tasks interface {
+	// Create names the draft, commits it and returns the task's id: that of
+	// the earlier task if the draft's key is known.
+	Create(ctx context.Context, draft task.Draft) (task.ID, error)
+	Get(ctx context.Context, id task.ID) (*task.Task, error)
+	// Delete returns nil as well if the task was deleted before, and a
+	// *task.StatusError if it has started or ended.
+	Delete(ctx context.Context, id task.ID) error
+	// List returns at most filter.Limit tasks, newest first.
+	List(ctx context.Context, filter task.Filter) ([]task.Task, error)
+}
+
+// Options of the API. All of them are required.
+type Options struct {
+	Tasks Tasks
+	// Types are the task types that may be created and listed.
+	Types []string
+	// Validate lists what is wrong with a payload, an object or nil, for a
+	// task type that is among Types.
+	Validate func(taskType string, payload json.RawMessage) []FieldError
+	Ready    telemetry.Ready
+	Registry *prometheus.Registry
+	Log      *slog.Logger
+	// MaxInFlight is the most task requests in work at once.
+	MaxInFlight int
+}
+
+type api struct {
+	tasks    Tasks
+	types    []string
+	validate func(string, json.RawMessage) []FieldError
+	log      *slog.Logger
+	duration *prometheus.HistogramVec
+	// slots holds a token for each task request in work.
+	slots chan struct{}
+}
+
+// New builds the API. It registers its metrics, so once a registry, and
+// panics if they or the routes contradict each other.
+func New(o Options) http.Handler {
+	a := &api{
+		tasks:    o.Tasks,
+		types:    o.Types,
+		validate: o.Validate,
+		log:      o.Log,
+		duration: newDuration(o.Registry),
+		slots:    make(chan struct{}, o.MaxInFlight),
+	}
+
+	gin.SetMode(gin.ReleaseMode)
+	router := gin.New()
+	router.HandleMethodNotAllowed = true
+	router.RedirectTrailingSlash = false
+	router.Use(a.observe)
+	router.NoRoute(a.answer(func(*gin.Context) error { return noSuchRoute }))
+	router.NoMethod(a.answer(func(*gin.Context) error { return methodNotAllowed }))
+
+	get := []string{http.MethodGet, http.MethodHead}
+	tasks := router.Group("/task", a.limit)
+	tasks.POST("", a.answer(a.create))
+	tasks.Match(get, "", a.answer(a.list))
+	tasks.Match(get, "/:id", a.answer(a.get))
+	tasks.DELETE("/:id", a.answer(a.delete))
+
+	router.Match(get, "/livez", gin.WrapF(telemetry.Livez))
+	router.Match(get, "/readyz", gin.WrapH(telemetry.Readyz(o.Ready)))
+	router.Match(get, "/metrics", gin.WrapH(telemetry.Metrics(o.Registry)))
+	spec := describe(o.Types)
+	router.Match(get, "/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", spec) })
+	return router
+}
+
+// answer makes a gin handler of one that returns what went wrong.
+func (a *api) answer(do func(*gin.Context) error) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := do(c); err != nil {
+			a.refuse(c, err)
+		}
+	}
+}
+
+// reply writes a JSON body.
+func reply(c *gin.Context, status int, body any) error {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode response: %w", err)
+	}
+	c.Data(status, "application/json", encoded)
+	return nil
+}

@@ -1,0 +1,116 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/require"
+)
+
+// contract is the OpenAPI document, used as what it claims to be: every answer
+// that a test gets has to be one that it describes.
+type contract struct {
+	document map[string]any
+	compiler *jsonschema.Compiler
+}
+
+func readContract(t testing.TB, handler http.Handler) *contract {
+	t.Helper()
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/openapi.json", http.NoBody))
+	require.Equal(t, 200, recorder.Code)
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(recorder.Body.Bytes()))
+	require.NoError(t, err)
+	c := &contract{document: document.(map[string]any), compiler: jsonschema.NewCompiler()}
+	c.compiler.AssertFormat()
+	require.NoError(t, c.compiler.AddResource("openapi.json", document))
+	return c
+}
+
+// at walks the document; it is nil where there is nothing.
+func (c *contract) at(steps ...string) any {
+	var here any = c.document
+	for _, step := range steps {
+		object, _ := here.(map[string]any)
+		here = object[step]
+	}
+	return here
+}
+
+// validate checks a value against the schema at these steps.
+func (c *contract) validate(t testing.TB, value any, steps ...string) {
+	t.Helper()
+	pointer := "openapi.json#"
+	for _, step := range steps {
+		pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
+	}
+	schema, err := c.compiler.Compile(pointer)
+	require.NoError(t, err)
+	require.NoError(t, schema.Validate(value))
+}
+
+func (c *contract) check(t testing.TB, request *http.Request, a answer) {
+	t.Helper()
+	path := request.URL.Path
+	if id, under := strings.CutPrefix(path, "/task/"); under && id != "" && !strings.Contains(id, "/") {
+		path = "/task/{id}"
+	}
+	operation := []string{"paths", path, strings.ToLower(request.Method)}
+	if c.at(operation...) == nil {
+		require.Contains(t, []int{404, 405, 429}, a.Code, "an answer where the document knows no operation")
+		c.validate(t, a.body, "components", "schemas", "Problem")
+		return
+	}
+	mediaType, _, _ := strings.Cut(a.Header().Get("Content-Type"), ";")
+	content := append(operation, "responses", strconv.Itoa(a.Code), "content", mediaType)
+	require.NotNil(t, c.at(content...), "the document does not know status %d with %s", a.Code, mediaType)
+	if a.body == nil {
+		return
+	}
+	c.validate(t, a.body, append(content, "schema")...)
+	if code, is := a.body["code"].(string); is {
+		require.NotNil(t, c.at(append(content, "examples", code)...), "the document has no example of %s", code)
+	}
+}
+
+func TestOpenAPIHoldsTogether(t *testing.T) {
+	s := newService(t)
+	require.Equal(t, "3.1.0", s.contract.at("openapi"))
+	require.Equal(t, []any{"bar", "foo"}, s.contract.at("components", "schemas", "NewTask", "properties", "task_type", "enum"))
+
+	// Every reference leads somewhere, and every schema is one.
+	for name := range s.contract.at("components", "schemas").(map[string]any) {
+		require.NotEmpty(t, name)
+		_, err := s.contract.compiler.Compile("openapi.json#/components/schemas/" + name)
+		require.NoError(t, err, name)
+	}
+	// Every example is valid.
+	for path, item := range s.contract.at("paths").(map[string]any) {
+		for method := range item.(map[string]any) {
+			operation := []string{"paths", path, method}
+			require.NotEmpty(t, s.contract.at(append(operation, "operationId")...))
+			for status := range s.contract.at(append(operation, "responses")...).(map[string]any) {
+				content := append(operation, "responses", status, "content", "application/problem+json")
+				examples, _ := s.contract.at(append(content, "examples")...).(map[string]any)
+				for code := range examples {
+					s.contract.validate(t, s.contract.at(append(content, "examples", code, "value")...), append(content, "schema")...)
+				}
+			}
+		}
+	}
+	body := []string{"paths", "/task", "post", "requestBody", "content", "application/json"}
+	s.contract.validate(t, s.contract.at(append(body, "example")...), append(body, "schema")...)
+
+	// What the document says may be sent, the decoder reads, and no more.
+	a := s.do(t, "POST", "/task", `{"task_type":1,"execution_time":1,"payload":1,"max_attempts":0,"other":1}`)
+	var documented []string
+	for name := range s.contract.at("components", "schemas", "NewTask", "properties").(map[string]any) {
+		documented = append(documented, name)
+	}
+	require.ElementsMatch(t, append(documented, "other"), a.fields())
+}

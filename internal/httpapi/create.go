@@ -1,0 +1,120 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+const keyHeader = "Idempotency-Key"
+
+// created is the answer to POST /task.
+type created struct {
+	TaskID string `json:"task_id" format:"uuid" doc:"names the task for its whole life" example:"0199d2c4-7c1e-7b7e-9f5a-2d1c8f0e4b6a"`
+}
+
+// create answers POST /task. Once a draft was read whole it is carried out,
+// whether or not the client still waits.
+func (a *api) create(c *gin.Context) error {
+	if err := checkMediaType(c.Request.Header); err != nil {
+		return err
+	}
+	body, err := readBody(c)
+	if err != nil {
+		return err
+	}
+	draft, err := a.decodeDraft(body, c.Request.Header[keyHeader])
+	if err != nil {
+		return err
+	}
+	id, err := a.tasks.Create(context.WithoutCancel(c.Request.Context()), draft)
+	if err != nil {
+		return err
+	}
+	text := id.String()
+	c.Header("Location", "/task/"+text)
+	c.Data(http.StatusCreated, "application/json", []byte(`{"task_id":"`+text+`"}`))
+	return nil
+}
+
+func checkMediaType(header http.Header) error {
+	given := header.Get("Content-Type")
+	if given != "application/json" {
+		kind, parameters, err := mime.ParseMediaType(given)
+		charset := parameters["charset"]
+		if err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
+			return mediaType
+		}
+	}
+	if coding := header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return mediaType
+	}
+	return nil
+}
+
+func readBody(c *gin.Context) ([]byte, error) {
+	length := c.Request.ContentLength
+	if length > task.MaxPayload {
+		return nil, tooLarge
+	}
+	limited := http.MaxBytesReader(c.Writer, c.Request.Body, task.MaxPayload)
+	var body []byte
+	var err error
+	if length >= 0 {
+		body = make([]byte, length)
+		_, err = io.ReadFull(limited, body)
+	} else {
+		body, err = io.ReadAll(limited)
+	}
+	if err == nil {
+		return body, nil
+	}
+	if _, over := errors.AsType[*http.MaxBytesError](err); over {
+		return nil, tooLarge
+	}
+	return nil, malformed("The body broke off or did not arrive in time.")
+}
+
+func malformed(detail string) error {
+	p := *malformedJSON
+	p.Detail = detail
+	return &p
+}
+
+// get answers GET /task/<id>.
+func (a *api) get(c *gin.Context) error {
+	id, err := parseID(c.Param("id"))
+	if err != nil {
+		return err
+	}
+	t, err := a.tasks.Get(c.Request.Context(), id)
+	if err != nil {
+		return err
+	}
+	return reply(c, http.StatusOK, viewOf(t))
+}
+
+// deleted is the answer to DELETE /task/<id>.
+type deleted struct {
+	TaskID string      `json:"task_id" format:"uuid" doc:"the task that will not execute" example:"0199d2c4-7c1e-7b7e-9f5a-2d1c8f0e4b6a"`
+	Status task.Status `json:"status" enum:"deleted" doc:"always deleted"`
+}
+
+// delete answers DELETE /task/<id>.
+func (a *api) delete(c *gin.Context) error {
+	id, err := parseID(c.Param("id"))
+	if err != nil {
+		return err
+	}
+	if err := a.tasks.Delete(context.WithoutCancel(c.Request.Context()), id); err != nil {
+		return err
+	}
+	return reply(c, http.StatusOK, deleted{TaskID: id.String(), Status: task.Deleted})
+}

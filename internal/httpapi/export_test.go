@@ -1,0 +1,26 @@
+package httpapi
+
+import (
+	"encoding/json"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// The parsers, for tables and fuzzing.
+var (
+	EncodeCursor = encodeCursor
+	DecodeCursor = decodeCursor
+	ParseTime    = parseTime
+	PayloadOf    = payloadOf
+)
+
+// ParseFilter reads a query on an API of these types.
+func ParseFilter(types []string, query string) (task.Filter, error) {
+	return (&api{types: types}).parseFilter(query)
+}
+
+// DecodeDraft reads a body on an API of these types.
+func DecodeDraft(types []string, body []byte, keys []string) (task.Draft, error) {
+	a := &api{types: types, validate: func(string, json.RawMessage) []FieldError { return nil }}
+	return a.decodeDraft(body, keys)
+}

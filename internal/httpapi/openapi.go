@@ -1,0 +1,217 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/internal/telemetry"
+)
+
+// describe makes the OpenAPI document. Its schemas come from the very structs
+// that are answered with, and its problems from the table that words them.
+// huma is used for the model alone: its own request handling costs the hot
+// path more than all of ours, and cannot list faults the way the contract
+// does.
+func describe(types []string) []byte {
+	d := describer{schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)}
+	document := &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title:       "timewheel",
+			Version:     "1.0.0",
+			Description: "Executes a task only once, when its execution time has come.",
+		},
+		Components: &huma.Components{Schemas: d.schemas},
+	}
+	for _, operation := range []*huma.Operation{
+		d.createTask(types), d.listTasks(types), d.getTask(), d.deleteTask(),
+		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
+		d.health("/readyz", "readyz", "Whether tasks can be taken", http.StatusOK, http.StatusServiceUnavailable),
+		d.plain("/metrics", "metrics", "What Prometheus scrapes", "text/plain", &huma.Schema{Type: huma.TypeString}),
+		d.plain("/openapi.json", "openapi", "This document", "application/json", &huma.Schema{Type: huma.TypeObject}),
+	} {
+		document.AddOperation(operation)
+	}
+	// A raw message may hold any JSON; these hold less than that.
+	d.schemas.Map()["Task"].Properties["payload"].Type = huma.TypeObject
+	d.schemas.Map()["NewTask"].Properties["task_type"].Enum = enum(types)
+	d.schemas.Map()["TaskPage"].Properties["next_cursor"].Nullable = true
+
+	encoded, err := json.Marshal(document)
+	if err != nil {
+		panic(fmt.Sprintf("encode the OpenAPI document: %v", err)) // only a fault of this file can cause it
+	}
+	return encoded
+}
+
+// schemaName gives the structs of this package the names that clients see.
+func schemaName(t reflect.Type, _ string) string {
+	names := map[reflect.Type]string{
+		reflect.TypeFor[newTask]():          "NewTask",
+		reflect.TypeFor[created]():          "CreatedTask",
+		reflect.TypeFor[deleted]():          "DeletedTask",
+		reflect.TypeFor[view]():             "Task",
+		reflect.TypeFor[failure]():          "Failure",
+		reflect.TypeFor[page]():             "TaskPage",
+		reflect.TypeFor[problem]():          "Problem",
+		reflect.TypeFor[FieldError]():       "FieldError",
+		reflect.TypeFor[telemetry.Health](): "Health",
+	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return names[t]
+}
+
+type describer struct{ schemas huma.Registry }
+
+func (d describer) createTask(types []string) *huma.Operation {
+	return &huma.Operation{
+		OperationID: "create-task", Method: http.MethodPost, Path: "/task", Summary: "Create a task",
+		Description: "The answer is sent once the task is committed. Without an Idempotency-Key, a repeated request makes a second task.",
+		Parameters: []*huma.Param{{
+			Name: keyHeader, In: "header",
+			Description: "Names this task for the client: repeating the same request with it answers with the same task.",
+			Schema:      text(1, task.MaxKeyLength, `^[!-~]+$`),
+			Example:     "order-7731-reminder",
+		}, requestIDParam()},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			"application/json": {Schema: d.of(reflect.TypeFor[newTask]()), Example: map[string]any{
+				"task_type": types[0], "execution_time": "2030-01-02T15:04:05.25+01:00",
+			}},
+		}},
+		Responses: d.responses(http.StatusCreated, "The task is committed.", reflect.TypeFor[created](),
+			map[string]*huma.Param{"Location": {Description: "the path of the task", Schema: &huma.Schema{Type: huma.TypeString, Format: "uri-reference"}}},
+			malformedJSON, keyReused, tooLarge, mediaType, invalid, rejected, overloaded, internal, unavailable, outcomeUnknown),
+	}
+}
+
+func (d describer) listTasks(types []string) *huma.Operation {
+	low, high := 1.0, float64(task.MaxPage)
+	return &huma.Operation{
+		OperationID: "list-tasks", Method: http.MethodGet, Path: "/task", Summary: "List tasks, newest first",
+		Parameters: []*huma.Param{
+			{Name: "status", In: "query", Description: "only tasks of this status", Schema: &huma.Schema{Type: huma.TypeString, Enum: enum(task.Statuses())}},
+			{Name: "type", In: "query", Description: "only tasks of this type", Schema: &huma.Schema{Type: huma.TypeString, Enum: enum(types)}},
+			{Name: "limit", In: "query", Description: "the most tasks to show", Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: &low, Maximum: &high, Default: task.DefaultPage}},
+			{Name: "cursor", In: "query", Description: "next_cursor of the page before; the filter may differ", Schema: &huma.Schema{Type: huma.TypeString}},
+			requestIDParam(),
+		},
+		Responses: d.responses(http.StatusOK, "One page.", reflect.TypeFor[page](),
+			map[string]*huma.Param{"Link": {Description: `the next page, as rel="next", unless this is the last`, Schema: &huma.Schema{Type: huma.TypeString}}},
+			invalidCursor, invalid, overloaded, internal, unavailable),
+	}
+}
+
+func (d describer) getTask() *huma.Operation {
+	return &huma.Operation{
+		OperationID: "get-task", Method: http.MethodGet, Path: "/task/{id}", Summary: "Look at a task",
+		Parameters: []*huma.Param{idParam(), requestIDParam()},
+		Responses: d.responses(http.StatusOK, "The task.", reflect.TypeFor[view](), nil,
+			invalidID, notFound, overloaded, internal, unavailable),
+	}
+}
+
+func (d describer) deleteTask() *huma.Operation {
+	return &huma.Operation{
+		OperationID: "delete-task", Method: http.MethodDelete, Path: "/task/{id}", Summary: "Delete a task that has not started",
+		Parameters: []*huma.Param{idParam(), requestIDParam()},
+		Responses: d.responses(http.StatusOK, "The task will not execute. Asking again answers the same.", reflect.TypeFor[deleted](), nil,
+			invalidID, notFound, conflict, overloaded, internal, unavailable, outcomeUnknown),
+	}
+}
+
+func (d describer) health(path, id, summary string, statuses ...int) *huma.Operation {
+	operation := d.plain(path, id, summary, "application/json", d.of(reflect.TypeFor[telemetry.Health]()))
+	for _, status := range statuses {
+		operation.Responses[strconv.Itoa(status)] = &huma.Response{
+			Description: http.StatusText(status),
+			Content:     operation.Responses["200"].Content,
+		}
+	}
+	return operation
+}
+
+func (d describer) plain(path, id, summary, mediaType string, schema *huma.Schema) *huma.Operation {
+	return &huma.Operation{
+		OperationID: id, Method: http.MethodGet, Path: path, Summary: summary,
+		Responses: map[string]*huma.Response{
+			"200": {Description: http.StatusText(http.StatusOK), Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}},
+		},
+	}
+}
+
+// responses describes a success and every problem that an operation can end
+// in, those of one status together.
+func (d describer) responses(status int, description string, body reflect.Type, headers map[string]*huma.Param, problems ...*problem) map[string]*huma.Response {
+	responses := map[string]*huma.Response{
+		strconv.Itoa(status): {
+			Description: description,
+			Headers:     headers,
+			Content:     map[string]*huma.MediaType{"application/json": {Schema: d.of(body)}},
+		},
+	}
+	for _, p := range problems {
+		response := responses[strconv.Itoa(p.Status)]
+		if response == nil {
+			response = &huma.Response{
+				Description: p.Title,
+				Headers:     map[string]*huma.Param{},
+				Content: map[string]*huma.MediaType{
+					"application/problem+json": {Schema: d.of(reflect.TypeFor[problem]()), Examples: map[string]*huma.Example{}},
+				},
+			}
+			responses[strconv.Itoa(p.Status)] = response
+		}
+		if p.retryAfter > 0 {
+			response.Headers["Retry-After"] = &huma.Param{Description: "seconds to wait", Schema: &huma.Schema{Type: huma.TypeInteger}}
+		}
+		response.Content["application/problem+json"].Examples[p.Code] = &huma.Example{Value: exampleOf(*p)}
+	}
+	return responses
+}
+
+func exampleOf(p problem) problem {
+	p.RequestID = "VN3FCK7W5RJYQ2ZSAUBG4XHTML"
+	switch p.Code {
+	case invalid.Code:
+		p.Errors = []FieldError{{"execution_time", timeForm}}
+	case conflict.Code:
+		p.TaskStatus = task.Done
+	}
+	return p
+}
+
+func (d describer) of(t reflect.Type) *huma.Schema { return d.schemas.Schema(t, true, "") }
+
+func idParam() *huma.Param {
+	return &huma.Param{
+		Name: "id", In: "path", Required: true, Description: "the task's id",
+		Schema: &huma.Schema{Type: huma.TypeString, Format: "uuid"},
+	}
+}
+
+func requestIDParam() *huma.Param {
+	return &huma.Param{
+		Name: requestIDHeader, In: "header", Description: "names the request in the log and in the answer; made up if not sent",
+		Schema: text(1, maxRequestID, `^[!-~]+$`),
+	}
+}
+
+func text(shortest, longest int, pattern string) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, MinLength: &shortest, MaxLength: &longest, Pattern: pattern}
+}
+
+func enum[T any](values []T) []any {
+	list := make([]any, len(values))
+	for i, value := range values {
+		list[i] = value
+	}
+	return list
+}

@@ -1,0 +1,144 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// FieldError is one thing wrong with a request.
+type FieldError struct {
+	Field   string `json:"field" doc:"the member, header or parameter, as a path" example:"payload.url"`
+	Message string `json:"message" doc:"what is wrong with it" example:"is required"`
+}
+
+// problem is an answer other than success, as RFC 9457 words it. code is what
+// programs may rely on.
+type problem struct {
+	Type       string       `json:"type" doc:"always about:blank; see code" example:"about:blank"`
+	Title      string       `json:"title" doc:"the status in words"`
+	Status     int          `json:"status" doc:"the HTTP status"`
+	Detail     string       `json:"detail" doc:"what to make of it, for a person"`
+	Code       string       `json:"code" doc:"what to make of it, for a program; it never changes"`
+	RequestID  string       `json:"request_id" doc:"names this request in the service's log" example:"VN3FCK7W5RJYQ2ZSAUBG4XHTML"`
+	Errors     []FieldError `json:"errors,omitempty" doc:"everything that is wrong with the request"`
+	TaskStatus task.Status  `json:"task_status,omitempty" doc:"the task's present status" enum:"submitted,started_executing,done,failed,deleted"`
+
+	// retryAfter is in seconds; 0 is for answers that a repeat will not change.
+	retryAfter int
+}
+
+func (p *problem) Error() string { return p.Code + ": " + p.Detail }
+
+func newProblem(status int, code, detail string) *problem {
+	return &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
+}
+
+func newTransient(status int, code, detail string) *problem {
+	p := newProblem(status, code, detail)
+	p.retryAfter = 1
+	return p
+}
+
+// Every problem there is. They are not changed, but copied.
+var (
+	malformedJSON    = newProblem(400, "malformed_json", "The body is not one JSON value.")
+	invalidID        = newProblem(400, "invalid_id", "The id in the path is not a UUID.")
+	invalidCursor    = newProblem(400, "invalid_cursor", "The cursor is not one that this service gave out.")
+	notFound         = newProblem(404, "not_found", "There is no task of this id.")
+	noSuchRoute      = newProblem(404, "no_such_route", "There is nothing at this path; see /openapi.json.")
+	methodNotAllowed = newProblem(405, "method_not_allowed", "The path does not take this method; see the Allow header.")
+	conflict         = newProblem(409, "conflict", "The task has started or ended and can no longer be deleted.")
+	keyReused        = newProblem(409, "idempotency_key_reused", "This Idempotency-Key named a different task before.")
+	tooLarge         = newProblem(413, "body_too_large", "The body is larger than 256 KiB.")
+	mediaType        = newProblem(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json, in UTF-8 and not compressed.")
+	invalid          = newProblem(422, "invalid", "The request cannot be carried out; see errors.")
+	rejected         = newProblem(422, "rejected_by_store", "The store cannot hold a value of this request.")
+	overloaded       = newTransient(429, "overloaded", "Too many requests are in work. Repeat the request a little later.")
+	internal         = newProblem(500, "internal", "Something went wrong here; the log has it under this request id.")
+	unavailable      = newTransient(503, "unavailable", "The store cannot be reached and nothing was changed. Repeat the request a little later.")
+	outcomeUnknown   = newTransient(503, "outcome_unknown", "The change was sent to the store and its outcome is not known. Repeat the request, "+
+		"a POST with the same Idempotency-Key: it then takes effect once.")
+)
+
+// sentinels is the one table from the domain's errors to the contract's.
+var sentinels = []struct {
+	err     error
+	problem *problem
+}{
+	{task.ErrNotFound, notFound},
+	{task.ErrKeyReused, keyReused},
+	{task.ErrUnavailable, unavailable},
+	{task.ErrUnknownOutcome, outcomeUnknown},
+}
+
+// problemOf words any error.
+func problemOf(err error) problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return *p
+	}
+	if state, ok := errors.AsType[*task.StatusError](err); ok {
+		p := *conflict
+		p.TaskStatus = state.Status
+		return p
+	}
+	if refused, ok := errors.AsType[*task.RejectedError](err); ok {
+		p := *rejected
+		p.Detail = "The store cannot hold a value of this request: " + refused.Reason
+		return p
+	}
+	for _, known := range sentinels {
+		if errors.Is(err, known.err) {
+			return *known.problem
+		}
+	}
+	return *internal
+}
+
+// maxFieldErrors bounds an answer that a client's body can make long.
+const maxFieldErrors = 100
+
+// invalidFields is the answer to a request with these faults, or nil if there
+// are none.
+func invalidFields(faults []FieldError) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	p := *invalid
+	p.Errors = faults
+	if over := len(faults) - maxFieldErrors; over > 0 {
+		more := FieldError{Field: "body", Message: "and " + strconv.Itoa(over) + " more faults"}
+		p.Errors = append(faults[:maxFieldErrors:maxFieldErrors], more)
+	}
+	return &p
+}
+
+// refuse answers with err's problem.
+func (a *api) refuse(c *gin.Context, err error) {
+	ctx := c.Request.Context()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		// The client left while its answer was looked up: nothing failed here.
+		c.Status(statusClientGone)
+		return
+	}
+	p := problemOf(err)
+	p.RequestID = requestID(c)
+	if p.Code == internal.Code {
+		a.log.ErrorContext(ctx, "request failed", "request_id", p.RequestID, "method", c.Request.Method,
+			"route", c.FullPath(), "error", err)
+	}
+	if p.retryAfter > 0 {
+		c.Header("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	body, err := json.Marshal(p)
+	if err != nil { // strings and numbers always encode
+		a.log.ErrorContext(ctx, "problem not encoded", "request_id", p.RequestID, "error", err)
+	}
+	c.Data(p.Status, "application/problem+json", body)
+}

@@ -1,0 +1,154 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// Create commits new tasks (T0) and returns one answer a draft, in order. A
+// draft whose id or key exists already is answered with the task that it names.
+func (db *DB) Create(ctx context.Context, drafts []task.Draft) ([]task.Created, error) {
+	var out []task.Created
+	err := db.retry(ctx, "create tasks", func(ctx context.Context) (err error) {
+		out, err = db.create(ctx, drafts)
+		return err
+	})
+	refusal, data := isData(err)
+	switch {
+	case !data:
+		return out, err
+	case len(drafts) == 1:
+		return []task.Created{{Err: &task.RejectedError{Reason: refusal.Message}}}, nil
+	}
+	// One value that no column can hold must not fail its neighbours.
+	half := len(drafts) / 2
+	left, err := db.Create(ctx, drafts[:half])
+	if err != nil {
+		return nil, err
+	}
+	right, err := db.Create(ctx, drafts[half:])
+	if err != nil {
+		return nil, err
+	}
+	return append(left, right...), nil
+}
+
+func (db *DB) create(ctx context.Context, drafts []task.Draft) ([]task.Created, error) {
+	in := newDraftColumns(drafts)
+	rows, err := db.pool.Query(ctx, `
+		INSERT INTO tasks (id, task_type, execution_time, due_at, payload, max_attempts, idempotency_key)
+		SELECT id, task_type, execution_time, execution_time, payload::jsonb, max_attempts, key
+		FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::int[], $6::text[])
+		     AS draft (id, task_type, execution_time, payload, max_attempts, key)
+		ON CONFLICT DO NOTHING
+		RETURNING id, created_at`,
+		in.ids, in.types, in.times, in.payloads, in.attempts, in.keys)
+	if err != nil {
+		return nil, err
+	}
+	createdAt := make(map[task.ID]time.Time, len(drafts))
+	var id task.ID
+	var at time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error {
+		createdAt[id] = at
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]task.Created, len(drafts))
+	var conflicting []int
+	for i, draft := range drafts {
+		at, inserted := createdAt[draft.ID]
+		if !inserted {
+			conflicting = append(conflicting, i)
+			continue
+		}
+		out[i] = task.Created{Wait: task.Wait{ID: draft.ID, In: draft.ExecutionTime.Sub(at)}}
+	}
+	if len(conflicting) == 0 {
+		return out, nil
+	}
+	return out, db.resolve(ctx, drafts, conflicting, out)
+}
+
+// resolve answers drafts whose id or key was there already: by an earlier try
+// of this very call, or by a client that repeats itself.
+func (db *DB) resolve(ctx context.Context, drafts []task.Draft, conflicting []int, out []task.Created) error {
+	some := make([]task.Draft, len(conflicting))
+	for i, at := range conflicting {
+		some[i] = drafts[at]
+	}
+	in := newDraftColumns(some)
+	rows, err := db.pool.Query(ctx, `
+		SELECT draft.n, t.id, t.due_at, clock_timestamp(),
+		       (t.task_type, t.execution_time, t.max_attempts) = (draft.task_type, draft.execution_time, draft.max_attempts)
+		       AND t.payload IS NOT DISTINCT FROM draft.payload::jsonb
+		FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::int[], $6::text[])
+		     WITH ORDINALITY AS draft (id, task_type, execution_time, payload, max_attempts, key, n)
+		CROSS JOIN LATERAL (
+			SELECT * FROM tasks WHERE tasks.id = draft.id
+			UNION ALL
+			SELECT * FROM tasks WHERE idempotency_key = draft.key AND tasks.id <> draft.id
+			LIMIT 1) t`,
+		in.ids, in.types, in.times, in.payloads, in.attempts, in.keys)
+	if err != nil {
+		return err
+	}
+	var n, found int
+	var id task.ID
+	var due, now time.Time
+	var same bool
+	_, err = pgx.ForEachRow(rows, []any{&n, &id, &due, &now, &same}, func() error {
+		found++
+		answer := task.Created{Wait: task.Wait{ID: id, In: due.Sub(now)}}
+		if !same {
+			answer = task.Created{Err: task.ErrKeyReused}
+		}
+		out[conflicting[n-1]] = answer
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if found < len(conflicting) {
+		// The task that stood in the way was removed in between.
+		return fmt.Errorf("resolve conflicting drafts: %w", errVanished)
+	}
+	return nil
+}
+
+// draftColumns are drafts as the arrays that unnest takes.
+type draftColumns struct {
+	ids      []task.ID
+	types    []string
+	times    []time.Time
+	payloads []*string
+	attempts []int32
+	keys     []*string
+}
+
+func newDraftColumns(drafts []task.Draft) draftColumns {
+	n := len(drafts)
+	in := draftColumns{
+		make([]task.ID, n), make([]string, n), make([]time.Time, n),
+		make([]*string, n), make([]int32, n), make([]*string, n),
+	}
+	for i, draft := range drafts {
+		in.ids[i], in.types[i], in.times[i] = draft.ID, draft.Type, draft.ExecutionTime
+		in.attempts[i] = int32(draft.MaxAttempts) //nolint:gosec // at most MaxAttemptsLimit
+		if draft.Payload != nil {
+			payload := string(draft.Payload)
+			in.payloads[i] = &payload
+		}
+		if draft.Key != "" {
+			in.keys[i] = &draft.Key
+		}
+	}
+	return in
+}

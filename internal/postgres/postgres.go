@@ -1,0 +1,129 @@
+// Package postgres is the system of record. Every SQL statement of the system
+// stands here, beside its only caller, in a file per actor.
+//
+// The guards of the state machine live inside the statements: each change is
+// one conditional UPDATE, and an empty answer is an answer. All times are
+// Postgres' own (clock_timestamp), never the caller's.
+//
+// # Unknown outcomes
+//
+// A connection that breaks after a commit was sent leaves its outcome unknown,
+// and the backend may even commit later, once a lock frees. Nothing is
+// inferred from a read. Every statement is safe to issue again instead: it
+// waits for its own earlier copy on the same rows, and recognises what that
+// copy did by a name that only this call could have given (the task's id, the
+// session's receipt number, the attempt).
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Settings of every connection. No statement here may walk a table, and the
+// batch updates must reach their rows through the primary key in id order,
+// whatever the statistics of the hour say; so the planner is told.
+var connectionSettings = map[string]string{
+	"application_name":                    "timewheel",
+	"timezone":                            "UTC",
+	"jit":                                 "off",
+	"enable_seqscan":                      "off",
+	"enable_bitmapscan":                   "off",
+	"enable_hashjoin":                     "off",
+	"enable_mergejoin":                    "off",
+	"idle_in_transaction_session_timeout": "10s",
+}
+
+// MinVersion is the oldest Postgres that is supported, as server_version_num.
+const MinVersion = 15_00_00
+
+// DB is a pool of connections to the system of record.
+type DB struct {
+	pool *pgxpool.Pool
+	log  *slog.Logger
+
+	history history // see Forget
+}
+
+// Open prepares a pool of at most size connections for a postgres:// URL. It
+// does not connect; Check does.
+func Open(ctx context.Context, url string, size int32, log *slog.Logger) (*DB, error) {
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// The error quotes the URL, which holds the password.
+		return nil, errors.New("DATABASE_URL is not a valid postgres:// URL")
+	}
+	for name, value := range connectionSettings {
+		cfg.ConnConfig.RuntimeParams[name] = value
+	}
+	cfg.MaxConns = size
+	cfg.MinIdleConns = 1
+	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open the Postgres pool: %w", err)
+	}
+	return &DB{pool: pool, log: log.With("component", "postgres")}, nil
+}
+
+// Close closes every connection.
+func (db *DB) Close() { db.pool.Close() }
+
+// Ping reports whether Postgres answers.
+func (db *DB) Ping(ctx context.Context) error { return db.pool.Ping(ctx) }
+
+// Check connects and refuses, in one sentence, a server that cannot keep the
+// promise: too old, without migration schema, or losing commits in a crash.
+// The last is a warning if unsafe is true.
+func (db *DB) Check(ctx context.Context, schema int64, unsafe bool) error {
+	var version int
+	var name, fsync, commit string
+	err := db.pool.QueryRow(ctx, `
+		SELECT current_setting('server_version_num')::int, current_setting('server_version'),
+		       current_setting('fsync'), current_setting('synchronous_commit')`,
+	).Scan(&version, &name, &fsync, &commit)
+	if err != nil {
+		return fmt.Errorf("reach Postgres: %w", err)
+	}
+	if err := checkVersion(version, name); err != nil {
+		return err
+	}
+	if fsync != "on" || commit == "off" {
+		if !unsafe {
+			return fmt.Errorf("postgres runs with fsync=%s and synchronous_commit=%s, so a crash could lose"+
+				" or repeat tasks: set both to on, or ALLOW_UNSAFE_POSTGRES=true to go without the promise", fsync, commit)
+		}
+		db.log.Warn("the promise of only once does not hold", "fsync", fsync, "synchronous_commit", commit)
+	}
+	return db.checkSchema(ctx, schema)
+}
+
+func checkVersion(version int, name string) error {
+	if version < MinVersion {
+		return fmt.Errorf("postgres %s is too old: at least version %d is needed", name, MinVersion/10000)
+	}
+	return nil
+}
+
+func (db *DB) checkSchema(ctx context.Context, want int64) error {
+	var have int64
+	var dirty bool
+	err := db.pool.QueryRow(ctx, `SELECT version, dirty FROM schema_migrations`).Scan(&have, &dirty)
+	switch {
+	case isUndefinedTable(err), errors.Is(err, pgx.ErrNoRows):
+		return errors.New("the database has no timewheel schema: run the migrations (migrate up) first")
+	case err != nil:
+		return fmt.Errorf("read the schema's version: %w", err)
+	case dirty:
+		return fmt.Errorf("migration %d failed half-way: repair the database and run the migrations again", have)
+	case have < want:
+		return fmt.Errorf("the database is at migration %d and %d is needed: run the migrations (migrate up) first", have, want)
+	}
+	return nil
+}

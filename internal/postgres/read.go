@@ -1,0 +1,148 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// columns of a whole task, in the order that scan reads them.
+const columns = `t.id, t.task_type, t.status, t.execution_time, t.due_at, t.payload, t.attempt, t.max_attempts,
+	t.worker_id, t.started_at, t.finished_at, t.created_at, t.result, t.failure_code, t.failure_message`
+
+// Get reads one task. The error is task.ErrNotFound or task.ErrUnavailable.
+func (db *DB) Get(ctx context.Context, id task.ID) (*task.Task, error) {
+	var found task.Task
+	err := db.retry(ctx, "get task", func(ctx context.Context) error {
+		err := scan(db.pool.QueryRow(ctx, `SELECT `+columns+` FROM tasks t WHERE t.id = $1`, id), &found)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return task.ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &found, nil
+}
+
+// List reads one page, newest first. Its cost depends on the size of the page
+// and on the number of task types, not on how many tasks there are: each query
+// walks index heads and stops at the limit. started_executing alone also costs
+// by what runs right now.
+func (db *DB) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
+	before := f.Before
+	if before == uuid.Nil {
+		before = uuid.Max
+	}
+	var outcomes []string
+	query := listByIndex
+	switch f.Status {
+	case "":
+		outcomes = []string{"open", "done", "failed", "deleted"}
+		if f.Type == "" {
+			query = listAll
+		}
+	case task.Submitted:
+		outcomes = []string{"open"}
+	case task.Started:
+		query = listStarted
+	default:
+		outcomes = []string{string(f.Status)}
+	}
+	var page []task.Task
+	err := db.retry(ctx, "list tasks", func(ctx context.Context) error {
+		args := pgx.NamedArgs{
+			"before": before, "limit": f.Limit, "outcomes": outcomes,
+			"type": f.Type, "status": string(f.Status),
+		}
+		rows, err := db.pool.Query(ctx, query, args)
+		if err != nil {
+			return err
+		}
+		page, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t task.Task, err error) {
+			err = scan(row, &t)
+			return t, err
+		})
+		return err
+	})
+	return page, err
+}
+
+const listAll = `
+	SELECT ` + columns + ` FROM tasks t
+	WHERE t.id < @before
+	ORDER BY t.id DESC LIMIT @limit`
+
+// One index head for each outcome and type that may match, merged. The types
+// are found by hopping from one to the next along the same index, so a type
+// that no code knows any more is listed too.
+const listByIndex = `
+	WITH RECURSIVE head (outcome, task_type) AS (
+		SELECT o, (SELECT min(task_type) FROM tasks WHERE outcome = o AND (@type = '' OR task_type = @type))
+		FROM unnest(@outcomes::text[]) o
+		UNION ALL
+		SELECT outcome, (SELECT min(t.task_type) FROM tasks t WHERE t.outcome = head.outcome AND t.task_type > head.task_type)
+		FROM head WHERE head.task_type IS NOT NULL AND @type = ''
+	)
+	SELECT ` + columns + `
+	FROM head
+	CROSS JOIN LATERAL (
+		SELECT * FROM tasks
+		WHERE outcome = head.outcome AND task_type = head.task_type AND id < @before
+		      AND (@status = '' OR status = @status)
+		ORDER BY id DESC LIMIT @limit) t
+	WHERE head.task_type IS NOT NULL
+	ORDER BY t.id DESC LIMIT @limit`
+
+// What runs now is found by the receipts of the starts.
+const listStarted = `
+	SELECT ` + columns + `
+	FROM (
+		SELECT DISTINCT id FROM starts CROSS JOIN unnest(task_ids) AS id
+		WHERE id < @before
+		ORDER BY id DESC
+	) running
+	CROSS JOIN LATERAL (
+		SELECT * FROM tasks
+		WHERE tasks.id = running.id AND status = 'started_executing' AND (@type = '' OR task_type = @type)
+		OFFSET 0) t
+	ORDER BY running.id DESC LIMIT @limit`
+
+func scan(row pgx.Row, t *task.Task) error {
+	var worker *uuid.UUID
+	var started, finished *time.Time
+	var payload, result *string
+	var code, message *string
+	err := row.Scan(&t.ID, &t.Type, &t.Status, &t.ExecutionTime, &t.DueAt, &payload, &t.Attempt, &t.MaxAttempts,
+		&worker, &started, &finished, &t.CreatedAt, &result, &code, &message)
+	if err != nil {
+		return err
+	}
+	t.WorkerID, t.StartedAt, t.FinishedAt = orZero(worker), orZero(started), orZero(finished)
+	t.Payload, t.Result = raw(payload), raw(result)
+	if code != nil {
+		t.Failure = &task.Failure{Code: task.Code(*code), Message: orZero(message)}
+	}
+	return nil
+}
+
+func orZero[T any](p *T) (value T) {
+	if p != nil {
+		value = *p
+	}
+	return value
+}
+
+func raw(text *string) json.RawMessage {
+	if text == nil {
+		return nil
+	}
+	return json.RawMessage(*text)
+}

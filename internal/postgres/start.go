@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// errVanished says that a row was removed between two statements. The call is
+// repeated as a whole.
+var errVanished = errors.New("the row was removed meanwhile")
+
+// Start commits the start of those tasks that may run now (T2) and returns
+// them: submitted, due by Postgres' clock, for a session whose lease is live.
+// The others of ids are refused, and Submitted says what to do with them.
+//
+// seq numbers this call within its session. Under it the statement leaves a
+// receipt, and that is what makes issuing it again safe: of all copies of this
+// call, however late the network or a lock lets them commit, only one can write
+// the receipt, and what the receipt names is what this call started.
+func (db *DB) Start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) (started []task.Task, err error) {
+	ids = slices.SortedFunc(slices.Values(ids), func(a, b task.ID) int { return bytes.Compare(a[:], b[:]) })
+	err = db.retry(ctx, "start tasks", func(ctx context.Context) (err error) {
+		started, err = db.start(ctx, session, seq, ids)
+		if isUniqueViolation(err, "starts_pkey") {
+			started, err = db.receipt(ctx, session, seq)
+		}
+		return err
+	})
+	return started, err
+}
+
+// start reaches the tasks through their primary key in the order of the array,
+// which is sorted: two overlapping batches cannot deadlock.
+func (db *DB) start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) ([]task.Task, error) {
+	rows, err := db.pool.Query(ctx, `
+		WITH live AS MATERIALIZED (
+			SELECT id FROM workers
+			WHERE id = $1 AND dead_at IS NULL AND lease_until > clock_timestamp()
+			FOR KEY SHARE
+		), started AS (
+			UPDATE tasks t SET
+				status = 'started_executing', worker_id = $1, attempt = attempt + 1,
+				started_at = clock_timestamp()
+			FROM live CROSS JOIN unnest($3::uuid[]) AS claimed (id)
+			WHERE t.id = claimed.id AND t.status = 'submitted' AND t.due_at <= clock_timestamp()
+			RETURNING `+startedColumns+`
+		), receipt AS (
+			INSERT INTO starts (worker_id, seq, task_ids)
+			SELECT id, $2, (SELECT coalesce(array_agg(id), '{}') FROM started) FROM live
+		)
+		SELECT * FROM started`, session, seq, ids)
+	if err != nil {
+		return nil, err
+	}
+	return collectStarted(rows, session)
+}
+
+// receipt reads what an earlier copy of this call started.
+func (db *DB) receipt(ctx context.Context, session uuid.UUID, seq int64) ([]task.Task, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT `+startedColumns+`
+		FROM starts CROSS JOIN unnest(task_ids) AS started (id)
+		JOIN tasks t ON t.id = started.id
+		WHERE starts.worker_id = $1 AND seq = $2 AND t.worker_id = $1 AND t.status = 'started_executing'`,
+		session, seq)
+	if err != nil {
+		return nil, err
+	}
+	return collectStarted(rows, session)
+}
+
+// startedColumns are what a handler and the worker need of a started task.
+const startedColumns = `t.id, t.task_type, t.execution_time, t.due_at, t.payload, t.attempt, t.max_attempts, t.started_at`
+
+func collectStarted(rows pgx.Rows, session uuid.UUID) ([]task.Task, error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (task.Task, error) {
+		t := task.Task{Status: task.Started, WorkerID: session}
+		var payload *string
+		err := row.Scan(&t.ID, &t.Type, &t.ExecutionTime, &t.DueAt, &payload, &t.Attempt, &t.MaxAttempts, &t.StartedAt)
+		t.Payload = raw(payload)
+		return t, err
+	})
+}
+
+// Submitted picks those of ids that still have to run, and says when by
+// Postgres' clock. The others have started, ended or never were.
+func (db *DB) Submitted(ctx context.Context, ids []task.ID) (waiting []task.Wait, err error) {
+	err = db.retry(ctx, "look up refused tasks", func(ctx context.Context) error {
+		rows, err := db.pool.Query(ctx, `
+			SELECT id, due_at, clock_timestamp()
+			FROM tasks WHERE id = ANY($1) AND status = 'submitted'`, ids)
+		if err != nil {
+			return err
+		}
+		waiting, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w task.Wait, err error) {
+			var due, now time.Time
+			err = row.Scan(&w.ID, &due, &now)
+			w.In = due.Sub(now)
+			return w, err
+		})
+		return err
+	})
+	return waiting, err
+}

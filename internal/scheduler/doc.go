@@ -1,0 +1,72 @@
+// Package scheduler keeps the two rings of the wheel true: Postgres, the outer
+// ring, which holds every task and decides; and Redis, the inner ring, which
+// holds what falls due within the horizon and only hints.
+//
+// # The promise
+//
+// Never early, never twice, a deleted task never runs, and nothing is lost in
+// silence. It rests on one rule: a committed start in Postgres is the only
+// permission to run. Whatever Redis says, forgets or repeats can cost lateness
+// and nothing else.
+//
+// # The protocol
+//
+//	T0  Create   INSERT, commit, then index; then the client gets its answer.
+//	T1  Claim    a script moves due ids from due to claimed. Nothing durable.
+//	T2  Start    one UPDATE: submitted, due by Postgres' clock, the session's
+//	             lease live. It counts the attempt and leaves a receipt.
+//	T3  Finish   one UPDATE: started, by this session, this attempt.
+//	T4  Reap     a session whose lease passed is marked dead, and what its
+//	             receipts name is failed with worker_lost, or submitted again if
+//	             the user allowed more attempts. One transaction.
+//	T5  Delete   one UPDATE: submitted. 200 means that it never runs.
+//	T6  Index    put a missing id into Redis, drop a stale one. Idempotent.
+//
+// The write order is Postgres, then Redis. So an id in Redis always names a row
+// that was committed, and a reader who looks at Redis first and at Postgres
+// second can tell what is stale.
+//
+// # What happens when
+//
+// The API dies between T0 and the index: the row is submitted and nobody knows
+// it. If it is due beyond the horizon, the cascade brings it in its time; else
+// the repair of overdue rows finds it a second after it was due, at the latest.
+//
+// A worker dies after T1: the claim lapses, revive hands it out again. After
+// T2: its session's lease runs out by Postgres' clock, and T4 ends the task.
+// Between the effect and T3: the same; the task had one effect and is failed
+// with worker_lost, which says zero or one.
+//
+// A worker is stopped for an hour and goes on: its session is dead. T2 refuses
+// it, T3 writes nothing, and it does not call a handler once its own, monotonic
+// clock says that its lease may have passed. A handler that was running all
+// that time had the one effect that worker_lost allows for.
+//
+// The reply to a commit is lost: the same statement is issued again, and
+// recognises its own earlier success; see package postgres. A handler runs only
+// after a start that was confirmed.
+//
+// Redis is gone: creates are committed and answered; workers wait. It comes back
+// empty: the epoch is missing, and the node that may turn the wheel rebuilds the
+// window, soonest first, while the others claim. It comes back with old data:
+// its run id differs, and the whole window is audited. One of its keys is
+// deleted by hand: the ring is empty although tasks are ahead, and the audit
+// runs; one id is deleted: it is put back a second after it was due, or by the
+// periodic audit before.
+//
+// Clocks: what is due, Redis decides by TIME when it hands out, and Postgres by
+// clock_timestamp when it commits the start. If Redis is ahead, T2 refuses and
+// the id is put back for as long as Postgres says. A node's own clock decides
+// nothing.
+//
+// # The loops
+//
+// Every node runs all of them, and running them N times over is safe. Those that
+// read much are done by one node at a time, which holds a short right in Redis
+// to do so (turn); should two of them hold it, they repeat each other's work.
+//
+//	turn       cascade, rebuild, repair and audit of the inner ring   turn.go
+//	revive     lapsed claims                                          revive.go
+//	reap       dead sessions                                          reap.go
+//	retain     tasks that ended long ago                              retention.go
+package scheduler

@@ -1,0 +1,146 @@
+package scheduler
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/timewheel/timewheel/internal/batch"
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// Margin is how far beyond the horizon a new task is still indexed by its
+// creator. The cascade looks as far as the horizon, so a commit that is slower
+// than this would slip past it until the task is overdue.
+const Margin = time.Minute
+
+const (
+	// createBatch and createLanes shape the group commit of creates.
+	createBatch, createLanes = 1000, 2
+	// storeTimeout bounds the wait for Postgres: a client must get an answer.
+	storeTimeout = 8 * time.Second
+	// indexTimeout bounds what a create waits for Redis, which is a hint.
+	indexTimeout = 250 * time.Millisecond
+	// indexHoliday is how long Redis is left alone after it failed a create.
+	indexHoliday = time.Second
+)
+
+// Store is the outer ring as the write path needs it.
+type Store interface {
+	Create(ctx context.Context, drafts []task.Draft) ([]task.Created, error)
+	Get(ctx context.Context, id task.ID) (*task.Task, error)
+	Delete(ctx context.Context, id task.ID) error
+	List(ctx context.Context, f task.Filter) ([]task.Task, error)
+}
+
+// Ring is the inner ring as the write path needs it.
+type Ring interface {
+	Index(ctx context.Context, tasks []task.Due) error
+	Remove(ctx context.Context, ids []task.ID) error
+}
+
+// Scheduler is the write path: Postgres first, then Redis.
+type Scheduler struct {
+	store   Store
+	ring    Ring
+	horizon time.Duration
+	log     *slog.Logger
+
+	creates *batch.Group[task.Draft, task.Created]
+	holiday holiday
+}
+
+// New makes a write path whose inner ring looks as far ahead as horizon.
+func New(store Store, ring Ring, horizon time.Duration, log *slog.Logger) *Scheduler {
+	s := &Scheduler{store: store, ring: ring, horizon: horizon, log: log.With("component", "scheduler")}
+	s.creates = batch.New(createBatch, createLanes, s.commit)
+	return s
+}
+
+// Create commits a task and indexes it if it is due within the horizon (T0).
+// The id is made here, unless the draft's key names a task that exists. Errors
+// are task.ErrUnavailable, task.ErrUnknownOutcome, task.ErrKeyReused and
+// *task.RejectedError.
+func (s *Scheduler) Create(ctx context.Context, draft task.Draft) (task.ID, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return task.ID{}, err
+	}
+	draft.ID = id
+	draft.ExecutionTime = task.Ceil(draft.ExecutionTime)
+	// A client that goes away does not take its task back: the commit may be
+	// under way. So the wait is bounded by time alone.
+	created, err := s.creates.Do(context.WithoutCancel(ctx), draft)
+	if err != nil {
+		return task.ID{}, err
+	}
+	return created.ID, created.Err
+}
+
+// commit is one flush of the group commit.
+func (s *Scheduler) commit(drafts []task.Draft) ([]task.Created, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	created, err := s.store.Create(ctx, drafts)
+	if err != nil {
+		return nil, err
+	}
+	var soon []task.Due
+	for i, c := range created {
+		if c.Err == nil && c.In <= s.horizon+Margin {
+			soon = append(soon, task.Due{ID: c.ID, At: drafts[i].ExecutionTime})
+		}
+	}
+	s.index(ctx, soon)
+	return created, nil
+}
+
+// index tells Redis, which may be down: the task exists all the same, and the
+// repair will bring it in.
+func (s *Scheduler) index(ctx context.Context, soon []task.Due) {
+	if len(soon) == 0 || s.holiday.active() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
+	defer cancel()
+	if err := s.ring.Index(ctx, soon); err != nil {
+		s.holiday.begin(indexHoliday)
+		s.log.Warn("tasks are created but not indexed yet", "tasks", len(soon), "error", err)
+	}
+}
+
+// Delete ends a task that has not started (T5). See postgres.DB.Delete for its
+// errors.
+func (s *Scheduler) Delete(ctx context.Context, id task.ID) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	if err := s.store.Delete(ctx, id); err != nil {
+		return err
+	}
+	if s.holiday.active() {
+		return nil
+	}
+	ctx, cancel = context.WithTimeout(ctx, indexTimeout)
+	defer cancel()
+	if err := s.ring.Remove(ctx, []task.ID{id}); err != nil {
+		s.holiday.begin(indexHoliday)
+		s.log.Warn("deleted task stays indexed for now", "task_id", id, "error", err)
+	}
+	return nil
+}
+
+// Get reads one task; the error is task.ErrNotFound or task.ErrUnavailable.
+func (s *Scheduler) Get(ctx context.Context, id task.ID) (*task.Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.store.Get(ctx, id)
+}
+
+// List reads one page of tasks, newest first.
+func (s *Scheduler) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return s.store.List(ctx, f)
+}

@@ -1,0 +1,32 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that every part of the system agrees on.
+var (
+	// ErrNotFound: there is no task of that id.
+	ErrNotFound = errors.New("task not found")
+	// ErrUnknownOutcome: a commit was sent and its reply was lost. It may or
+	// may not have happened; asking again with the same key is safe.
+	ErrUnknownOutcome = errors.New("outcome unknown")
+	// ErrUnavailable: the store did not take the request, and nothing changed.
+	ErrUnavailable = errors.New("store unavailable")
+	// ErrKeyReused: the idempotency key already names a different task.
+	ErrKeyReused = errors.New("idempotency key belongs to a different task")
+	// ErrSessionLost: the worker's session is dead or its lease has passed.
+	ErrSessionLost = errors.New("worker session lost")
+)
+
+// RejectedError says that the store refuses this value and always will, for
+// instance a payload that its JSON type cannot hold.
+type RejectedError struct{ Reason string }
+
+func (e *RejectedError) Error() string { return "value rejected by the store: " + e.Reason }
+
+// StatusError says that a task's present status forbids what was asked.
+type StatusError struct{ Status Status }
+
+func (e *StatusError) Error() string { return fmt.Sprintf("task is %s", e.Status) }

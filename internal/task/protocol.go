@@ -1,0 +1,50 @@
+package task
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Wait is a task that has to run after a while. It is a distance and not a
+// time, since the two stores need not agree on what time it is.
+type Wait struct {
+	ID ID
+	// In is how far ahead the task is due; negative if it is overdue.
+	In time.Duration
+}
+
+// Created is the answer to one draft.
+type Created struct {
+	Wait
+	// Err is a *RejectedError or ErrKeyReused, and concerns this draft alone.
+	Err error
+}
+
+// Finish is how one attempt ended.
+type Finish struct {
+	ID      ID
+	Attempt int
+	// Result is a JSON value, or nil.
+	Result json.RawMessage
+	// Failure is nil if the task is done.
+	Failure *Failure
+}
+
+// Finished is the answer to one Finish.
+type Finished struct {
+	// Status is what the task became, or empty if the guard refused: the
+	// attempt was no longer this session's to end, and nothing was written.
+	Status Status
+	// In is how far ahead the next attempt is due, if Status is Submitted.
+	In time.Duration
+}
+
+// Reaped is what became of the tasks of dead sessions.
+type Reaped struct {
+	Sessions int
+	// Failed counts the tasks that ended with WorkerLost.
+	Failed int
+	// Retried are those whose users allowed another attempt: they are
+	// submitted again, and due.
+	Retried []Wait
+}

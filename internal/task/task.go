@@ -1,0 +1,85 @@
+// Package task is the domain: what a task is, which states it may pass
+// through, and which inputs are acceptable. It does no I/O and reads no clock.
+package task
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// ID names a task for its whole life. It is a UUID of version 7, so that
+// sorting by ID is sorting by creation.
+type ID = uuid.UUID
+
+// Task is one row of the system of record. Times are in UTC with microsecond
+// precision, and were read off Postgres' clock unless said otherwise.
+type Task struct {
+	ID     ID
+	Type   string
+	Status Status
+
+	// ExecutionTime is what the user asked for.
+	ExecutionTime time.Time
+	// DueAt is when the task fires next. It equals ExecutionTime until a
+	// retry moves it.
+	DueAt time.Time
+
+	// Payload is a JSON object, or nil.
+	Payload json.RawMessage
+
+	// Attempt counts the committed starts. It is the fencing token of the
+	// running attempt.
+	Attempt     int
+	MaxAttempts int
+
+	// WorkerID is the session that started the latest attempt, or the zero
+	// UUID if there is none.
+	WorkerID   uuid.UUID
+	StartedAt  time.Time
+	FinishedAt time.Time
+	CreatedAt  time.Time
+
+	// Result is a JSON value that the handler returned, or nil.
+	Result json.RawMessage
+	// Failure says why the latest attempt failed, or is nil.
+	Failure *Failure
+}
+
+// Lateness is how long after its execution time the task was started. It is
+// false for a task that has not been started.
+func (t *Task) Lateness() (time.Duration, bool) {
+	if t.StartedAt.IsZero() {
+		return 0, false
+	}
+	return t.StartedAt.Sub(t.ExecutionTime), true
+}
+
+// Draft is a task that a client asks for and that does not exist yet.
+type Draft struct {
+	ID            ID
+	Type          string
+	ExecutionTime time.Time
+	Payload       json.RawMessage
+	MaxAttempts   int
+	// Key is the client's idempotency key, or empty. Two drafts with the same
+	// key are the same task.
+	Key string
+}
+
+// Due is what the inner ring knows of a task: its name and when it fires.
+type Due struct {
+	ID ID
+	At time.Time
+}
+
+// Ceil rounds t up to the next whole microsecond, the precision that both
+// stores hold exactly. Rounding up is what keeps a task from running early.
+func Ceil(t time.Time) time.Time {
+	floor := t.Truncate(time.Microsecond)
+	if floor.Before(t) {
+		return floor.Add(time.Microsecond)
+	}
+	return floor
+}

@@ -1,0 +1,153 @@
+package telemetry_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/timewheel/timewheel/internal/telemetry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestLogger(t *testing.T) {
+	var out bytes.Buffer
+	log := telemetry.NewLogger(&out, slog.LevelWarn, "json")
+	log.Info("hidden")
+	log.Warn("shown", "task_id", 7)
+	var record map[string]any
+	require.NoError(t, json.Unmarshal(out.Bytes(), &record))
+	require.Equal(t, "shown", record["msg"])
+	require.InDelta(t, 7, record["task_id"], 0)
+
+	out.Reset()
+	telemetry.NewLogger(&out, slog.LevelInfo, "text").Info("plain")
+	require.Contains(t, out.String(), "level=INFO msg=plain")
+}
+
+func readiness(ready bool) telemetry.Ready {
+	return func(context.Context) (map[string]string, bool) {
+		return map[string]string{"postgres": "ok", "redis": "connection refused"}, ready
+	}
+}
+
+func TestAdmin(t *testing.T) {
+	for _, test := range []struct {
+		path   string
+		ready  bool
+		status int
+		body   string
+	}{
+		{"/livez", false, 200, `{"status":"ok"}`},
+		{"/readyz", true, 200, `{"status":"ok","checks":{"postgres":"ok","redis":"connection refused"}}`},
+		{"/readyz", false, 503, `{"status":"unavailable","checks":{"postgres":"ok","redis":"connection refused"}}`},
+	} {
+		answer := httptest.NewRecorder()
+		request := httptest.NewRequest(http.MethodGet, test.path, http.NoBody)
+		telemetry.Admin(telemetry.NewRegistry(), readiness(test.ready)).ServeHTTP(answer, request)
+		require.Equal(t, test.status, answer.Code, test.path)
+		require.JSONEq(t, test.body, answer.Body.String())
+		require.Equal(t, "application/json", answer.Header().Get("Content-Type"))
+	}
+
+	answer := httptest.NewRecorder()
+	request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
+	telemetry.Admin(telemetry.NewRegistry(), readiness(true)).ServeHTTP(answer, request)
+	require.Equal(t, 200, answer.Code)
+	for _, name := range []string{"go_goroutines", "process_cpu_seconds_total", "go_build_info"} {
+		require.Contains(t, answer.Body.String(), "\n"+name)
+	}
+}
+
+// serve runs Serve on a free port and returns its address, and a function
+// that ends it and gives Serve's error.
+func serve(t *testing.T, handler http.Handler) (addr string, stop func() error) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- telemetry.Serve(ctx, listener, handler, slog.New(slog.DiscardHandler)) }()
+	return listener.Addr().String(), func() error {
+		cancel()
+		return <-ended
+	}
+}
+
+func TestHealthcheck(t *testing.T) {
+	ready := make(chan bool, 1)
+	addr, stop := serve(t, telemetry.Admin(telemetry.NewRegistry(), func(context.Context) (map[string]string, bool) {
+		return nil, <-ready
+	}))
+	_, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+
+	for _, listen := range []string{addr, ":" + port, "0.0.0.0:" + port} {
+		ready <- true
+		require.NoError(t, telemetry.Healthcheck(listen))
+	}
+	ready <- false
+	require.ErrorContains(t, telemetry.Healthcheck(addr), "status 503")
+	require.NoError(t, stop())
+	require.ErrorContains(t, telemetry.Healthcheck(addr), "refused")
+	require.Error(t, telemetry.Healthcheck("nonsense"))
+}
+
+func TestServeLetsRequestsInWorkEnd(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	addr, stop := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-release
+		if r.Context().Err() == nil {
+			_, _ = io.WriteString(w, "whole")
+		}
+	}))
+	answered := make(chan string, 1)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	go func() {
+		response, err := client.Get("http://" + addr)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		answered <- string(body)
+	}()
+	<-entered
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	// The listener is closed first: from then on nobody can connect.
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}, 5*time.Second, time.Millisecond)
+	close(release)
+	require.NoError(t, <-stopped)
+	require.Equal(t, "whole", <-answered)
+}
+
+func TestServeReportsALostListener(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	err = telemetry.Serve(t.Context(), listener, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	require.ErrorIs(t, err, net.ErrClosed)
+}

@@ -1,0 +1,69 @@
+package wheel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Turn asks for the right to turn the wheel for the time of term; granted is
+// false while another node has it. A frontier that is not zero reports that all
+// which is due up to then is indexed. Built is how far the wheel was turned by
+// whomever, and zero if it must be built from the beginning: Redis lost it, or
+// it was split into another number of shards.
+func (w *Wheel) Turn(
+	ctx context.Context, turner uuid.UUID, term, horizon time.Duration, frontier time.Time,
+) (granted bool, built time.Time, err error) {
+	report := ""
+	if !frontier.IsZero() {
+		report = strconv.FormatInt(frontier.UnixMicro(), 10)
+	}
+	reply, err := turnScript.Run(ctx, w.client, []string{epochKey},
+		turner.String(), term.Microseconds(), len(w.shards), horizon.Microseconds(), report).Slice()
+	if err != nil {
+		return false, time.Time{}, fmt.Errorf("ask to turn the wheel: %w", err)
+	}
+	granted, built, shards, err := parseTurn(reply)
+	if err == nil && granted && built.IsZero() {
+		err = w.dropShards(ctx, shards)
+	}
+	return granted, built, err
+}
+
+func parseTurn(reply []any) (granted bool, built time.Time, shards int, err error) {
+	if len(reply) != 3 {
+		return false, time.Time{}, 0, fmt.Errorf("ask to turn the wheel: reply has %d parts", len(reply))
+	}
+	right, ok := reply[0].(int64)
+	frontier, ok2 := reply[1].(string)
+	split, ok3 := reply[2].(string)
+	if !ok || !ok2 || !ok3 {
+		return false, time.Time{}, 0, errors.New("ask to turn the wheel: reply has parts of the wrong type")
+	}
+	// What does not parse was edited by hand: the wheel is built anew.
+	if at, err := strconv.ParseInt(frontier, 10, 64); err == nil {
+		built = time.UnixMicro(at).UTC()
+	}
+	if n, err := strconv.Atoi(split); err == nil {
+		shards = n
+	}
+	return right == 1, built, shards, nil
+}
+
+// maxShards bounds what a hand-edited epoch can make dropShards do.
+const maxShards = 256
+
+// dropShards removes what an earlier, wider split left behind.
+func (w *Wheel) dropShards(ctx context.Context, split int) error {
+	for shard := len(w.shards); shard < min(split, maxShards); shard++ {
+		keys := newShardKeys(shard)
+		if err := w.client.Del(ctx, keys.due, keys.claimed).Err(); err != nil {
+			return fmt.Errorf("drop shard %d: %w", shard, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package worker
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+const (
+	// recheck bounds the sleep of a worker that has nothing to do, and so what
+	// a lost wake message can cost.
+	recheck = time.Second
+	// firstPause and maxPause bound the pauses while Redis does not serve.
+	firstPause, maxPause = 20 * time.Millisecond, time.Second
+	// refusedPause is when a task is looked at again that was refused although
+	// it is due.
+	refusedPause = 20 * time.Millisecond
+)
+
+// claimLoop claims from one shard until ctx ends.
+func (w *Worker) claimLoop(ctx context.Context, shard int) {
+	wake := make(chan struct{}, 1)
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		w.ring.Wake(ctx, shard, func() {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	defer func() { <-listening }()
+
+	pause := time.Duration(0) // while Redis fails
+	for {
+		n := w.slots.take(ctx, maxClaim)
+		s := w.session.live(ctx)
+		if n == 0 || s == nil {
+			w.slots.give(n)
+			return
+		}
+		ids, next, err := w.claim(ctx, shard, n)
+		w.slots.give(n - len(ids))
+		switch {
+		case err != nil:
+			if pause == 0 {
+				w.log.Warn("claiming fails", "shard", shard, "error", err)
+			}
+			pause = min(max(2*pause, firstPause), maxPause)
+			sleep(ctx, pause/2+rand.N(pause), nil)
+		case len(ids) > 0:
+			pause = 0
+			w.tasks.Go(func() { w.start(ctx, s, shard, ids) })
+		default:
+			pause = 0
+			if next < 0 || next > recheck {
+				next = recheck
+			}
+			sleep(ctx, next, wake)
+		}
+	}
+}
+
+// claim does not end with ctx: a claim whose reply is thrown away would strand
+// its tasks until it lapses.
+func (w *Worker) claim(ctx context.Context, shard, n int) ([]task.ID, time.Duration, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLapse)
+	defer cancel()
+	return w.ring.Claim(ctx, shard, n, claimLapse)
+}
+
+// start commits the start of claimed tasks (T2) and runs those it was granted.
+func (w *Worker) start(ctx context.Context, s *session, shard int, ids []task.ID) {
+	if ctx.Err() != nil {
+		w.giveBack(shard, ids, 0)
+		return
+	}
+	seq := s.seq.Add(1)
+	started, err := w.store.Start(s.ctx, s.id, seq, ids)
+	if err != nil {
+		w.log.Warn("claimed tasks were not started", "tasks", len(ids), "error", err)
+		w.giveBack(shard, ids, maxPause)
+		return
+	}
+	s.receipts.add(seq, len(started))
+	for i := range started {
+		w.tasks.Go(func() { w.execute(s, seq, &started[i]) })
+	}
+	w.slots.give(len(ids) - len(started))
+	w.release(s, shard, ids, started)
+}
+
+// release ends the claims of a batch. What the start refused is put back if it
+// still has to run, when Postgres says that it is due: Redis may be ahead.
+func (w *Worker) release(s *session, shard int, ids []task.ID, started []task.Task) {
+	dropped := ids
+	var back []task.Wait
+	if len(started) < len(ids) {
+		refused := without(ids, started)
+		waiting, err := w.store.Submitted(s.ctx, refused)
+		if err != nil {
+			return // the claims lapse
+		}
+		w.metrics.refused.Add(float64(len(refused)))
+		for i := range waiting {
+			waiting[i].In = max(waiting[i].In, refusedPause)
+		}
+		back = waiting
+		dropped = withoutWaits(ids, waiting)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), exitTimeout)
+	defer cancel()
+	if err := w.ring.Release(ctx, shard, dropped, back); err != nil {
+		w.log.Debug("claims were not released and lapse", "tasks", len(ids), "error", err)
+	}
+}
+
+// giveBack makes claimed tasks due again, after a wait, that were not started.
+func (w *Worker) giveBack(shard int, ids []task.ID, wait time.Duration) {
+	w.slots.give(len(ids))
+	back := make([]task.Wait, len(ids))
+	for i, id := range ids {
+		back[i] = task.Wait{ID: id, In: wait}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), exitTimeout)
+	defer cancel()
+	if err := w.ring.Release(ctx, shard, nil, back); err != nil {
+		w.log.Debug("claims were not given back and lapse", "tasks", len(ids), "error", err)
+	}
+}
+
+func without(ids []task.ID, started []task.Task) (rest []task.ID) {
+	has := make(map[task.ID]bool, len(started))
+	for i := range started {
+		has[started[i].ID] = true
+	}
+	for _, id := range ids {
+		if !has[id] {
+			rest = append(rest, id)
+		}
+	}
+	return rest
+}
+
+func withoutWaits(ids []task.ID, waits []task.Wait) (rest []task.ID) {
+	has := make(map[task.ID]bool, len(waits))
+	for _, w := range waits {
+		has[w.ID] = true
+	}
+	for _, id := range ids {
+		if !has[id] {
+			rest = append(rest, id)
+		}
+	}
+	return rest
+}
+
+// sleep waits for d, a wake, or the end of ctx.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-ctx.Done():
+	}
+}

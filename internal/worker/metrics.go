@@ -1,0 +1,54 @@
+package worker
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+type metrics struct {
+	lateness     prometheus.Histogram
+	running      prometheus.Gauge
+	refused      prometheus.Counter
+	sessionsLost prometheus.Counter
+	ends         *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	factory := promauto.With(reg)
+	return &metrics{
+		lateness: factory.NewHistogram(prometheus.HistogramOpts{
+			Name:    "timewheel_start_lateness_seconds",
+			Help:    "Time from a task's execution time to its committed start, both by Postgres' clock.",
+			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800},
+		}),
+		running: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "timewheel_tasks_running",
+			Help: "Tasks whose handler runs now.",
+		}),
+		refused: factory.NewCounter(prometheus.CounterOpts{
+			Name: "timewheel_starts_refused_total",
+			Help: "Claimed tasks that Postgres did not let start: stale, deleted, or not due by its clock.",
+		}),
+		sessionsLost: factory.NewCounter(prometheus.CounterOpts{
+			Name: "timewheel_sessions_lost_total",
+			Help: "Sessions of this worker that others declared dead.",
+		}),
+		ends: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "timewheel_attempts_ended_total",
+			Help: "Attempts that ended, by task type and outcome: done, a failure's code, or late_result.",
+		}, []string{"task_type", "outcome"}),
+	}
+}
+
+func (m *metrics) finished(taskType string, status task.Status, failure *task.Failure) {
+	outcome := string(status)
+	switch {
+	case status == "":
+		outcome = "late_result"
+	case failure != nil:
+		outcome = string(failure.Code)
+	}
+	m.ends.WithLabelValues(taskType, outcome).Inc()
+}

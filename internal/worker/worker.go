@@ -1,0 +1,179 @@
+// Package worker is one worker node: it claims what is due, commits the start,
+// calls the handler, and commits the end.
+//
+// The stages of successive batches overlap: while one is being started the next
+// is claimed, and ends are committed in groups. What bounds all of it is the
+// number of slots: a task takes one when it is claimed and gives it back when
+// its end is committed.
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/timewheel/timewheel/internal/batch"
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// Store is the system of record as a worker needs it.
+type Store interface {
+	Register(ctx context.Context, session uuid.UUID, host string, lease time.Duration) error
+	Renew(ctx context.Context, session uuid.UUID, lease time.Duration) error
+	End(ctx context.Context, session uuid.UUID) (task.Reaped, error)
+	Start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) ([]task.Task, error)
+	Submitted(ctx context.Context, ids []task.ID) ([]task.Wait, error)
+	Finish(ctx context.Context, session uuid.UUID, ended []task.Finish, closed []int64) ([]task.Finished, error)
+}
+
+// Ring is the inner ring as a worker needs it.
+type Ring interface {
+	Shards() int
+	Claim(ctx context.Context, shard, limit int, lapse time.Duration) (ids []task.ID, next time.Duration, err error)
+	Release(ctx context.Context, shard int, dropped []task.ID, back []task.Wait) error
+	IndexIn(ctx context.Context, tasks []task.Wait) error
+	Wake(ctx context.Context, shard int, f func())
+}
+
+// Handler carries out one attempt of a task. The task's attempt is its fencing
+// token. A result is kept whether or not there is an error.
+type Handler = func(ctx context.Context, t *task.Task) (json.RawMessage, error)
+
+// Lookup finds the handler of a task type.
+type Lookup func(taskType string) (Handler, bool)
+
+// Grace is how long after its lease has passed a session is still not declared
+// dead: it covers a renewal that is under way.
+const Grace = 2 * time.Second
+
+const (
+	// claimLapse is how long a claim holds. It covers the way from the claim to
+	// the committed start, and is what a claim costs whose reply was lost.
+	claimLapse = 5 * time.Second
+	// maxClaim is the most tasks that one claim takes.
+	maxClaim = 500
+	// finishBatch and finishLanes shape the group commit of ends.
+	finishBatch, finishLanes = 500, 2
+	// exitTimeout bounds each of the last writes of a worker.
+	exitTimeout = 5 * time.Second
+)
+
+// Config is what an operator chooses.
+type Config struct {
+	// Host is how the worker is shown to people.
+	Host string
+	// Concurrency is the number of slots.
+	Concurrency int
+	// Lease is how long the worker's session lives without a heartbeat.
+	Lease time.Duration
+	// TaskTimeout bounds one attempt.
+	TaskTimeout time.Duration
+	// Drain is how long running handlers may go on after the worker was told to
+	// stop.
+	Drain time.Duration
+}
+
+// Worker is one worker node.
+type Worker struct {
+	store   Store
+	ring    Ring
+	lookup  Lookup
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+
+	slots    *slots
+	finishes *batch.Group[ending, struct{}]
+	tasks    sync.WaitGroup // everything between a claim and its end
+
+	session sessionHolder
+	// handlers is what the handlers' contexts descend from; stop ends them.
+	handlers context.Context //nolint:containedctx // it outlives Run's: handlers go on while the worker drains
+	stop     context.CancelCauseFunc
+}
+
+var errDraining = errors.New("the worker is shutting down")
+
+// New makes a worker. It registers its metrics with reg.
+func New(store Store, ring Ring, lookup Lookup, cfg Config, log *slog.Logger, reg prometheus.Registerer) *Worker {
+	w := &Worker{
+		store: store, ring: ring, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
+		metrics: newMetrics(reg), slots: newSlots(cfg.Concurrency),
+	}
+	w.session.changed = make(chan struct{})
+	w.finishes = batch.New(finishBatch, finishLanes, w.flushEndings)
+	w.handlers, w.stop = context.WithCancelCause(context.Background())
+	return w
+}
+
+// Run works until ctx ends, and then drains: it claims no more, lets running
+// handlers end within the drain time, and settles what is left. It returns once
+// nothing of it runs, but for handlers that ignore their context.
+func (w *Worker) Run(ctx context.Context) error {
+	defer w.stop(errDraining)
+	alive, dead := context.WithCancel(context.WithoutCancel(ctx))
+	defer dead()
+	if err := w.register(ctx, alive); err != nil {
+		return err
+	}
+	var heartbeat sync.WaitGroup
+	heartbeat.Go(func() { w.keepSession(alive) })
+
+	var claims sync.WaitGroup
+	for shard := range w.ring.Shards() {
+		claims.Go(func() { w.claimLoop(ctx, shard) })
+	}
+	claims.Wait()
+
+	w.drain()
+	dead()
+	heartbeat.Wait()
+	w.endSession(context.WithoutCancel(ctx))
+	return nil
+}
+
+// drain waits for the tasks in hand.
+func (w *Worker) drain() {
+	idle := make(chan struct{})
+	go func() {
+		w.tasks.Wait()
+		close(idle)
+	}()
+	w.log.Info("draining", "running", w.cfg.Concurrency-w.slots.available())
+	select {
+	case <-idle:
+		return
+	case <-time.After(w.cfg.Drain):
+	}
+	w.log.Warn("drain time is over, running handlers are cancelled", "running", w.cfg.Concurrency-w.slots.available())
+	w.stop(errDraining)
+	select {
+	case <-idle:
+	case <-time.After(exitTimeout):
+		w.log.Warn("handlers ignore their cancellation", "running", w.cfg.Concurrency-w.slots.available())
+	}
+}
+
+// endSession tells Postgres that this worker is gone, so that nobody has to
+// wait for its lease, and settles what it leaves behind.
+func (w *Worker) endSession(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, exitTimeout)
+	defer cancel()
+	left, err := w.store.End(ctx, w.session.current().id)
+	if err != nil {
+		w.log.Warn("session was not ended, its lease has to run out", "error", err)
+		return
+	}
+	if left.Failed > 0 || len(left.Retried) > 0 {
+		w.log.Warn("tasks were left behind", "tasks_failed", left.Failed, "tasks_retried", len(left.Retried))
+	}
+	if err := w.ring.IndexIn(ctx, left.Retried); err != nil {
+		w.log.Warn("retried tasks are not indexed yet", "error", err)
+	}
+}

@@ -1,0 +1,34 @@
+-- claim: moves the most overdue tasks from due to claimed.
+--
+-- KEYS[1]  due      sorted set: task id, scored by due time (unix µs)
+-- KEYS[2]  claimed  sorted set: task id, scored by the time the claim lapses (unix µs)
+-- ARGV[1]  limit    the most tasks to claim, 1 to 1000
+-- ARGV[2]  lapse    how long the claim holds, in µs
+--
+-- Returns {wait, id...}. With no task due, wait is the time in µs until the
+-- next one falls due, or -1 if there is none; else it is 0.
+local due, claimed = KEYS[1], KEYS[2]
+local limit, lapse = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+local ready = redis.call('ZRANGE', due, '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, limit)
+if #ready == 0 then
+  local head = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+  if #head == 0 then
+    return { -1 }
+  end
+  return { head[2] - now }
+end
+
+local lapses = string.format('%.0f', now + lapse)
+local entries = {}
+for i, id in ipairs(ready) do
+  entries[2 * i - 1] = lapses
+  entries[2 * i] = id
+end
+redis.call('ZREM', due, unpack(ready))
+redis.call('ZADD', claimed, unpack(entries))
+table.insert(ready, 1, 0)
+return ready

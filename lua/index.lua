@@ -1,0 +1,48 @@
+-- index: makes tasks due in the inner ring, and wakes the workers if one of
+-- them is due before all others.
+--
+-- KEYS[1]  due      sorted set: task id, scored by due time (unix µs)
+-- KEYS[2]  claimed  sorted set: task id, scored by the time the claim lapses
+-- KEYS[3]  wake     channel
+-- ARGV[1]  mode     'set' gives the tasks these times; 'repair' adds only those
+--                   that are neither due nor claimed yet
+-- ARGV[2]  base     'abs' for unix µs, 'rel' for µs from now by Redis' clock
+-- ARGV[3]...        time, id, time, id, ... at most 1000 pairs
+--
+-- Returns the number of tasks that were not in due before.
+local due, claimed, wake = KEYS[1], KEYS[2], KEYS[3]
+local repair, relative = ARGV[1] == 'repair', ARGV[2] == 'rel'
+
+local now = 0
+if relative then
+  local time = redis.call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+
+local head = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
+local earliest
+local entries = {}
+for i = 3, #ARGV, 2 do
+  local at, id = now + ARGV[i], ARGV[i + 1]
+  if not (repair and redis.call('ZSCORE', claimed, id)) then
+    entries[#entries + 1] = string.format('%.0f', at)
+    entries[#entries + 1] = id
+    if not earliest or at < earliest then
+      earliest = at
+    end
+  end
+end
+if #entries == 0 then
+  return 0
+end
+
+local added
+if repair then
+  added = redis.call('ZADD', due, 'NX', unpack(entries))
+else
+  added = redis.call('ZADD', due, unpack(entries))
+end
+if not head or earliest < tonumber(head) then
+  redis.call('PUBLISH', wake, '')
+end
+return added

@@ -1,0 +1,40 @@
+-- turn: asks for the right to turn the wheel, or reports how far it was turned.
+-- One node at a time does the work; should two of them, nothing breaks.
+--
+-- KEYS[1]  epoch     hash: turner, turner_until, frontier, horizon, shards, built_at
+-- ARGV[1]  turner    who asks
+-- ARGV[2]  term      how long the right lasts without asking again, in µs
+-- ARGV[3]  shards    into how many shards the wheel is split now
+-- ARGV[4]  horizon   how far ahead the inner ring looks, in µs
+-- ARGV[5]  frontier  all that is due up to this time (unix µs) is indexed; or ''
+--
+-- Returns {granted, frontier, shards}: whether the caller has the right, and how
+-- far the wheel was built and into how many shards. frontier is '' if the wheel
+-- must be built anew, because Redis lost it or it was split otherwise; shards is
+-- then that of the old wheel, or ''.
+local epoch = KEYS[1]
+local turner, term, shards, horizon, frontier = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+local holder, until_, built, split = unpack(redis.call('HMGET', epoch, 'turner', 'turner_until', 'frontier', 'shards'))
+if holder and holder ~= turner and tonumber(until_) > now then
+  return { 0, '', '' }
+end
+
+-- A report counts only for the wheel that the right was granted for: after a
+-- loss of Redis there is no holder, and nothing has been built.
+if frontier ~= '' and holder == turner then
+  if not built then
+    redis.call('HSET', epoch, 'built_at', string.format('%.0f', now))
+  end
+  redis.call('HSET', epoch, 'frontier', frontier, 'shards', shards, 'horizon', horizon)
+  built, split = frontier, shards
+end
+redis.call('HSET', epoch, 'turner', turner, 'turner_until', string.format('%.0f', now + term))
+
+if not built or split ~= shards then
+  return { 1, '', split or '' }
+end
+return { 1, built, split }

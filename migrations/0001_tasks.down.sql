@@ -1,0 +1,3 @@
+DROP TABLE starts;
+DROP TABLE workers;
+DROP TABLE tasks;

@@ -1,0 +1,87 @@
+// Command api is the HTTP service: it takes tasks over REST, commits them in
+// Postgres and tells Redis. Any number of them may run side by side.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/timewheel/timewheel/internal/config"
+	"github.com/timewheel/timewheel/internal/handler"
+	"github.com/timewheel/timewheel/internal/httpapi"
+	"github.com/timewheel/timewheel/internal/node"
+	"github.com/timewheel/timewheel/internal/scheduler"
+	"github.com/timewheel/timewheel/internal/telemetry"
+)
+
+// connections is the size of the Postgres pool: creates share two, and the
+// rest serves reads and deletes.
+const connections = 16
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "api:", err)
+		os.Exit(1)
+	}
+}
+
+func command(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) == 0 {
+		return run(ctx, out)
+	}
+	switch args[0] {
+	case "healthcheck":
+		cfg, err := config.LoadAPI()
+		if err != nil {
+			return err
+		}
+		return telemetry.Healthcheck(cfg.ListenAddr)
+	case "help", "-h", "-help", "--help":
+		return config.Usage(out, "api [healthcheck]", config.API{})
+	}
+	return fmt.Errorf("unknown argument %q, see --help", args[0])
+}
+
+func run(ctx context.Context, out io.Writer) error {
+	cfg, err := config.LoadAPI()
+	if err != nil {
+		return err
+	}
+	log := telemetry.NewLogger(out, cfg.LogLevel, cfg.LogFormat)
+	stores, err := node.Open(ctx, cfg.Shared, connections, log)
+	if err != nil {
+		return err
+	}
+	defer stores.Close()
+
+	registry := telemetry.NewRegistry()
+	handlers := handler.New(handler.Options{BarURL: cfg.BarURL, Log: log})
+	api := httpapi.New(httpapi.Options{
+		Tasks: scheduler.New(stores.DB, stores.Wheel, cfg.WheelHorizon, log),
+		Types: handlers.Types(),
+		Validate: func(taskType string, payload json.RawMessage) (faults []httpapi.FieldError) {
+			for _, p := range handlers.Validate(taskType, payload) {
+				faults = append(faults, httpapi.FieldError{Field: p.Field, Message: p.Message})
+			}
+			return faults
+		},
+		Ready:       stores.Ready,
+		Registry:    registry,
+		Log:         log,
+		MaxInFlight: cfg.MaxInFlight,
+	})
+	listener, err := net.Listen("tcp", cfg.ListenAddr)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP: %w", err)
+	}
+	return telemetry.Serve(ctx, listener, api, log)
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// options are the command line.
+type options struct {
+	url      *url.URL
+	tasks    int
+	from, to time.Duration
+	clients  int
+	types    []string
+	payload  json.RawMessage
+	seed     uint64
+	witness  bool
+
+	wait, stall, grace time.Duration
+	// poll is the shortest pause between two looks at the tasks.
+	poll time.Duration
+}
+
+const usage = `load submits tasks to the API and reports what became of them.
+
+	go tool load -n 10000 -from -30m -to 2m
+	go tool load -n 2000 -from 0s -to 20s -type foo,bar,baz -clients 8
+	go tool load -n 5000 -from -1m -to 30s -witness
+
+Tasks whose time lies in the past are due at once. Ctrl-C ends a run and
+reports what is known by then. The exit status is 1 if any task ran early, ran
+more than once or was lost.
+
+With -witness the tasks are webhooks to a sink inside this process, so that
+their executions are counted by somebody other than the scheduler. The sink
+listens on loopback: run the worker on this machine with
+WEBHOOK_ALLOW_PRIVATE=true. Tasks that fall due after the run has ended find
+the sink gone and fail.
+
+Flags:
+`
+
+// parseOptions reads the flags. It prints the usage itself if help is asked
+// for, and returns flag.ErrHelp then.
+func parseOptions(args []string, out io.Writer) (options, error) {
+	o := options{poll: time.Second}
+	var target, types, payload string
+	flags := flag.NewFlagSet("load", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&target, "url", "http://127.0.0.1:8080", "where the API `listens`")
+	flags.IntVar(&o.tasks, "n", 10_000, "how many `tasks` to submit")
+	flags.DurationVar(&o.from, "from", -30*time.Minute, "earliest execution time, `relative` to now")
+	flags.DurationVar(&o.to, "to", 30*time.Minute, "latest execution time, `relative` to now")
+	flags.IntVar(&o.clients, "clients", 64, "`connections` that submit at the same time")
+	flags.StringVar(&types, "type", "baz", "task `types`, separated by commas and used in turn")
+	flags.StringVar(&payload, "payload", "", "`JSON` object given to every task")
+	flags.Uint64Var(&o.seed, "seed", rand.Uint64(), "`number` that decides the execution times; drawn if not given") //nolint:gosec // no secret
+	flags.BoolVar(&o.witness, "witness", false, "count the executions with a sink of this process (see above)")
+	flags.DurationVar(&o.wait, "wait", time.Minute, "follow the tasks that fall due up to this `long` after the last create")
+	flags.DurationVar(&o.stall, "stall", time.Minute, "give up following when nothing has changed for so `long`")
+	flags.DurationVar(&o.grace, "grace", 30*time.Second, "a task still waiting so `long` after it fell due is lost")
+
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			_, _ = fmt.Fprint(out, usage)
+			flags.SetOutput(out)
+			flags.PrintDefaults()
+		}
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if o.witness && (given["type"] || given["payload"]) {
+		return o, errors.New("-witness decides type and payload itself: leave -type and -payload out")
+	}
+	o.types = strings.Split(types, ",")
+	o.payload = json.RawMessage(payload)
+	base, err := url.Parse(target)
+	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
+		// The text is not repeated: it may hold a password.
+		return o, errors.New("-url is not an http or https URL")
+	}
+	o.url = base
+	return o, o.validate()
+}
+
+func (o options) validate() error {
+	switch {
+	case o.tasks < 1:
+		return errors.New("-n must be at least 1")
+	case o.clients < 1:
+		return errors.New("-clients must be at least 1")
+	case o.to < o.from:
+		return errors.New("-to lies before -from")
+	case slices.Contains(o.types, ""):
+		return errors.New("-type has an empty name")
+	case o.wait < 0, o.stall <= 0, o.grace < 0:
+		return errors.New("-wait and -grace may not be negative, and -stall must be positive")
+	}
+	if len(o.payload) > 0 {
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(o.payload, &object); err != nil || object == nil {
+			return errors.New("-payload is not a JSON object")
+		}
+	}
+	return nil
+}

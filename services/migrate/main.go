@@ -1,0 +1,167 @@
+// Migrate applies the migrations of the system of record to the database that
+// DATABASE_URL names.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/golang-migrate/migrate/v4"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/timewheel/timewheel/migrations"
+)
+
+const usage = `Usage: migrate <command>
+
+Commands:
+  up        apply every migration that the database lacks
+  down [N]  take back the last N migrations (default 1), and the data in them
+  version   print the version of the database's schema
+
+Environment:
+  DATABASE_URL  the database, as postgres://user:password@host:port/name
+`
+
+const connectPatience = 10 * time.Second
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(arguments []string, out, errOut io.Writer) int {
+	command, steps, err := parse(arguments)
+	if err != nil {
+		fmt.Fprintf(errOut, "migrate: %v\n\n%s", err, usage)
+		return 2
+	}
+	if command == "help" {
+		fmt.Fprint(out, usage)
+		return 0
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := apply(ctx, command, steps, os.Getenv("DATABASE_URL"), out); err != nil {
+		fmt.Fprintf(errOut, "migrate: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func parse(arguments []string) (command string, steps int, err error) {
+	if len(arguments) == 0 {
+		return "", 0, errors.New("a command is missing")
+	}
+	command, rest := arguments[0], arguments[1:]
+	switch command {
+	case "help", "-h", "-help", "--help":
+		return "help", 0, nil
+	case "down":
+		steps = 1
+		if len(rest) > 0 {
+			if steps, err = strconv.Atoi(rest[0]); err != nil || steps < 1 {
+				return "", 0, fmt.Errorf("down takes a number from 1 on, not %q", rest[0])
+			}
+			rest = rest[1:]
+		}
+	case "up", "version":
+	default:
+		return "", 0, fmt.Errorf("there is no command %q", command)
+	}
+	if len(rest) > 0 {
+		return "", 0, fmt.Errorf("%s does not take %q", command, rest[0])
+	}
+	return command, steps, nil
+}
+
+func apply(ctx context.Context, command string, steps int, databaseURL string, out io.Writer) error {
+	if err := reach(ctx, databaseURL); err != nil {
+		return err
+	}
+	m, err := migrations.New(databaseURL)
+	if err != nil {
+		return err
+	}
+	// A migration that runs is let through; the next one is not begun.
+	defer context.AfterFunc(ctx, func() { m.GracefulStop <- true })()
+
+	switch command {
+	case "up":
+		err = m.Up()
+	case "down":
+		err = down(m, steps)
+	}
+	err = explain(err)
+	if err == nil {
+		err = report(m, out)
+	}
+	sourceErr, databaseErr := m.Close()
+	return errors.Join(err, sourceErr, databaseErr)
+}
+
+// reach fails with the reason in one sentence. It comes before the migration
+// library, whose errors would repeat the URL, password and all.
+func reach(ctx context.Context, databaseURL string) error {
+	if databaseURL == "" {
+		return errors.New("DATABASE_URL is not set")
+	}
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return fmt.Errorf("read DATABASE_URL: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("reach the database of DATABASE_URL: %w", err)
+	}
+	return conn.Close(ctx)
+}
+
+func down(m *migrate.Migrate, steps int) error {
+	if _, _, err := m.Version(); errors.Is(err, migrate.ErrNilVersion) {
+		return migrate.ErrNoChange
+	}
+	return m.Steps(-steps)
+}
+
+// explain turns the migration library's answers into sentences, and those that
+// say "there was nothing to do" into none.
+func explain(err error) error {
+	var dirty migrate.ErrDirty
+	var short migrate.ErrShortLimit
+	switch {
+	case errors.Is(err, migrate.ErrNoChange), errors.As(err, &short):
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return errors.New("the schema is of a version that this program does not know: use the newer program")
+	case errors.As(err, &dirty):
+		return fmt.Errorf("migration %d was left half applied: repair the schema by hand,"+
+			" then set dirty to false in the table schema_migrations", dirty.Version)
+	case err != nil:
+		return fmt.Errorf("apply the migrations: %w", err)
+	}
+	return nil
+}
+
+func report(m *migrate.Migrate, out io.Writer) error {
+	version, dirty, err := m.Version()
+	switch {
+	case errors.Is(err, migrate.ErrNilVersion):
+		_, err = fmt.Fprintln(out, "no migration is applied")
+	case err != nil:
+		return fmt.Errorf("read the schema's version: %w", err)
+	case dirty:
+		_, err = fmt.Fprintf(out, "version %d, half applied\n", version)
+	default:
+		_, err = fmt.Fprintf(out, "version %d\n", version)
+	}
+	return err
+}

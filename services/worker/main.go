@@ -1,0 +1,114 @@
+// Command worker is a worker node: it executes tasks when they are due, and
+// keeps the two rings of the wheel true. Any number of them may run side by
+// side.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/timewheel/timewheel/internal/config"
+	"github.com/timewheel/timewheel/internal/handler"
+	"github.com/timewheel/timewheel/internal/node"
+	"github.com/timewheel/timewheel/internal/scheduler"
+	"github.com/timewheel/timewheel/internal/telemetry"
+	"github.com/timewheel/timewheel/internal/worker"
+)
+
+// connections is the size of the Postgres pool: starts of overlapping batches,
+// two lanes of finishes, the heartbeat and the background loops.
+const connections = 10
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		os.Exit(1)
+	}
+}
+
+func command(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) == 0 {
+		return run(ctx, out)
+	}
+	switch args[0] {
+	case "healthcheck":
+		cfg, err := config.LoadWorker()
+		if err != nil {
+			return err
+		}
+		return telemetry.Healthcheck(cfg.ListenAddr)
+	case "help", "-h", "-help", "--help":
+		return config.Usage(out, "worker [healthcheck]", config.Worker{})
+	}
+	return fmt.Errorf("unknown argument %q, see --help", args[0])
+}
+
+func run(ctx context.Context, out io.Writer) error {
+	cfg, err := config.LoadWorker()
+	if err != nil {
+		return err
+	}
+	log := telemetry.NewLogger(out, cfg.LogLevel, cfg.LogFormat)
+	stores, err := node.Open(ctx, cfg.Shared, connections, log)
+	if err != nil {
+		return err
+	}
+	defer stores.Close()
+	listener, err := net.Listen("tcp", cfg.ListenAddr)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP: %w", err)
+	}
+	return work(ctx, cfg, stores, listener, log)
+}
+
+// work runs the worker, the background loops and the health server until ctx
+// ends or one of them fails. The loops and the server stay while the worker
+// drains.
+func work(ctx context.Context, cfg config.Worker, stores *node.Stores, listener net.Listener, log *slog.Logger) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("read the host's name: %w", err)
+	}
+	registry := telemetry.NewRegistry()
+	handlers := handler.New(handler.Options{BarURL: cfg.BarURL, AllowPrivate: cfg.AllowPrivate, Log: log})
+	lookup := func(taskType string) (worker.Handler, bool) { return handlers.Lookup(taskType) }
+	node := worker.New(stores.DB, stores.Wheel, lookup, worker.Config{
+		Host:        fmt.Sprintf("%s/%d", host, os.Getpid()),
+		Concurrency: cfg.Concurrency,
+		Lease:       cfg.Lease,
+		TaskTimeout: cfg.TaskTimeout,
+		Drain:       cfg.Drain,
+	}, log, registry)
+	keeper := scheduler.NewKeeper(stores.DB, stores.Wheel, scheduler.KeeperConfig{
+		Horizon:   cfg.WheelHorizon,
+		Grace:     worker.Grace,
+		Retention: cfg.Retention,
+		MayReap:   node.MayReap,
+	}, log)
+
+	group, failed := errgroup.WithContext(context.WithoutCancel(ctx))
+	drained, done := context.WithCancel(failed)
+	defer done()
+	group.Go(func() error { return telemetry.Serve(drained, listener, telemetry.Admin(registry, stores.Ready), log) })
+	group.Go(func() error { return keeper.Run(drained) })
+	group.Go(func() error {
+		defer done()
+		working, stop := context.WithCancel(failed)
+		defer stop()
+		defer context.AfterFunc(ctx, stop)()
+		return node.Run(working)
+	})
+	return group.Wait()
+}
+
