@@ -78,3 +78,8 @@ require (
 	golang.org/x/text v0.42.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
+
+tool (
+	github.com/timewheel/timewheel/services/load
+	github.com/timewheel/timewheel/services/stack
+)

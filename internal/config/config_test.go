@@ -13,6 +13,12 @@ import (
 	"github.com/timewheel/timewheel/internal/config"
 )
 
+const (
+	secret      = "hunter2"
+	postgresURL = "postgres://u:" + secret + "@db:5432/timewheel"
+	redisURL    = "redis://:" + secret + "@redis:6379/0"
+)
+
 // setenv leaves exactly these variables set for the test.
 func setenv(t *testing.T, vars map[string]string) {
 	t.Helper()
@@ -27,8 +33,8 @@ func setenv(t *testing.T, vars map[string]string) {
 
 func stores() map[string]string {
 	return map[string]string{
-		"DATABASE_URL": "postgres://u:hunter2@db:5432/timewheel",
-		"REDIS_URL":    "redis://:hunter2@redis:6379/0",
+		"DATABASE_URL": postgresURL,
+		"REDIS_URL":    redisURL,
 	}
 }
 
@@ -41,8 +47,8 @@ func TestDefaults(t *testing.T) {
 		ListenAddr:  ":8080",
 		MaxInFlight: 2048,
 		Shared: config.Shared{
-			DatabaseURL:  "postgres://u:hunter2@db:5432/timewheel",
-			RedisURL:     "redis://:hunter2@redis:6379/0",
+			DatabaseURL:  postgresURL,
+			RedisURL:     redisURL,
 			WheelHorizon: time.Hour,
 			WheelShards:  1,
 			LogLevel:     slog.LevelInfo,
@@ -65,24 +71,24 @@ func TestDefaults(t *testing.T) {
 
 func TestEveryBadVariableIsNamedAndNoValueQuoted(t *testing.T) {
 	setenv(t, map[string]string{
-		"DATABASE_URL":          "mysql://u:hunter2@db/x",
-		"LISTEN_ADDR":           "hunter2",
-		"WORKER_CONCURRENCY":    "hunter2",
+		"DATABASE_URL":          "mysql://u:" + secret + "@db/x",
+		"LISTEN_ADDR":           secret,
+		"WORKER_CONCURRENCY":    secret,
 		"WORKER_LEASE":          "2s",
-		"WORKER_DRAIN":          "hunter2",
+		"WORKER_DRAIN":          secret,
 		"TASK_TIMEOUT":          "0s",
 		"TASK_RETENTION":        "1s",
 		"WHEEL_HORIZON":         "25h",
 		"WHEEL_SHARDS":          "257",
-		"WEBHOOK_ALLOW_PRIVATE": "hunter2",
-		"ALLOW_UNSAFE_POSTGRES": "hunter2",
-		"BAR_URL":               "ftp://hunter2@x",
-		"LOG_LEVEL":             "hunter2",
-		"LOG_FORMAT":            "hunter2",
+		"WEBHOOK_ALLOW_PRIVATE": secret,
+		"ALLOW_UNSAFE_POSTGRES": secret,
+		"BAR_URL":               "ftp://" + secret + "@x",
+		"LOG_LEVEL":             secret,
+		"LOG_FORMAT":            secret,
 	})
 	_, err := config.LoadWorker()
 	require.Error(t, err)
-	require.NotContains(t, err.Error(), "hunter2")
+	require.NotContains(t, err.Error(), secret)
 	require.ElementsMatch(t, []string{
 		"DATABASE_URL is not a URL that starts with postgres:// or postgresql://",
 		"REDIS_URL is required and not set",
@@ -104,10 +110,20 @@ func TestEveryBadVariableIsNamedAndNoValueQuoted(t *testing.T) {
 
 func TestUnparsableURLIsNotQuoted(t *testing.T) {
 	vars := stores()
-	vars["DATABASE_URL"] = "postgres://u:hunter2@db:port/\x7f"
+	vars["DATABASE_URL"] = "postgres://u:" + secret + "@db:port/\x7f"
 	setenv(t, vars)
 	_, err := config.LoadAPI()
 	require.EqualError(t, err, "DATABASE_URL is not a URL that starts with postgres:// or postgresql://")
+}
+
+func TestBarURLIsOneThatBarTakes(t *testing.T) {
+	for _, bad := range []string{"http://", "http://:80/", "http://u:" + secret + "@x/"} {
+		vars := stores()
+		vars["BAR_URL"] = bad
+		setenv(t, vars)
+		_, err := config.LoadWorker()
+		require.EqualError(t, err, "BAR_URL is a URL without a host, or with a user or password")
+	}
 }
 
 func TestValuesAreRead(t *testing.T) {
@@ -119,6 +135,7 @@ func TestValuesAreRead(t *testing.T) {
 	vars["LISTEN_ADDR"] = "[::1]:0"
 	vars["WEBHOOK_ALLOW_PRIVATE"] = "true"
 	vars["WORKER_LEASE"] = "3s"
+	vars["BAR_URL"] = "https://example.com/time?zone=utc"
 	setenv(t, vars)
 	worker, err := config.LoadWorker()
 	require.NoError(t, err)
@@ -129,6 +146,7 @@ func TestValuesAreRead(t *testing.T) {
 	require.Equal(t, "[::1]:0", worker.ListenAddr)
 	require.Equal(t, 3*time.Second, worker.Lease)
 	require.True(t, worker.AllowPrivate)
+	require.Equal(t, "https://example.com/time?zone=utc", worker.BarURL)
 }
 
 func TestUsage(t *testing.T) {

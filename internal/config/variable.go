@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -124,8 +125,11 @@ func checkURL(value string, schemes ...string) string {
 	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Opaque != "" {
 		return "is not a URL that starts with " + strings.Join(schemes, ":// or ") + "://"
 	}
-	if strings.HasPrefix(u.Scheme, "http") && u.Hostname() == "" {
-		return "is a URL without a host"
+	if !strings.HasPrefix(u.Scheme, "http") {
+		return ""
+	}
+	if u.Hostname() == "" || u.User != nil {
+		return "is a URL without a host, or with a user or password"
 	}
 	return ""
 }
@@ -134,8 +138,8 @@ func checkURL(value string, schemes ...string) string {
 // default, meaning. cfg is the service's configuration struct, API{} or
 // Worker{}.
 func Usage(w io.Writer, service string, cfg any) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "Environment variables of %s:\n\n", service)
+	var text strings.Builder
+	fmt.Fprintf(&text, "Environment variables of %s:\n\n", service)
 	for _, v := range variables(reflect.ValueOf(cfg)) {
 		fallback := v.fallback
 		if v.required {
@@ -145,9 +149,11 @@ func Usage(w io.Writer, service string, cfg any) error {
 		if v.min != "" {
 			bounds = fmt.Sprintf(" (%s to %s)", v.min, v.max)
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s%s\n", v.key, fallback, v.help, bounds)
+		fmt.Fprintf(&text, "  %s\t%s\t%s%s\n", v.key, fallback, v.help, bounds)
 	}
-	if err := table.Flush(); err != nil {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, err := io.WriteString(table, text.String())
+	if err = errors.Join(err, table.Flush()); err != nil {
 		return fmt.Errorf("print usage: %w", err)
 	}
 	return nil

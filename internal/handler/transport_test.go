@@ -16,13 +16,20 @@ import (
 	"github.com/timewheel/timewheel/internal/handler"
 )
 
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener
+}
+
 // hangsUp answers the first request it gets, and keeps that connection open.
 // It reads every later request and closes the connection without an answer:
 // just what makes net/http send a request again.
 func hangsUp(t *testing.T) (url string, arrivals *atomic.Int64) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	listener := listen(t)
 	arrivals = new(atomic.Int64)
 	var connections sync.WaitGroup
 	connections.Go(func() {
@@ -32,7 +39,7 @@ func hangsUp(t *testing.T) (url string, arrivals *atomic.Int64) {
 				return
 			}
 			connections.Go(func() {
-				defer conn.Close()
+				defer func() { _ = conn.Close() }()
 				reader := bufio.NewReader(conn)
 				for {
 					request, err := http.ReadRequest(reader)
@@ -47,10 +54,8 @@ func hangsUp(t *testing.T) (url string, arrivals *atomic.Int64) {
 			})
 		}
 	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		connections.Wait()
-	})
+	t.Cleanup(connections.Wait)
+	t.Cleanup(func() { _ = listener.Close() })
 	return "http://" + listener.Addr().String(), arrivals
 }
 
@@ -130,9 +135,7 @@ func TestNoProxyFromTheEnvironment(t *testing.T) {
 }
 
 func TestAnAttemptEndsWithItsContext(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never answers
-	require.NoError(t, err)
-	defer listener.Close()
+	listener := listen(t) // accepts, and never answers
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	do, _ := registry(nil, handler.Options{AllowPrivate: true}).Lookup("webhook")
@@ -142,7 +145,7 @@ func TestAnAttemptEndsWithItsContext(t *testing.T) {
 	}()
 	conn, err := listener.Accept()
 	require.NoError(t, err)
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
 }

@@ -74,8 +74,8 @@ func New(o Options) http.Handler {
 	router.HandleMethodNotAllowed = true
 	router.RedirectTrailingSlash = false
 	router.Use(a.observe)
-	router.NoRoute(a.answer(func(*gin.Context) error { return noSuchRoute }))
-	router.NoMethod(a.answer(func(*gin.Context) error { return methodNotAllowed }))
+	router.NoRoute(a.answer(func(*gin.Context) error { return errNoSuchRoute }))
+	router.NoMethod(a.answer(func(*gin.Context) error { return errMethodNotAllowed }))
 
 	get := []string{http.MethodGet, http.MethodHead}
 	tasks := router.Group("/task", a.limit)

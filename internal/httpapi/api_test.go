@@ -123,8 +123,8 @@ type service struct {
 	contract *contract
 }
 
-func newService(t testing.TB, change ...func(*httpapi.Options)) *service {
-	t.Helper()
+func newService(tb testing.TB, change ...func(*httpapi.Options)) *service {
+	tb.Helper()
 	s := &service{ledger: &ledger{}, log: &bytes.Buffer{}, registry: prometheus.NewRegistry()}
 	options := httpapi.Options{
 		Tasks: s.ledger,
@@ -144,7 +144,7 @@ func newService(t testing.TB, change ...func(*httpapi.Options)) *service {
 		f(&options)
 	}
 	s.Handler = httpapi.New(options)
-	s.contract = readContract(t, s)
+	s.contract = readContract(tb, s)
 	return s
 }
 
@@ -168,11 +168,11 @@ func (s *service) do(t *testing.T, method, target, body string, headers ...strin
 	if method == http.MethodPost {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	for i := 0; i < len(headers); i += 2 {
-		if headers[i+1] == "" {
-			request.Header.Del(headers[i])
+	for pair := range slices.Chunk(headers, 2) {
+		if pair[1] == "" {
+			request.Header.Del(pair[0])
 		} else {
-			request.Header.Add(headers[i], headers[i+1])
+			request.Header.Add(pair[0], pair[1])
 		}
 	}
 	recorder := httptest.NewRecorder()
@@ -286,7 +286,9 @@ func TestHeadAnswersLikeGet(t *testing.T) {
 	server := httptest.NewServer(s)
 	defer server.Close()
 	for path, status := range map[string]int{"/task": 200, "/livez": 200, "/openapi.json": 200, "/task/x": 400} {
-		response, err := server.Client().Head(server.URL + path)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodHead, server.URL+path, http.NoBody)
+		require.NoError(t, err)
+		response, err := server.Client().Do(request)
 		require.NoError(t, err)
 		body, err := io.ReadAll(response.Body)
 		require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,16 +20,16 @@ type contract struct {
 	compiler *jsonschema.Compiler
 }
 
-func readContract(t testing.TB, handler http.Handler) *contract {
-	t.Helper()
+func readContract(tb testing.TB, handler http.Handler) *contract {
+	tb.Helper()
 	recorder := httptest.NewRecorder()
-	handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/openapi.json", http.NoBody))
-	require.Equal(t, 200, recorder.Code)
+	handler.ServeHTTP(recorder, httptest.NewRequestWithContext(tb.Context(), http.MethodGet, "/openapi.json", http.NoBody))
+	require.Equal(tb, 200, recorder.Code)
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(recorder.Body.Bytes()))
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	c := &contract{document: document.(map[string]any), compiler: jsonschema.NewCompiler()}
 	c.compiler.AssertFormat()
-	require.NoError(t, c.compiler.AddResource("openapi.json", document))
+	require.NoError(tb, c.compiler.AddResource("openapi.json", document))
 	return c
 }
 
@@ -43,38 +44,38 @@ func (c *contract) at(steps ...string) any {
 }
 
 // validate checks a value against the schema at these steps.
-func (c *contract) validate(t testing.TB, value any, steps ...string) {
-	t.Helper()
-	pointer := "openapi.json#"
-	for _, step := range steps {
-		pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
+func (c *contract) validate(tb testing.TB, value any, steps ...string) {
+	tb.Helper()
+	escaped := make([]string, len(steps))
+	for i, step := range steps {
+		escaped[i] = strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
 	}
-	schema, err := c.compiler.Compile(pointer)
-	require.NoError(t, err)
-	require.NoError(t, schema.Validate(value))
+	schema, err := c.compiler.Compile("openapi.json#/" + strings.Join(escaped, "/"))
+	require.NoError(tb, err)
+	require.NoError(tb, schema.Validate(value))
 }
 
-func (c *contract) check(t testing.TB, request *http.Request, a answer) {
-	t.Helper()
+func (c *contract) check(tb testing.TB, request *http.Request, a answer) {
+	tb.Helper()
 	path := request.URL.Path
 	if id, under := strings.CutPrefix(path, "/task/"); under && id != "" && !strings.Contains(id, "/") {
 		path = "/task/{id}"
 	}
 	operation := []string{"paths", path, strings.ToLower(request.Method)}
 	if c.at(operation...) == nil {
-		require.Contains(t, []int{404, 405, 429}, a.Code, "an answer where the document knows no operation")
-		c.validate(t, a.body, "components", "schemas", "Problem")
+		require.Contains(tb, []int{404, 405, 429}, a.Code, "an answer where the document knows no operation")
+		c.validate(tb, a.body, "components", "schemas", "Problem")
 		return
 	}
 	mediaType, _, _ := strings.Cut(a.Header().Get("Content-Type"), ";")
-	content := append(operation, "responses", strconv.Itoa(a.Code), "content", mediaType)
-	require.NotNil(t, c.at(content...), "the document does not know status %d with %s", a.Code, mediaType)
+	content := slices.Concat(operation, []string{"responses", strconv.Itoa(a.Code), "content", mediaType})
+	require.NotNil(tb, c.at(content...), "the document does not know status %d with %s", a.Code, mediaType)
 	if a.body == nil {
 		return
 	}
-	c.validate(t, a.body, append(content, "schema")...)
+	c.validate(tb, a.body, append(content, "schema")...)
 	if code, is := a.body["code"].(string); is {
-		require.NotNil(t, c.at(append(content, "examples", code)...), "the document has no example of %s", code)
+		require.NotNil(tb, c.at(append(content, "examples", code)...), "the document has no example of %s", code)
 	}
 }
 
@@ -95,7 +96,7 @@ func TestOpenAPIHoldsTogether(t *testing.T) {
 			operation := []string{"paths", path, method}
 			require.NotEmpty(t, s.contract.at(append(operation, "operationId")...))
 			for status := range s.contract.at(append(operation, "responses")...).(map[string]any) {
-				content := append(operation, "responses", status, "content", "application/problem+json")
+				content := slices.Concat(operation, []string{"responses", status, "content", "application/problem+json"})
 				examples, _ := s.contract.at(append(content, "examples")...).(map[string]any)
 				for code := range examples {
 					s.contract.validate(t, s.contract.at(append(content, "examples", code, "value")...), append(content, "schema")...)

@@ -50,11 +50,11 @@ func checkMediaType(header http.Header) error {
 		kind, parameters, err := mime.ParseMediaType(given)
 		charset := parameters["charset"]
 		if err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
-			return mediaType
+			return errMediaType
 		}
 	}
 	if coding := header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return mediaType
+		return errMediaType
 	}
 	return nil
 }
@@ -62,7 +62,7 @@ func checkMediaType(header http.Header) error {
 func readBody(c *gin.Context) ([]byte, error) {
 	length := c.Request.ContentLength
 	if length > task.MaxPayload {
-		return nil, tooLarge
+		return nil, errTooLarge
 	}
 	limited := http.MaxBytesReader(c.Writer, c.Request.Body, task.MaxPayload)
 	var body []byte
@@ -77,13 +77,13 @@ func readBody(c *gin.Context) ([]byte, error) {
 		return body, nil
 	}
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return nil, tooLarge
+		return nil, errTooLarge
 	}
 	return nil, malformed("The body broke off or did not arrive in time.")
 }
 
 func malformed(detail string) error {
-	p := *malformedJSON
+	p := *errMalformedJSON
 	p.Detail = detail
 	return &p
 }

@@ -104,7 +104,7 @@ func splitObject(body []byte) (map[string]json.RawMessage, error) {
 		return fields, nil
 	}
 	if !json.Valid(body) {
-		return nil, malformedJSON
+		return nil, errMalformedJSON
 	}
 	return nil, invalidFields([]FieldError{{"body", "must be a JSON object"}})
 }

@@ -86,7 +86,7 @@ func (a *api) parseFilter(query string) (task.Filter, error) {
 		case name == "cursor":
 			before, ok := decodeCursor(value)
 			if !ok {
-				return filter, invalidCursor
+				return filter, errInvalidCursor
 			}
 			filter.Before = before
 		}
@@ -135,7 +135,7 @@ func parseID(text string) (task.ID, error) {
 	const length = len("00000000-0000-0000-0000-000000000000")
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != length {
-		return task.ID{}, invalidID
+		return task.ID{}, errInvalidID
 	}
 	return id, nil
 }

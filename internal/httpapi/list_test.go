@@ -78,10 +78,10 @@ func TestBadListParameters(t *testing.T) {
 
 func TestBrokenCursors(t *testing.T) {
 	s := newService(t)
-	whole := httpapi.EncodeCursor(uuid.Must(uuid.NewV7()))
+	whole := httpapi.EncodeCursor(uuid.Max) // ends in w: 110000, of which two bits are not part of it
 	require.Equal(t, 200, s.do(t, "GET", "/task?cursor="+whole, "").Code)
 	for _, broken := range []string{
-		"", "x", whole[1:], whole[:len(whole)-1], whole + "A", whole + "=", "B" + whole[1:], whole[:5] + "%0A" + whole[5:], "%00", "****",
+		"", "x", whole[1:], whole[:len(whole)-1], whole[:len(whole)-1] + "x", whole + "A", whole + "=", "B" + whole[1:], whole[:5] + "%0A" + whole[5:], "%00", "****",
 		uuid.NewString(),
 	} {
 		requireProblem(t, s.do(t, "GET", "/task?cursor="+broken, ""), 400, "invalid_cursor")

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -46,8 +47,10 @@ func (a *api) observe(c *gin.Context) {
 		took := time.Since(started)
 		method, route := labels(c)
 		a.duration.WithLabelValues(method, route, strconv.Itoa(c.Writer.Status())).Observe(took.Seconds())
-		a.log.DebugContext(c.Request.Context(), "request", "request_id", id, "method", method, "route", route,
-			"status", c.Writer.Status(), "bytes", c.Writer.Size(), "duration", took)
+		if a.log.Enabled(c.Request.Context(), slog.LevelDebug) { // boxing the attributes costs the hot path
+			a.log.DebugContext(c.Request.Context(), "request", "request_id", id, "method", method, "route", route,
+				"status", c.Writer.Status(), "bytes", c.Writer.Size(), "duration", took)
+		}
 		if broken {
 			panic(http.ErrAbortHandler) // cuts the connection: half an answer must not pass for one
 		}
@@ -66,7 +69,7 @@ func (a *api) survive(c *gin.Context, cause any) (broken bool) {
 	if c.Writer.Written() {
 		return true
 	}
-	a.refuse(c, internal)
+	a.refuse(c, errInternal)
 	return false
 }
 
@@ -77,7 +80,7 @@ func (a *api) limit(c *gin.Context) {
 		defer func() { <-a.slots }()
 		c.Next()
 	default:
-		a.refuse(c, overloaded)
+		a.refuse(c, errOverloaded)
 		c.Abort()
 	}
 }

@@ -88,7 +88,7 @@ func (d describer) createTask(types []string) *huma.Operation {
 		}},
 		Responses: d.responses(http.StatusCreated, "The task is committed.", reflect.TypeFor[created](),
 			map[string]*huma.Param{"Location": {Description: "the path of the task", Schema: &huma.Schema{Type: huma.TypeString, Format: "uri-reference"}}},
-			malformedJSON, keyReused, tooLarge, mediaType, invalid, rejected, overloaded, internal, unavailable, outcomeUnknown),
+			errMalformedJSON, errKeyReused, errTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
 }
 
@@ -105,7 +105,7 @@ func (d describer) listTasks(types []string) *huma.Operation {
 		},
 		Responses: d.responses(http.StatusOK, "One page.", reflect.TypeFor[page](),
 			map[string]*huma.Param{"Link": {Description: `the next page, as rel="next", unless this is the last`, Schema: &huma.Schema{Type: huma.TypeString}}},
-			invalidCursor, invalid, overloaded, internal, unavailable),
+			errInvalidCursor, errInvalid, errOverloaded, errInternal, errUnavailable),
 	}
 }
 
@@ -114,7 +114,7 @@ func (d describer) getTask() *huma.Operation {
 		OperationID: "get-task", Method: http.MethodGet, Path: "/task/{id}", Summary: "Look at a task",
 		Parameters: []*huma.Param{idParam(), requestIDParam()},
 		Responses: d.responses(http.StatusOK, "The task.", reflect.TypeFor[view](), nil,
-			invalidID, notFound, overloaded, internal, unavailable),
+			errInvalidID, errNotFound, errOverloaded, errInternal, errUnavailable),
 	}
 }
 
@@ -123,7 +123,7 @@ func (d describer) deleteTask() *huma.Operation {
 		OperationID: "delete-task", Method: http.MethodDelete, Path: "/task/{id}", Summary: "Delete a task that has not started",
 		Parameters: []*huma.Param{idParam(), requestIDParam()},
 		Responses: d.responses(http.StatusOK, "The task will not execute. Asking again answers the same.", reflect.TypeFor[deleted](), nil,
-			invalidID, notFound, conflict, overloaded, internal, unavailable, outcomeUnknown),
+			errInvalidID, errNotFound, errConflict, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
 }
 
@@ -180,9 +180,9 @@ func (d describer) responses(status int, description string, body reflect.Type, 
 func exampleOf(p problem) problem {
 	p.RequestID = "VN3FCK7W5RJYQ2ZSAUBG4XHTML"
 	switch p.Code {
-	case invalid.Code:
+	case errInvalid.Code:
 		p.Errors = []FieldError{{"execution_time", timeForm}}
-	case conflict.Code:
+	case errConflict.Code:
 		p.TaskStatus = task.Done
 	}
 	return p

@@ -48,22 +48,22 @@ func newTransient(status int, code, detail string) *problem {
 
 // Every problem there is. They are not changed, but copied.
 var (
-	malformedJSON    = newProblem(400, "malformed_json", "The body is not one JSON value.")
-	invalidID        = newProblem(400, "invalid_id", "The id in the path is not a UUID.")
-	invalidCursor    = newProblem(400, "invalid_cursor", "The cursor is not one that this service gave out.")
-	notFound         = newProblem(404, "not_found", "There is no task of this id.")
-	noSuchRoute      = newProblem(404, "no_such_route", "There is nothing at this path; see /openapi.json.")
-	methodNotAllowed = newProblem(405, "method_not_allowed", "The path does not take this method; see the Allow header.")
-	conflict         = newProblem(409, "conflict", "The task has started or ended and can no longer be deleted.")
-	keyReused        = newProblem(409, "idempotency_key_reused", "This Idempotency-Key named a different task before.")
-	tooLarge         = newProblem(413, "body_too_large", "The body is larger than 256 KiB.")
-	mediaType        = newProblem(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json, in UTF-8 and not compressed.")
-	invalid          = newProblem(422, "invalid", "The request cannot be carried out; see errors.")
-	rejected         = newProblem(422, "rejected_by_store", "The store cannot hold a value of this request.")
-	overloaded       = newTransient(429, "overloaded", "Too many requests are in work. Repeat the request a little later.")
-	internal         = newProblem(500, "internal", "Something went wrong here; the log has it under this request id.")
-	unavailable      = newTransient(503, "unavailable", "The store cannot be reached and nothing was changed. Repeat the request a little later.")
-	outcomeUnknown   = newTransient(503, "outcome_unknown", "The change was sent to the store and its outcome is not known. Repeat the request, "+
+	errMalformedJSON    = newProblem(400, "malformed_json", "The body is not one JSON value.")
+	errInvalidID        = newProblem(400, "invalid_id", "The id in the path is not a UUID.")
+	errInvalidCursor    = newProblem(400, "invalid_cursor", "The cursor is not one that this service gave out.")
+	errNotFound         = newProblem(404, "not_found", "There is no task of this id.")
+	errNoSuchRoute      = newProblem(404, "no_such_route", "There is nothing at this path; see /openapi.json.")
+	errMethodNotAllowed = newProblem(405, "method_not_allowed", "The path does not take this method; see the Allow header.")
+	errConflict         = newProblem(409, "conflict", "The task has started or ended and can no longer be deleted.")
+	errKeyReused        = newProblem(409, "idempotency_key_reused", "This Idempotency-Key named a different task before.")
+	errTooLarge         = newProblem(413, "body_too_large", "The body is larger than 256 KiB.")
+	errMediaType        = newProblem(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json, in UTF-8 and not compressed.")
+	errInvalid          = newProblem(422, "invalid", "The request cannot be carried out; see errors.")
+	errRejected         = newProblem(422, "rejected_by_store", "The store cannot hold a value of this request.")
+	errOverloaded       = newTransient(429, "overloaded", "Too many requests are in work. Repeat the request a little later.")
+	errInternal         = newProblem(500, "internal", "Something went wrong here; the log has it under this request id.")
+	errUnavailable      = newTransient(503, "unavailable", "The store cannot be reached and nothing was changed. Repeat the request a little later.")
+	errOutcomeUnknown   = newTransient(503, "outcome_unknown", "The change was sent to the store and its outcome is not known. Repeat the request, "+
 		"a POST with the same Idempotency-Key: it then takes effect once.")
 )
 
@@ -72,10 +72,10 @@ var sentinels = []struct {
 	err     error
 	problem *problem
 }{
-	{task.ErrNotFound, notFound},
-	{task.ErrKeyReused, keyReused},
-	{task.ErrUnavailable, unavailable},
-	{task.ErrUnknownOutcome, outcomeUnknown},
+	{task.ErrNotFound, errNotFound},
+	{task.ErrKeyReused, errKeyReused},
+	{task.ErrUnavailable, errUnavailable},
+	{task.ErrUnknownOutcome, errOutcomeUnknown},
 }
 
 // problemOf words any error.
@@ -84,12 +84,12 @@ func problemOf(err error) problem {
 		return *p
 	}
 	if state, ok := errors.AsType[*task.StatusError](err); ok {
-		p := *conflict
+		p := *errConflict
 		p.TaskStatus = state.Status
 		return p
 	}
 	if refused, ok := errors.AsType[*task.RejectedError](err); ok {
-		p := *rejected
+		p := *errRejected
 		p.Detail = "The store cannot hold a value of this request: " + refused.Reason
 		return p
 	}
@@ -98,7 +98,7 @@ func problemOf(err error) problem {
 			return *known.problem
 		}
 	}
-	return *internal
+	return *errInternal
 }
 
 // maxFieldErrors bounds an answer that a client's body can make long.
@@ -110,12 +110,11 @@ func invalidFields(faults []FieldError) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	p := *invalid
-	p.Errors = faults
+	p := *errInvalid
 	if over := len(faults) - maxFieldErrors; over > 0 {
-		more := FieldError{Field: "body", Message: "and " + strconv.Itoa(over) + " more faults"}
-		p.Errors = append(faults[:maxFieldErrors:maxFieldErrors], more)
+		faults = append(faults[:maxFieldErrors], FieldError{"body", "and " + strconv.Itoa(over) + " more faults"})
 	}
+	p.Errors = faults
 	return &p
 }
 
@@ -129,7 +128,7 @@ func (a *api) refuse(c *gin.Context, err error) {
 	}
 	p := problemOf(err)
 	p.RequestID = requestID(c)
-	if p.Code == internal.Code {
+	if p.Code == errInternal.Code {
 		a.log.ErrorContext(ctx, "request failed", "request_id", p.RequestID, "method", c.Request.Method,
 			"route", c.FullPath(), "error", err)
 	}

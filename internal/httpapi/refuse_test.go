@@ -51,7 +51,7 @@ func TestBodySize(t *testing.T) {
 	requireProblem(t, s.do(t, "POST", "/task", body(256<<10+1)), 413, "body_too_large")
 
 	chunked := func(size int) answer {
-		request := httptest.NewRequest(http.MethodPost, "/task", io.MultiReader(strings.NewReader(body(size))))
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/task", io.MultiReader(strings.NewReader(body(size))))
 		require.EqualValues(t, -1, request.ContentLength)
 		request.Header.Set("Content-Type", "application/json")
 		recorder := httptest.NewRecorder()
@@ -216,7 +216,7 @@ func TestOverload(t *testing.T) {
 	ended := make(chan int, 1)
 	go func() {
 		recorder := httptest.NewRecorder()
-		request := httptest.NewRequest(http.MethodPost, "/task", strings.NewReader(good))
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/task", strings.NewReader(good))
 		request.Header.Set("Content-Type", "application/json")
 		s.ServeHTTP(recorder, request)
 		ended <- recorder.Code

@@ -47,7 +47,7 @@ func (db *DB) create(ctx context.Context, drafts []task.Draft) ([]task.Created, 
 		     AS draft (id, task_type, execution_time, payload, max_attempts, key)
 		ON CONFLICT DO NOTHING
 		RETURNING id, created_at`,
-		in.ids, in.types, in.times, in.payloads, in.attempts, in.keys)
+		uuids(in.ids), in.types, in.times, in.payloads, in.attempts, in.keys)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (db *DB) resolve(ctx context.Context, drafts []task.Draft, conflicting []in
 			UNION ALL
 			SELECT * FROM tasks WHERE idempotency_key = draft.key AND tasks.id <> draft.id
 			LIMIT 1) t`,
-		in.ids, in.types, in.times, in.payloads, in.attempts, in.keys)
+		uuids(in.ids), in.types, in.times, in.payloads, in.attempts, in.keys)
 	if err != nil {
 		return err
 	}

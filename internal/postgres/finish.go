@@ -84,7 +84,7 @@ func (db *DB) finish(
 		     AS ended (id, attempt, result, code, message)
 		WHERE t.id = ended.id AND t.status = 'started_executing' AND t.worker_id = $1 AND t.attempt = ended.attempt
 		RETURNING t.id, t.status, t.due_at, clock_timestamp()`,
-		session, in.ids, in.attempts, in.results, in.codes, in.messages, closed)
+		session, uuids(in.ids), in.attempts, in.results, in.codes, in.messages, closed)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (db *DB) finishedBefore(ctx context.Context, session uuid.UUID, in finishCo
 		JOIN tasks t ON t.id = ended.id
 		WHERE t.worker_id = $1 AND t.attempt = ended.attempt AND t.status IN ('done', 'failed', 'submitted')
 		      AND t.failure_code IS DISTINCT FROM $4`,
-		session, in.ids, in.attempts, task.WorkerLost)
+		session, uuids(in.ids), in.attempts, task.WorkerLost)
 	if err != nil {
 		return err
 	}

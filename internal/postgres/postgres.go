@@ -23,7 +23,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/timewheel/timewheel/internal/task"
 )
 
 // Settings of every connection. No statement here may walk a table, and the
@@ -38,6 +41,8 @@ var connectionSettings = map[string]string{
 	"enable_hashjoin":                     "off",
 	"enable_mergejoin":                    "off",
 	"idle_in_transaction_session_timeout": "10s",
+	// A guard that waited for a row must see what became of it, and not fail.
+	"default_transaction_isolation": "read committed",
 }
 
 // MinVersion is the oldest Postgres that is supported, as server_version_num.
@@ -65,11 +70,21 @@ func Open(ctx context.Context, url string, size int32, log *slog.Logger) (*DB, e
 	cfg.MaxConns = size
 	cfg.MinIdleConns = 1
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	cfg.AfterConnect = readInUTC
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the Postgres pool: %w", err)
 	}
 	return &DB{pool: pool, log: log.With("component", "postgres")}, nil
+}
+
+// readInUTC makes a connection return times in UTC, and not in the zone of the
+// machine that asks.
+func readInUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
 }
 
 // Close closes every connection.
@@ -126,4 +141,14 @@ func (db *DB) checkSchema(ctx context.Context, want int64) error {
 		return fmt.Errorf("the database is at migration %d and %d is needed: run the migrations (migrate up) first", have, want)
 	}
 	return nil
+}
+
+// uuids are ids in the form that the driver encodes without a detour through
+// their text.
+func uuids(ids []task.ID) []pgtype.UUID {
+	out := make([]pgtype.UUID, len(ids))
+	for i, id := range ids {
+		out[i] = pgtype.UUID{Bytes: id, Valid: true}
+	}
+	return out
 }

@@ -71,13 +71,17 @@ const (
 func classify(err error) verdict {
 	var refusal *pgconn.PgError
 	var connect *pgconn.ConnectError
+	var conflict *task.StatusError
 	switch {
+	case errors.Is(err, task.ErrNotFound), errors.As(err, &conflict):
+		// Not a failure but the answer.
+		return definite
 	case errors.As(err, &connect), pgconn.SafeToRetry(err):
 		return notDone
 	case !errors.As(err, &refusal):
 		// The connection broke or the wait for the reply was given up.
 		return maybeDone
-	case refusal.Severity == "FATAL" || refusal.Severity == "PANIC":
+	case refusal.SeverityUnlocalized == "FATAL" || refusal.SeverityUnlocalized == "PANIC":
 		// The backend was ended. It may be that this came after the commit and
 		// before its reply.
 		return maybeDone

@@ -41,22 +41,24 @@ func (db *DB) Start(ctx context.Context, session uuid.UUID, seq int64, ids []tas
 // which is sorted: two overlapping batches cannot deadlock.
 func (db *DB) start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) ([]task.Task, error) {
 	rows, err := db.pool.Query(ctx, `
-		WITH live AS MATERIALIZED (
-			SELECT id FROM workers
-			WHERE id = $1 AND dead_at IS NULL AND lease_until > clock_timestamp()
+		WITH session AS MATERIALIZED (
+			SELECT id, lease_until > clock_timestamp() AS live FROM workers
+			WHERE id = $1 AND dead_at IS NULL
 			FOR KEY SHARE
 		), started AS (
 			UPDATE tasks t SET
 				status = 'started_executing', worker_id = $1, attempt = attempt + 1,
 				started_at = clock_timestamp()
-			FROM live CROSS JOIN unnest($3::uuid[]) AS claimed (id)
-			WHERE t.id = claimed.id AND t.status = 'submitted' AND t.due_at <= clock_timestamp()
+			FROM session CROSS JOIN unnest($3::uuid[]) AS claimed (id)
+			WHERE session.live AND t.id = claimed.id AND t.status = 'submitted' AND t.due_at <= clock_timestamp()
 			RETURNING `+startedColumns+`
 		), receipt AS (
+			-- Also for a lapsed session, which may be renewed: its refusal must
+			-- be as final as a start, or an earlier copy could still commit one.
 			INSERT INTO starts (worker_id, seq, task_ids)
-			SELECT id, $2, (SELECT coalesce(array_agg(id), '{}') FROM started) FROM live
+			SELECT id, $2, (SELECT coalesce(array_agg(id), '{}') FROM started) FROM session
 		)
-		SELECT * FROM started`, session, seq, ids)
+		SELECT * FROM started`, session, seq, uuids(ids))
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +98,7 @@ func (db *DB) Submitted(ctx context.Context, ids []task.ID) (waiting []task.Wait
 	err = db.retry(ctx, "look up refused tasks", func(ctx context.Context) error {
 		rows, err := db.pool.Query(ctx, `
 			SELECT id, due_at, clock_timestamp()
-			FROM tasks WHERE id = ANY($1) AND status = 'submitted'`, ids)
+			FROM tasks WHERE id = ANY($1) AND status = 'submitted'`, uuids(ids))
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/timewheel/timewheel/internal/batch"
+	"github.com/timewheel/timewheel/internal/failpoint"
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -68,7 +69,7 @@ func (s *Scheduler) Create(ctx context.Context, draft task.Draft) (task.ID, erro
 	if err != nil {
 		return task.ID{}, err
 	}
-	draft.ID = id
+	draft.ID = failpoint.Skew(id)
 	draft.ExecutionTime = task.Ceil(draft.ExecutionTime)
 	// A client that goes away does not take its task back: the commit may be
 	// under way. So the wait is bounded by time alone.
@@ -87,6 +88,7 @@ func (s *Scheduler) commit(drafts []task.Draft) ([]task.Created, error) {
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Hit(failpoint.Inserted)
 	var soon []task.Due
 	for i, c := range created {
 		if c.Err == nil && c.In <= s.horizon+Margin {

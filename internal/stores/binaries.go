@@ -69,7 +69,7 @@ func Install(ctx context.Context, out io.Writer) error {
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
 		return missing
 	}
-	fmt.Fprintln(out, "installing postgresql and redis-server") //nolint:errcheck // A lost line of progress harms nothing.
+	fmt.Fprintln(out, "installing postgresql and redis-server")
 	restore, err := forbidServices()
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func (p *port) bind(preferred int) error {
 	if err != nil {
 		return err
 	}
-	p.number = bound.(*unix.SockaddrInet4).Port //nolint:forcetypeassert // An AF_INET socket has no other.
+	p.number = bound.(*unix.SockaddrInet4).Port //nolint:forcetypeassert,errcheck // An AF_INET socket has no other.
 	return nil
 }
 

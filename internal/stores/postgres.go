@@ -125,7 +125,7 @@ func (p *Postgres) initialize() error {
 	if err != nil {
 		return fmt.Errorf("make the initdb log: %w", err)
 	}
-	defer output.Close() //nolint:errcheck // The child holds its own copy, and nothing was written here.
+	defer output.Close() // The child holds its own copy.
 	command := p.run("initdb", draft, "--username="+databaseName, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
 	command.Stdout, command.Stderr = output, output
 	initdb, err := child.Start(command, syscall.SIGTERM)

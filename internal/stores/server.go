@@ -66,7 +66,7 @@ func (s *server) startOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() //nolint:errcheck // The child holds its own copy, and nothing was written here.
+	defer log.Close() // The child holds its own copy.
 	before, err := log.Stat()
 	if err != nil {
 		return err

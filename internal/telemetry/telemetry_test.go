@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -53,7 +54,7 @@ func TestAdmin(t *testing.T) {
 		{"/readyz", false, 503, `{"status":"unavailable","checks":{"postgres":"ok","redis":"connection refused"}}`},
 	} {
 		answer := httptest.NewRecorder()
-		request := httptest.NewRequest(http.MethodGet, test.path, http.NoBody)
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, test.path, http.NoBody)
 		telemetry.Admin(telemetry.NewRegistry(), readiness(test.ready)).ServeHTTP(answer, request)
 		require.Equal(t, test.status, answer.Code, test.path)
 		require.JSONEq(t, test.body, answer.Body.String())
@@ -61,7 +62,7 @@ func TestAdmin(t *testing.T) {
 	}
 
 	answer := httptest.NewRecorder()
-	request := httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody)
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
 	telemetry.Admin(telemetry.NewRegistry(), readiness(true)).ServeHTTP(answer, request)
 	require.Equal(t, 200, answer.Code)
 	for _, name := range []string{"go_goroutines", "process_cpu_seconds_total", "go_build_info"} {
@@ -69,12 +70,18 @@ func TestAdmin(t *testing.T) {
 	}
 }
 
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return listener
+}
+
 // serve runs Serve on a free port and returns its address, and a function
 // that ends it and gives Serve's error.
 func serve(t *testing.T, handler http.Handler) (addr string, stop func() error) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	listener := listen(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- telemetry.Serve(ctx, listener, handler, slog.New(slog.DiscardHandler)) }()
@@ -113,16 +120,16 @@ func TestServeLetsRequestsInWorkEnd(t *testing.T) {
 		}
 	}))
 	answered := make(chan string, 1)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr, http.NoBody)
+	require.NoError(t, err)
 	go func() {
-		response, err := client.Get("http://" + addr)
+		response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
 		if err != nil {
 			answered <- err.Error()
 			return
 		}
-		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
-		if err != nil {
+		if err = errors.Join(err, response.Body.Close()); err != nil {
 			answered <- err.Error()
 			return
 		}
@@ -133,7 +140,7 @@ func TestServeLetsRequestsInWorkEnd(t *testing.T) {
 	go func() { stopped <- stop() }()
 	// The listener is closed first: from then on nobody can connect.
 	require.Eventually(t, func() bool {
-		conn, err := net.Dial("tcp", addr)
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
 		if err == nil {
 			_ = conn.Close()
 		}
@@ -145,9 +152,8 @@ func TestServeLetsRequestsInWorkEnd(t *testing.T) {
 }
 
 func TestServeReportsALostListener(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	listener := listen(t)
 	require.NoError(t, listener.Close())
-	err = telemetry.Serve(t.Context(), listener, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	err := telemetry.Serve(t.Context(), listener, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
 	require.ErrorIs(t, err, net.ErrClosed)
 }

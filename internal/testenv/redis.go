@@ -17,20 +17,20 @@ import (
 // as long as fewer tests run at a time than the server has databases. It is
 // empty, and is emptied when the test ends. Channels are not part of a
 // database: a message published there reaches every test.
-func Redis(t testing.TB) string {
-	t.Helper()
-	options, err := redis.ParseURL(environment(t, "REDIS_URL"))
+func Redis(tb testing.TB) string {
+	tb.Helper()
+	options, err := redis.ParseURL(environment(tb, "REDIS_URL"))
 	if err != nil {
-		t.Fatal("REDIS_URL is not a redis:// URL")
+		tb.Fatal("REDIS_URL is not a redis:// URL")
 	}
-	options.DB, err = takeDatabase(t.Context(), options)
-	require.NoError(t, err)
-	require.NoError(t, flush(t.Context(), options))
-	afterTest(t, func(ctx context.Context) error { return flush(ctx, options) })
+	options.DB, err = takeDatabase(tb.Context(), options)
+	require.NoError(tb, err)
+	require.NoError(tb, flush(tb.Context(), options))
+	afterTest(tb, func(ctx context.Context) error { return flush(ctx, options) })
 
-	own := environment(t, "REDIS_URL")
+	own := environment(tb, "REDIS_URL")
 	parsed, err := url.Parse(own)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	parsed.Path = "/" + strconv.Itoa(options.DB)
 	return parsed.String()
 }

@@ -20,39 +20,39 @@ const cleanupPatience = 30 * time.Second
 
 // OwnPostgres starts a Postgres for this test alone, with the migrations
 // applied. The test may kill it and start it again; it is closed with the test.
-func OwnPostgres(t testing.TB) *stores.Postgres {
-	t.Helper()
-	postgres, err := stores.StartPostgres(t.Context(), stores.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, postgres.Close()) })
-	require.NoError(t, migrations.Up(postgres.URL()))
+func OwnPostgres(tb testing.TB) *stores.Postgres {
+	tb.Helper()
+	postgres, err := stores.StartPostgres(tb.Context(), stores.Options{})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, postgres.Close()) })
+	require.NoError(tb, migrations.Up(postgres.URL()))
 	return postgres
 }
 
 // OwnRedis starts a Redis for this test alone. The test may kill it and start
 // it again; it is closed with the test.
-func OwnRedis(t testing.TB) *stores.Redis {
-	t.Helper()
-	redis, err := stores.StartRedis(t.Context(), stores.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, redis.Close()) })
+func OwnRedis(tb testing.TB) *stores.Redis {
+	tb.Helper()
+	redis, err := stores.StartRedis(tb.Context(), stores.Options{})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, redis.Close()) })
 	return redis
 }
 
-func environment(t testing.TB, name string) string {
-	t.Helper()
+func environment(tb testing.TB, name string) string {
+	tb.Helper()
 	value := os.Getenv(name)
 	if value == "" {
-		t.Fatalf("%s is not set: run the tests with `go tool stack test`", name)
+		tb.Fatalf("%s is not set: run the tests with `go tool stack test`", name)
 	}
 	return value
 }
 
-func afterTest(t testing.TB, clean func(context.Context) error) {
-	t.Helper()
-	t.Cleanup(func() {
+func afterTest(tb testing.TB, clean func(context.Context) error) {
+	tb.Helper()
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupPatience)
 		defer cancel()
-		require.NoError(t, clean(ctx))
+		require.NoError(tb, clean(ctx))
 	})
 }

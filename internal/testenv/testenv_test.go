@@ -36,10 +36,13 @@ func TestPostgresIsMigratedAndOfItsOwn(t *testing.T) {
 	}
 }
 
+//nolint:tparallel // What follows the subtest must wait for it.
 func TestPostgresIsDroppedWithTheTest(t *testing.T) {
 	t.Parallel()
 	var url string
-	t.Run("user", func(t *testing.T) { url = testenv.Postgres(t) })
+	t.Run("user", func(t *testing.T) {
+		url = testenv.Postgres(t)
+	})
 	_, err := pgx.Connect(t.Context(), url)
 	require.ErrorContains(t, err, "does not exist")
 }

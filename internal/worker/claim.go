@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/timewheel/timewheel/internal/failpoint"
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -78,6 +79,7 @@ func (w *Worker) start(ctx context.Context, s *session, shard int, ids []task.ID
 		w.giveBack(shard, ids, 0)
 		return
 	}
+	failpoint.Hit(failpoint.Claimed)
 	seq := s.seq.Add(1)
 	started, err := w.store.Start(s.ctx, s.id, seq, ids)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/timewheel/timewheel/internal/failpoint"
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -25,6 +26,7 @@ const (
 // execute runs one started attempt to its committed end.
 func (w *Worker) execute(s *session, seq int64, t *task.Task) {
 	defer w.slots.give(1)
+	failpoint.Hit(failpoint.Started)
 	// The start is committed, but this process may have been stopped since. A
 	// session that was lost meanwhile has had its tasks settled by others.
 	if !s.await(context.Background()) {
@@ -76,8 +78,10 @@ func (w *Worker) call(s *session, t *task.Task, finish func(json.RawMessage, *ta
 		}
 		finish(nil, &task.Failure{Code: task.Panic, Message: clean(message)})
 	}()
+	failpoint.Hit(failpoint.Handling)
 	result, err := handle(ctx, t)
 	returned = true
+	failpoint.Hit(failpoint.Ran)
 	finish(result, w.failure(ctx, err))
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/timewheel/timewheel/internal/failpoint"
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -52,6 +53,7 @@ func (w *Worker) flushSession(s *session, endings []ending) error {
 		s.receipts.putBack(closed)
 		return err
 	}
+	failpoint.Hit(failpoint.Finished)
 	var again []task.Wait
 	for i, f := range finished {
 		e := endings[i]

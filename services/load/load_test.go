@@ -45,7 +45,6 @@ func TestLoadFollowsEveryTaskToItsEnd(t *testing.T) {
 	require.Equal(t, map[string]int{"worker_lost": 1}, r.failures)
 	require.Equal(t, settled, r.ending)
 	require.Equal(t, 39, r.lateness.count+r.startDelay.count)
-	require.Positive(t, r.lateness.count)
 	require.Positive(t, r.startDelay.count)
 	require.Len(t, s.tasks, 39, "a create that is tried again makes no second task")
 }

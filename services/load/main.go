@@ -67,7 +67,7 @@ func load(ctx context.Context, opts options, stdout, stderr io.Writer) (_ *repor
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, watcher.stop()) }()
+		defer func() { err = errors.Join(err, watcher.stop(context.WithoutCancel(ctx))) }()
 		opts.types, opts.payload = []string{"webhook"}, watcher.payload()
 	}
 

@@ -55,18 +55,18 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	var target, types, payload string
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&target, "url", "http://127.0.0.1:8080", "where the API `listens`")
-	flags.IntVar(&o.tasks, "n", 10_000, "how many `tasks` to submit")
-	flags.DurationVar(&o.from, "from", -30*time.Minute, "earliest execution time, `relative` to now")
-	flags.DurationVar(&o.to, "to", 30*time.Minute, "latest execution time, `relative` to now")
-	flags.IntVar(&o.clients, "clients", 64, "`connections` that submit at the same time")
-	flags.StringVar(&types, "type", "baz", "task `types`, separated by commas and used in turn")
+	flags.StringVar(&target, "url", "http://127.0.0.1:8080", "`address` of the API")
+	flags.IntVar(&o.tasks, "n", 10_000, "`number` of tasks to submit")
+	flags.DurationVar(&o.from, "from", -30*time.Minute, "earliest execution time, a `duration` from now")
+	flags.DurationVar(&o.to, "to", 30*time.Minute, "latest execution time, a `duration` from now")
+	flags.IntVar(&o.clients, "clients", 64, "`number` of connections that submit at the same time")
+	flags.StringVar(&types, "type", "baz", "task `types`, separated by commas, used in turn")
 	flags.StringVar(&payload, "payload", "", "`JSON` object given to every task")
-	flags.Uint64Var(&o.seed, "seed", rand.Uint64(), "`number` that decides the execution times; drawn if not given") //nolint:gosec // no secret
+	flags.Uint64Var(&o.seed, "seed", 0, "`number` that decides the execution times; 0 draws one")
 	flags.BoolVar(&o.witness, "witness", false, "count the executions with a sink of this process (see above)")
-	flags.DurationVar(&o.wait, "wait", time.Minute, "follow the tasks that fall due up to this `long` after the last create")
-	flags.DurationVar(&o.stall, "stall", time.Minute, "give up following when nothing has changed for so `long`")
-	flags.DurationVar(&o.grace, "grace", 30*time.Second, "a task still waiting so `long` after it fell due is lost")
+	flags.DurationVar(&o.wait, "wait", time.Minute, "follow the tasks that fall due within this `duration` of the last create")
+	flags.DurationVar(&o.stall, "stall", time.Minute, "give up following when nothing has changed for this `duration`")
+	flags.DurationVar(&o.grace, "grace", 30*time.Second, "`duration` after which a task that is due and still submitted is lost")
 
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -83,6 +83,9 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	if o.witness && (given["type"] || given["payload"]) {
 		return o, errors.New("-witness decides type and payload itself: leave -type and -payload out")
+	}
+	if o.seed == 0 {
+		o.seed = rand.Uint64() //nolint:gosec // no secret
 	}
 	o.types = strings.Split(types, ",")
 	o.payload = json.RawMessage(payload)

@@ -29,7 +29,7 @@ type progress struct {
 
 func newProgress(out io.Writer, stage string, total int) *progress {
 	p := &progress{out: out, stage: stage, total: total, shown: time.Now()}
-	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) { //nolint:gosec // descriptors are small
+	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		p.bar = progressbar.NewOptions(total,
 			progressbar.OptionSetWriter(out),
 			progressbar.OptionSetDescription(stage),

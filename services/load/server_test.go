@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -59,6 +61,7 @@ type entry struct {
 }
 
 func newScheduler(t *testing.T, flaws map[int]flaw) (*scheduler, *url.URL) {
+	t.Helper()
 	s := &scheduler{t: t, flaws: flaws}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
@@ -122,14 +125,14 @@ func (s *scheduler) create(out http.ResponseWriter, request *http.Request) {
 		return
 	}
 	out.WriteHeader(http.StatusCreated)
-	_ = json.NewEncoder(out).Encode(map[string]any{"task_id": s.tasks[made].ID})
+	s.answer(out, map[string]uuid.UUID{"task_id": s.tasks[made].ID})
 }
 
 // call runs a webhook as a worker would.
 func (s *scheduler) call(e *entry, target string) {
 	calls := map[flaw]int{callsTwice: 2, callsNever: 0, flawless: 1, ignoresDelete: 1}[e.flaw]
 	for range calls {
-		request, err := http.NewRequest(http.MethodPost, target, bytes.NewReader(nil)) //nolint:noctx // a test
+		request, err := http.NewRequest(http.MethodPost, target, bytes.NewReader(nil))
 		if err != nil {
 			s.t.Error(err)
 			return
@@ -157,16 +160,16 @@ func (e *entry) turn() {
 		start = e.CreatedAt
 	}
 	if e.flaw == startsEarly {
-		start = start.Add(-50 * time.Millisecond)
+		start = e.at.Add(-50 * time.Millisecond)
 	}
 	if e.webhook || e.flaw == never || time.Now().Before(start) {
 		return
 	}
 	e.StartedAt, e.FinishedAt, e.Attempt, e.Status = &start, &start, 1, statusDone
-	switch e.flaw {
-	case startsTwice:
+	if e.flaw == startsTwice {
 		e.Attempt = 2
-	case failsIt:
+	}
+	if e.flaw == failsIt {
 		e.Status = "failed"
 		e.Failure = &struct {
 			Code string `json:"code"`
@@ -182,7 +185,7 @@ func (s *scheduler) list(out http.ResponseWriter, request *http.Request) {
 		s.onList()
 	}
 	query := request.URL.Query()
-	require.Equal(s.t, strconv.Itoa(pageSize), query.Get("limit"))
+	assert.Equal(s.t, strconv.Itoa(pageSize), query.Get("limit"))
 	tasks := slices.Clone(s.tasks)
 	slices.SortFunc(tasks, func(a, b *entry) int { return compare(b.ID, a.ID) })
 	page := []*entry{}
@@ -202,7 +205,10 @@ func (s *scheduler) list(out http.ResponseWriter, request *http.Request) {
 		e.turn()
 		page = append(page, e)
 	}
-	_ = json.NewEncoder(out).Encode(map[string]any{"tasks": page, "next_cursor": next})
+	s.answer(out, struct {
+		Tasks []*entry `json:"tasks"`
+		Next  *string  `json:"next_cursor"`
+	}{page, next})
 }
 
 func (s *scheduler) get(out http.ResponseWriter, request *http.Request) {
@@ -211,11 +217,15 @@ func (s *scheduler) get(out http.ResponseWriter, request *http.Request) {
 	for _, e := range s.tasks {
 		if e.ID.String() == request.PathValue("id") && e.flaw != forgets {
 			e.turn()
-			_ = json.NewEncoder(out).Encode(e)
+			s.answer(out, e)
 			return
 		}
 	}
 	problem(out, http.StatusNotFound, "not_found")
+}
+
+func (s *scheduler) answer(out io.Writer, body any) {
+	assert.NoError(s.t, json.NewEncoder(out).Encode(body))
 }
 
 func problem(out http.ResponseWriter, status int, code string) {

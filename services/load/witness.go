@@ -80,8 +80,9 @@ func (w *witness) arrivals() map[uuid.UUID][]arrival {
 	return out
 }
 
-func (w *witness) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+// stop ends the sink, and what still arrives after a few seconds is cut off.
+func (w *witness) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	err := w.server.Shutdown(ctx)
 	if err != nil {

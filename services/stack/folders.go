@@ -61,7 +61,7 @@ func claimFolder(dir string, fresh bool) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // G301: Postgres' own user must get through it.
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // G304: the user chose the folder.
 	if err != nil {
 		return nil, fmt.Errorf("lock the data folder: %w", err)
 	}

@@ -61,18 +61,25 @@ func run(arguments []string) int {
 	return status(err)
 }
 
+// exitError is that of a program that ran to its end and has said itself what
+// went wrong.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
 func status(err error) int {
-	var exit *exec.ExitError
+	var exit exitError
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.Is(err, errCommandLine):
 		return 2
-	case errors.As(err, &exit) && exit.Exited():
-		return exit.ExitCode() // It has said why itself.
 	}
-	fmt.Fprintf(os.Stderr, "stack: %v\n", err)
-	return 1
+	// Alone it needs no words of ours; with other errors it does.
+	if !errors.As(err, &exit) || err.Error() != exit.Error() {
+		fmt.Fprintf(os.Stderr, "stack: %v\n", err)
+	}
+	return max(1, int(exit))
 }
 
 // errCommandLine marks a command line that was refused with words already.

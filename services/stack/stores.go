@@ -116,7 +116,7 @@ func (s *storeSet) startDocker(ctx context.Context, root string, fresh bool) err
 		}
 	}
 	s.closers = append(s.closers, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		return compose(ctx, root, "stop", "postgres", "redis")
 	})
@@ -144,8 +144,7 @@ func compose(ctx context.Context, root string, arguments ...string) error {
 	command.Dir = root
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
 	if err := command.Run(); err != nil {
-		// %v hides the exit status from run: it is not ours to pass on.
-		return fmt.Errorf("docker compose %s: %v", arguments[0], err) //nolint:errorlint // As said above.
+		return fmt.Errorf("docker compose %s: %w", arguments[0], err)
 	}
 	return nil
 }

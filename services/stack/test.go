@@ -110,8 +110,16 @@ func runToEnd(ctx context.Context, command *exec.Cmd) error {
 	}
 	select {
 	case <-program.Done():
-		return program.Err()
+		return toStatus(program.Err())
 	case <-ctx.Done():
 		return errors.Join(errors.New("interrupted"), program.Stop(syscall.SIGINT, interruptPatience))
 	}
+}
+
+func toStatus(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		return exitError(exit.ExitCode())
+	}
+	return err
 }

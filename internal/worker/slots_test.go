@@ -1,0 +1,74 @@
+package worker
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func TestSlots(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		total := rapid.IntRange(1, 20).Draw(t, "total")
+		s, taken := newSlots(total), 0
+		t.Repeat(map[string]func(*rapid.T){
+			"take": func(t *rapid.T) {
+				if taken == total {
+					t.Skip("none is free")
+				}
+				limit := rapid.IntRange(1, 30).Draw(t, "limit")
+				n := s.take(context.Background(), limit)
+				if n != min(limit, total-taken) {
+					t.Fatalf("took %d of %d free ones, limit %d", n, total-taken, limit)
+				}
+				taken += n
+			},
+			"give": func(t *rapid.T) {
+				n := rapid.IntRange(0, taken).Draw(t, "n")
+				s.give(n)
+				taken -= n
+			},
+			"": func(t *rapid.T) {
+				if s.available() != total-taken {
+					t.Fatalf("%d are free, want %d", s.available(), total-taken)
+				}
+			},
+		})
+	})
+}
+
+func TestSlotsTakeGivesUpWithItsContext(t *testing.T) {
+	s := newSlots(1)
+	require.Equal(t, 1, s.take(t.Context(), 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.Zero(t, s.take(ctx, 1))
+}
+
+// Two waiters and one signal: the one who leaves some over wakes the other.
+func TestSlotsWakeEveryWaiterThatCanBeServed(t *testing.T) {
+	s := newSlots(2)
+	require.Equal(t, 2, s.take(t.Context(), 2))
+	got := make(chan int)
+	for range 2 {
+		go func() { got <- s.take(context.Background(), 1) }()
+	}
+	s.give(2)
+	require.Equal(t, 1, <-got)
+	require.Equal(t, 1, <-got)
+}
+
+func TestReceiptsCloseWithTheirLastTask(t *testing.T) {
+	var r receipts
+	r.add(1, 2)
+	r.add(2, 0)
+	require.Equal(t, []int64{2}, r.takeClosed())
+	r.end(1)
+	require.Empty(t, r.takeClosed())
+	r.end(1)
+	closed := r.takeClosed()
+	require.Equal(t, []int64{1}, closed)
+	r.putBack(closed)
+	require.Equal(t, []int64{1}, r.takeClosed())
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/internal/stores/child"
+)
+
+// stackRole makes this test program the stack itself.
+const stackRole = "TIMEWHEEL_TEST_STACK"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(stackRole) != "" {
+		os.Exit(run(os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+// stack is the command line run as a program of its own, with no stores named
+// and no Docker, and a folder for what is temporary.
+func stack(t *testing.T, dir string, arguments ...string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), os.Args[0], arguments...)
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if name != "DATABASE_URL" && name != "REDIS_URL" {
+			command.Env = append(command.Env, variable)
+		}
+	}
+	command.Env = append(command.Env, stackRole+"=1", "TMPDIR="+dir, "DOCKER_HOST=unix:///nowhere")
+	return command, &output
+}
+
+// openFolder is a temporary folder that Postgres' own user can get through,
+// which t.TempDir is not.
+func openFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "stack-test-") //nolint:usetesting // See above.
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	require.NoError(t, os.Chmod(dir, 0o711))
+	return dir
+}
+
+func TestTestPassesOutputAndStatusThroughAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	dir := openFolder(t)
+	command, output := stack(t, dir, "test", "./nowhere")
+	var exit *exec.ExitError
+	require.ErrorAs(t, command.Run(), &exit)
+	require.Equal(t, 1, exit.ExitCode())
+	require.Contains(t, output.String(), "nowhere")
+	require.NotContains(t, output.String(), "stack:")
+	requireEmpty(t, dir)
+}
+
+// The test that stack runs here tells that it is running and then waits to be
+// interrupted.
+func TestTestLeavesNothingWhenInterrupted(t *testing.T) {
+	t.Parallel()
+	dir := openFolder(t)
+	module := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(module, "go.mod"), []byte("module waits\n\ngo 1.26\n"), 0o600))
+	ready := filepath.Join(module, "ready")
+	require.NoError(t, syscall.Mkfifo(ready, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(module, "waits_test.go"), []byte(fmt.Sprintf(`package waits
+import ("os"; "testing"; "time")
+func TestWait(t *testing.T) {
+	if err := os.WriteFile(%q, []byte(os.Getenv("DATABASE_URL")), 0o600); err != nil { t.Fatal(err) }
+	time.Sleep(time.Hour)
+}`, ready)), 0o600))
+
+	command, output := stack(t, dir, "test", "-count=1", ".")
+	command.Dir = module
+	require.NoError(t, command.Start())
+	url, err := os.ReadFile(ready) // Opening it waits for the writer.
+	require.NoError(t, err)
+	require.Contains(t, string(url), "postgres://")
+	require.NoError(t, command.Process.Signal(syscall.SIGINT))
+	require.Error(t, command.Wait())
+	require.Contains(t, output.String(), "interrupted")
+	requireEmpty(t, dir)
+}
+
+func TestUpServesRestartsWhatDiesAndStopsCleanly(t *testing.T) {
+	t.Parallel()
+	dir, address := openFolder(t), freeAddress(t)
+	data := filepath.Join(dir, "data")
+	command, output := stack(t, dir, "up", "--workers", "0", "--data", data)
+	command.Env = append(command.Env, "LISTEN_ADDR="+address)
+	require.NoError(t, command.Start())
+	awaitReady(t, address)
+
+	second, words := stack(t, dir, "up", "--workers", "0", "--data", data)
+	second.Env = append(second.Env, "LISTEN_ADDR="+freeAddress(t))
+	require.Error(t, second.Run())
+	require.Contains(t, words.String(), "another stack is up")
+	third, words := stack(t, dir, "up", "--workers", "0", "--data", data)
+	third.Env = append(third.Env, "LISTEN_ADDR="+address)
+	require.Error(t, third.Run())
+	require.Contains(t, words.String(), "another program does")
+
+	require.NoError(t, command.Process.Signal(syscall.SIGINT))
+	require.NoError(t, command.Process.Signal(syscall.SIGINT), "go tool doubles a Ctrl-C")
+	require.NoError(t, command.Wait(), output.String())
+	require.Contains(t, output.String(), "timewheel is up")
+	require.NoFileExists(t, filepath.Join(data, "postgres", "postmaster.pid"))
+	require.FileExists(t, filepath.Join(data, "postgres", "PG_VERSION"), "the data is kept")
+}
+
+func TestServiceThatDiesIsNamedAndStartedAgain(t *testing.T) {
+	t.Parallel()
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	defer reader.Close()
+	defer writer.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &service{name: "worker-1", again: make(chan struct{}, 1)}
+	starts := make(chan struct{}, 10)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.run(ctx, func() (*child.Child, error) {
+			starts <- struct{}{}
+			return child.Start(exec.Command("sh", "-c", "exit 7"), syscall.SIGTERM)
+		}, &console{out: writer})
+	}()
+	<-starts
+	<-starts
+	cancel()
+	<-ended
+	words := make([]byte, 200)
+	n, err := reader.Read(words)
+	require.NoError(t, err)
+	require.Contains(t, string(words[:n]), "worker-1 ended by itself (exit status 7)")
+}
+
+func TestWatcherTellsOfSourcesOnly(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(root, ".git"), 0o700))
+	watcher, err := watchSources(root)
+	require.NoError(t, err)
+	t.Cleanup(watcher.close)
+	for _, name := range []string{"README.md", "x_test.go", "go.sum"} {
+		require.False(t, watcher.concerns(fsnotify.Event{Name: name, Op: fsnotify.Write}), name)
+	}
+	require.False(t, watcher.concerns(fsnotify.Event{Name: "x.go", Op: fsnotify.Chmod}))
+	require.Equal(t, []string{root}, watcher.notify.WatchList(), "hidden folders are left alone")
+
+	folder := filepath.Join(root, "new")
+	require.NoError(t, os.Mkdir(folder, 0o700))
+	<-watcher.changes
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "claim.lua"), nil, 0o600))
+	<-watcher.changes
+}
+
+func TestCommandLineIsChecked(t *testing.T) {
+	t.Parallel()
+	for _, arguments := range [][]string{{}, {"sideways"}, {"up", "--wings"}, {"up", "now"}, {"up", "--workers", "-1"}} {
+		require.Equal(t, 2, run(arguments), arguments)
+	}
+	for _, arguments := range [][]string{{"--help"}, {"up", "--help"}, {"test", "--help"}, {"bench", "--help"}} {
+		require.Zero(t, run(arguments), arguments)
+	}
+}
+
+func requireEmpty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	return listener.Addr().String()
+}
+
+func awaitReady(t *testing.T, address string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		response, err := http.Get("http://" + address + "/readyz")
+		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
+	}, 2*time.Minute, 50*time.Millisecond)
+}
