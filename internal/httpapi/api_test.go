@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,96 +23,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// ledger is Tasks in memory. fail, if set, is asked first.
-type ledger struct {
-	mu    sync.Mutex
-	tasks []task.Task // in creation order
-	keys  map[string]task.Draft
-	asked []task.Filter
-	fail  func(ctx context.Context) error
-}
-
-func (l *ledger) failing(ctx context.Context) error {
-	if l.fail != nil {
-		return l.fail(ctx)
-	}
-	return nil
-}
-
-func (l *ledger) Create(ctx context.Context, draft task.Draft) (task.ID, error) {
-	if err := l.failing(ctx); err != nil {
-		return task.ID{}, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if earlier, known := l.keys[draft.Key]; known && draft.Key != "" {
-		if earlier.Type != draft.Type {
-			return task.ID{}, task.ErrKeyReused
-		}
-		return earlier.ID, nil
-	}
-	draft.ID = uuid.Must(uuid.NewV7())
-	if l.keys == nil {
-		l.keys = map[string]task.Draft{}
-	}
-	l.keys[draft.Key] = draft
-	l.tasks = append(l.tasks, task.Task{
-		ID: draft.ID, Type: draft.Type, Status: task.Submitted, Payload: draft.Payload, MaxAttempts: draft.MaxAttempts,
-		ExecutionTime: draft.ExecutionTime, DueAt: draft.ExecutionTime, CreatedAt: time.UnixMicro(1_800_000_000_000_000),
-	})
-	return draft.ID, nil
-}
-
-func (l *ledger) Get(ctx context.Context, id task.ID) (*task.Task, error) {
-	if err := l.failing(ctx); err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range l.tasks {
-		if l.tasks[i].ID == id {
-			found := l.tasks[i]
-			return &found, nil
-		}
-	}
-	return nil, task.ErrNotFound
-}
-
-func (l *ledger) Delete(ctx context.Context, id task.ID) error {
-	if err := l.failing(ctx); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range l.tasks {
-		if t := &l.tasks[i]; t.ID == id {
-			if t.Status != task.Submitted && t.Status != task.Deleted {
-				return &task.StatusError{Status: t.Status}
-			}
-			t.Status = task.Deleted
-			return nil
-		}
-	}
-	return task.ErrNotFound
-}
-
-func (l *ledger) List(ctx context.Context, filter task.Filter) ([]task.Task, error) {
-	if err := l.failing(ctx); err != nil {
-		return nil, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.asked = append(l.asked, filter)
-	var found []task.Task
-	for _, t := range slices.Backward(l.tasks) {
-		if (filter.Status == "" || t.Status == filter.Status) && (filter.Type == "" || t.Type == filter.Type) &&
-			(filter.Before == task.ID{} || bytes.Compare(t.ID[:], filter.Before[:]) < 0) && len(found) < filter.Limit {
-			found = append(found, t)
-		}
-	}
-	return found, nil
-}
 
 type service struct {
 	*ledger
