@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -104,7 +105,7 @@ func (db *DB) Check(ctx context.Context, schema int64, unsafe bool) error {
 		       current_setting('fsync'), current_setting('synchronous_commit')`,
 	).Scan(&version, &name, &fsync, &commit)
 	if err != nil {
-		return fmt.Errorf("reach Postgres: %w", err)
+		return unreachable(err)
 	}
 	if err := checkVersion(version, name); err != nil {
 		return err
@@ -117,6 +118,13 @@ func (db *DB) Check(ctx context.Context, schema int64, unsafe bool) error {
 		db.log.Warn("the promise of only once does not hold", "fsync", fsync, "synchronous_commit", commit)
 	}
 	return db.checkSchema(ctx, schema)
+}
+
+// unreachable says in one line why there is no connection. The driver tells of
+// every try, with TLS and without, on a line each; the last one will do.
+func unreachable(err error) error {
+	text := err.Error()
+	return fmt.Errorf("reach Postgres: %s", strings.TrimSpace(text[strings.LastIndex(text, "\n")+1:]))
 }
 
 func checkVersion(version int, name string) error {

@@ -82,10 +82,12 @@ const listAll = `
 
 // One index head for each outcome and type that may match, merged. The types
 // are found by hopping from one to the next along the same index, so a type
-// that no code knows any more is listed too.
+// that no code knows any more is listed too. Both steps bound task_type by a
+// range, and the second names it in its order, where an equality would do: that
+// keeps the planner from the primary key, whose price stale statistics hide.
 const listByIndex = `
 	WITH RECURSIVE head (outcome, task_type) AS (
-		SELECT o, (SELECT min(task_type) FROM tasks WHERE outcome = o AND (@type = '' OR task_type = @type))
+		SELECT o, (SELECT min(task_type) FROM tasks WHERE outcome = o AND task_type >= @type)
 		FROM unnest(@outcomes::text[]) o
 		UNION ALL
 		SELECT outcome, (SELECT min(t.task_type) FROM tasks t WHERE t.outcome = head.outcome AND t.task_type > head.task_type)
@@ -95,10 +97,10 @@ const listByIndex = `
 	FROM head
 	CROSS JOIN LATERAL (
 		SELECT * FROM tasks
-		WHERE outcome = head.outcome AND task_type = head.task_type AND id < @before
+		WHERE outcome = head.outcome AND task_type >= head.task_type AND (task_type, id) < (head.task_type, @before)
 		      AND (@status = '' OR status = @status)
-		ORDER BY id DESC LIMIT @limit) t
-	WHERE head.task_type IS NOT NULL
+		ORDER BY task_type DESC, id DESC LIMIT @limit) t
+	WHERE head.task_type = @type OR @type = '' AND head.task_type IS NOT NULL
 	ORDER BY t.id DESC LIMIT @limit`
 
 // What runs now is found by the receipts of the starts.

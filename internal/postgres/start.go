@@ -24,17 +24,23 @@ var errVanished = errors.New("the row was removed meanwhile")
 // seq numbers this call within its session. Under it the statement leaves a
 // receipt, and that is what makes issuing it again safe: of all copies of this
 // call, however late the network or a lock lets them commit, only one can write
-// the receipt, and what the receipt names is what this call started.
-func (db *DB) Start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) (started []task.Task, err error) {
+// the receipt, and what the receipt names is what this call started. Without
+// the receipt, a late copy could start what was refused: if once is false there
+// may be such copies, and the receipt must be kept for as long as the session.
+func (db *DB) Start(
+	ctx context.Context, session uuid.UUID, seq int64, ids []task.ID,
+) (started []task.Task, once bool, err error) {
 	ids = slices.SortedFunc(slices.Values(ids), func(a, b task.ID) int { return bytes.Compare(a[:], b[:]) })
+	tries := 0
 	err = db.retry(ctx, "start tasks", func(ctx context.Context) (err error) {
+		tries++
 		started, err = db.start(ctx, session, seq, ids)
 		if isUniqueViolation(err, "starts_pkey") {
 			started, err = db.receipt(ctx, session, seq)
 		}
 		return err
 	})
-	return started, err
+	return started, tries == 1, err
 }
 
 // start reaches the tasks through their primary key in the order of the array,

@@ -81,13 +81,15 @@ func (w *Worker) start(ctx context.Context, s *session, shard int, ids []task.ID
 	}
 	failpoint.Hit(failpoint.Claimed)
 	seq := s.seq.Add(1)
-	started, err := w.store.Start(s.ctx, s.id, seq, ids)
+	started, once, err := w.store.Start(s.ctx, s.id, seq, ids)
 	if err != nil {
 		w.log.Warn("claimed tasks were not started", "tasks", len(ids), "error", err)
 		w.giveBack(shard, ids, maxPause)
 		return
 	}
-	s.receipts.add(seq, len(started))
+	if once {
+		s.receipts.add(seq, len(started))
+	}
 	for i := range started {
 		w.tasks.Go(func() { w.execute(s, seq, &started[i]) })
 	}

@@ -4,7 +4,8 @@ import "sync"
 
 // receipts count how many tasks of each committed start have not ended yet. A
 // receipt may be removed once the ends of all its tasks are committed, and not
-// before: it is how a reaper finds them.
+// before: it is how a reaper finds them. That of a start that was issued more
+// than once is not counted here and never removed while the session lives.
 type receipts struct {
 	mu     sync.Mutex
 	open   map[int64]int
@@ -29,6 +30,9 @@ func (r *receipts) add(seq int64, n int) {
 func (r *receipts) end(seq int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.open[seq] == 0 {
+		return
+	}
 	r.open[seq]--
 	if r.open[seq] == 0 {
 		delete(r.open, seq)

@@ -71,4 +71,6 @@ func TestReceiptsCloseWithTheirLastTask(t *testing.T) {
 	require.Equal(t, []int64{1}, closed)
 	r.putBack(closed)
 	require.Equal(t, []int64{1}, r.takeClosed())
+	r.end(7)
+	require.Empty(t, r.takeClosed(), "the receipt of a start that was issued again is kept")
 }

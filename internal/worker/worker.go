@@ -27,7 +27,7 @@ type Store interface {
 	Register(ctx context.Context, session uuid.UUID, host string, lease time.Duration) error
 	Renew(ctx context.Context, session uuid.UUID, lease time.Duration) error
 	End(ctx context.Context, session uuid.UUID) (task.Reaped, error)
-	Start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) ([]task.Task, error)
+	Start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) (started []task.Task, once bool, err error)
 	Submitted(ctx context.Context, ids []task.ID) ([]task.Wait, error)
 	Finish(ctx context.Context, session uuid.UUID, ended []task.Finish, closed []int64) ([]task.Finished, error)
 }

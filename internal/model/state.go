@@ -1,0 +1,158 @@
+package model
+
+// The largest model that fits the packed form.
+const (
+	maxTasks   = 2
+	maxWorkers = 3
+	nobody     = maxWorkers
+	maxAttempt = 3 // one more than is ever allowed
+)
+
+type status uint8
+
+const (
+	absent status = iota
+	submitted
+	started
+	done
+	failed
+	deleted
+)
+
+func (s status) terminal() bool { return s >= done }
+
+// clock is how far time has come for a task. Redis' clock is ahead of
+// Postgres', or they agree; the other way round costs lateness only.
+type clock uint8
+
+const (
+	notDue clock = iota
+	dueByRedis
+	dueByBoth
+)
+
+// row is all that there is of a task: its row in Postgres, its entries in
+// Redis, what the world has seen of it, and what the API has in hand.
+type row struct {
+	status  status
+	attempt uint8
+	owner   uint8 // the session that has it started, else nobody
+	clock   clock
+
+	due, claimed bool // the two sets of Redis
+
+	ran      uint8 // effects: a bit for each attempt
+	promised bool  // a delete was answered with 200
+	indexing bool  // created, and its id is on its way to Redis
+	checked  bool  // a delete that checks and then acts is in between
+}
+
+type lease uint8
+
+const (
+	live lease = iota
+	lapsed
+	dead
+)
+
+type phase uint8
+
+const (
+	free      phase = iota
+	held            // claimed, and in the call if there is one
+	confirmed       // the worker knows that it may run
+	ended           // its handler has run
+)
+
+// hand is what a worker knows of one task.
+type hand struct {
+	phase   phase
+	attempt uint8
+}
+
+// session is one worker process and its row in Postgres.
+type session struct {
+	lease lease
+	gone  bool // the process ended, or gave up its session
+	hands [maxTasks]hand
+
+	// The start in hand, once the outcome of its first copy is unknown: it is
+	// issued again for the held tasks. parked counts the copies that may still
+	// commit though nobody waits for them, receipt is what one of them left.
+	again   bool
+	parked  uint8
+	receipt bool
+
+	// One earlier start of which a copy is still parked: its tasks, those that
+	// it was granted and that have not ended, and its receipt.
+	oldParked     bool
+	oldTasks      uint8
+	oldUnfinished uint8
+	oldReceipt    bool
+}
+
+type state struct {
+	tasks   [maxTasks]row
+	workers [maxWorkers]session
+	faults  uint8 // that may still happen
+}
+
+// packed is a state in 128 bits.
+type packed [2]uint64
+
+func bit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (r row) pack() uint64 {
+	return uint64(r.status) | uint64(r.attempt)<<3 | uint64(r.owner)<<5 | uint64(r.clock)<<7 |
+		bit(r.due)<<9 | bit(r.claimed)<<10 | uint64(r.ran)<<11 | bit(r.promised)<<13 |
+		bit(r.checked)<<14 | bit(r.indexing)<<15
+}
+
+func unpackRow(v uint64) row {
+	return row{
+		status: status(v & 7), attempt: uint8(v >> 3 & 3), owner: uint8(v >> 5 & 3), clock: clock(v >> 7 & 3),
+		due: v>>9&1 == 1, claimed: v>>10&1 == 1, ran: uint8(v >> 11 & 3), promised: v>>13&1 == 1,
+		checked: v>>14&1 == 1, indexing: v>>15&1 == 1,
+	}
+}
+
+func (h hand) pack() uint64 { return uint64(h.phase) | uint64(h.attempt)<<3 }
+
+func unpackHand(v uint64) hand { return hand{phase(v & 7), uint8(v >> 3 & 3)} }
+
+func (w *session) pack() uint64 {
+	return uint64(w.lease) | bit(w.gone)<<2 | w.hands[0].pack()<<3 | w.hands[1].pack()<<8 |
+		bit(w.again)<<13 | uint64(w.parked)<<15 | bit(w.receipt)<<17 | bit(w.oldParked)<<18 |
+		uint64(w.oldTasks)<<19 | uint64(w.oldUnfinished)<<21 | bit(w.oldReceipt)<<23
+}
+
+func unpackSession(v uint64) session {
+	return session{
+		lease: lease(v & 3), gone: v>>2&1 == 1,
+		hands: [maxTasks]hand{unpackHand(v >> 3 & 31), unpackHand(v >> 8 & 31)},
+		again: v>>13&1 == 1, parked: uint8(v >> 15 & 3), receipt: v>>17&1 == 1, oldParked: v>>18&1 == 1,
+		oldTasks: uint8(v >> 19 & 3), oldUnfinished: uint8(v >> 21 & 3), oldReceipt: v>>23&1 == 1,
+	}
+}
+
+// pack puts the rows and the first session into one word and the rest into
+// the other: 16 bits a row, 24 a session.
+func (s *state) pack() packed {
+	return packed{
+		s.tasks[0].pack() | s.tasks[1].pack()<<16 | s.workers[0].pack()<<32 | uint64(s.faults)<<56,
+		s.workers[1].pack() | s.workers[2].pack()<<32,
+	}
+}
+
+func (p packed) unpack() state {
+	return state{
+		tasks:   [maxTasks]row{unpackRow(p[0]), unpackRow(p[0] >> 16)},
+		workers: [maxWorkers]session{unpackSession(p[0] >> 32), unpackSession(p[1]), unpackSession(p[1] >> 32)},
+		faults:  uint8(p[0] >> 56),
+	}
+}

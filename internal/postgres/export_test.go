@@ -1,0 +1,25 @@
+package postgres
+
+import (
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// What classify may say, for the tests.
+const (
+	Definite  = definite
+	NotDone   = notDone
+	MaybeDone = maybeDone
+)
+
+var (
+	Classify     = classify
+	CheckVersion = checkVersion
+)
+
+// Pool is the pool that Open made.
+func (db *DB) Pool() *pgxpool.Pool { return db.pool }
+
+// WithPool is a DB over a pool that the test made.
+func WithPool(pool *pgxpool.Pool, log *slog.Logger) *DB { return &DB{pool: pool, log: log} }

@@ -1,0 +1,119 @@
+package postgres_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// A batch of one done, one failed, one to be retried and one that was never
+// this session's.
+func mixedBatch(t *testing.T, f *fixture) (ends []task.Finish, want []task.Status) {
+	t.Helper()
+	retried := f.tasks(t, 1, 2)[0]
+	ids := append(f.tasks(t, 3, 1), retried)
+	broken := &task.Failure{Code: task.HandlerError, Message: "it broke"}
+	ends = []task.Finish{
+		{ID: ids[0], Attempt: 1}, {ID: ids[1], Attempt: 1, Failure: broken},
+		{ID: ids[2], Attempt: 1}, {ID: retried, Attempt: 1, Failure: broken},
+	}
+	return ends, []task.Status{task.Done, task.Failed, "", task.Submitted}
+}
+
+func TestFinishWhoseReplyWasLostIsNotLate(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	proxy, url := newProxy(t, f.url)
+	db := f.connect(t, url)
+	session, other := f.session(t), f.session(t)
+	ends, want := mixedBatch(t, f)
+	f.start(t, session, ends[0].ID, ends[1].ID, ends[3].ID)
+	f.start(t, other, ends[2].ID)
+	proxy.loseReply("UPDATE")
+	answers, err := db.Finish(t.Context(), session, ends, []int64{f.seq.Load() - 1})
+	require.NoError(t, err)
+	require.Equal(t, 1, proxy.losses())
+	require.Equal(t, want, statuses(answers))
+	require.Positive(t, answers[3].In)
+	require.Zero(t, f.count(t, `SELECT count(*) FROM starts WHERE worker_id = $1`, session))
+}
+
+func TestFinishWhoseFirstCopyIsParkedIsNotLate(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	proxy, url := newProxy(t, f.url)
+	db := f.connect(t, url)
+	ids, session := f.tasks(t, 6, 1), f.session(t)
+	f.start(t, session, ids...)
+	ends := make([]task.Finish, len(ids))
+	for i, id := range ids {
+		ends[i] = task.Finish{ID: id, Attempt: 1}
+	}
+	commit := f.hold(t, `SELECT FROM tasks WHERE id = $1 FOR UPDATE`, ids[3])
+	var answers []task.Finished
+	var call errgroup.Group
+	call.Go(func() (err error) {
+		answers, err = db.Finish(t.Context(), session, ends, []int64{f.seq.Load()})
+		return err
+	})
+	f.awaitBlocked(t, 1)
+	proxy.cut()
+	f.awaitBlocked(t, 2)
+	commit()
+	require.NoError(t, call.Wait())
+	for _, answer := range answers {
+		require.Equal(t, task.Done, answer.Status)
+	}
+	require.Zero(t, f.count(t, `SELECT count(*) FROM starts`))
+}
+
+// What the reaper wrote is not an end of ours, also if the reply was lost.
+func TestFinishAfterTheReaperIsLateAlsoWhenTriedAgain(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	proxy, url := newProxy(t, f.url)
+	db := f.connect(t, url)
+	ids, session := append(f.tasks(t, 1, 1), f.tasks(t, 1, 2)...), f.session(t)
+	f.start(t, session, ids...)
+	require.Equal(t, 1, must(f.End(t.Context(), session))(t).Failed)
+	proxy.loseReply("UPDATE")
+	answers, err := db.Finish(t.Context(), session, []task.Finish{{ID: ids[0], Attempt: 1}, {ID: ids[1], Attempt: 1}}, nil)
+	require.NoError(t, err)
+	require.Equal(t, 1, proxy.losses())
+	require.Equal(t, []task.Status{"", ""}, statuses(answers))
+	require.Equal(t, task.WorkerLost, f.get(t, ids[0]).Failure.Code)
+	require.Equal(t, task.WorkerLost, f.get(t, ids[1]).Failure.Code)
+}
+
+// Overlapping batches, each in its own order, end every attempt once.
+func TestFinishersRaceWithoutDeadlock(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	session := f.session(t)
+	for range 25 {
+		ids := f.tasks(t, 200, 1)
+		f.start(t, session, ids...)
+		counts := make([]int, 4)
+		var lanes errgroup.Group
+		for lane := range counts {
+			ends := make([]task.Finish, len(ids))
+			for i, id := range ids {
+				ends[i] = task.Finish{ID: id, Attempt: 1}
+			}
+			rand.Shuffle(len(ends), func(i, j int) { ends[i], ends[j] = ends[j], ends[i] })
+			lanes.Go(func() error {
+				answers, err := f.Finish(t.Context(), session, ends, nil)
+				counts[lane] = len(answers) - len(slices.DeleteFunc(answers, func(a task.Finished) bool { return a.Status == task.Done }))
+				return err
+			})
+		}
+		require.NoError(t, lanes.Wait())
+		require.Equal(t, len(ids), counts[0]+counts[1]+counts[2]+counts[3])
+	}
+	require.NotContains(t, f.log.String(), "tried again", "no deadlock, so no retry")
+}

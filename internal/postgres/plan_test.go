@@ -1,0 +1,181 @@
+package postgres_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/internal/postgres"
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+const (
+	small, large = 1000, 200_000
+	// What a statement may look at: pages for each row that it returns or
+	// changes, and pages on its way there.
+	perRow, constant = 40, 400
+)
+
+// stocked is a database whose statistics were taken when it held a thousand
+// submitted tasks of one type, and that has gone another way since: nearly all
+// have ended, the newest have not, and one in ten thousand is of a rare type.
+func stocked(t *testing.T, rows int) (*fixture, uuid.UUID) {
+	t.Helper()
+	f := open(t)
+	f.exec(t, `ALTER TABLE tasks SET (autovacuum_enabled = off)`)
+	const insert = `
+		INSERT INTO tasks (id, task_type, execution_time, due_at)
+		SELECT (lpad(to_hex(n), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid,
+		       CASE WHEN n <= 1000 THEN 'foo' WHEN n % 10000 = 0 THEN 'rare' ELSE (ARRAY['bar', 'baz', 'foo', 'web'])[1 + n % 4] END,
+		       at, at
+		FROM generate_series($1::int, $2) n, LATERAL (SELECT now() - interval '1 day' + n * interval '1 ms') due (at)`
+	f.exec(t, insert, 1, small)
+	f.exec(t, `ANALYZE tasks`)
+	f.exec(t, insert, small+1, rows)
+	f.exec(t, `UPDATE tasks SET finished_at = now(), attempt = 1,
+		status = CASE WHEN md5(id::text) < '1' THEN 'failed' WHEN md5(id::text) < '2' THEN 'deleted' ELSE 'done' END
+		WHERE id NOT IN (SELECT id FROM tasks ORDER BY id DESC LIMIT 500)`)
+	session := f.session(t)
+	f.start(t, session, f.newest(t, 0, 100)...)
+	return f, session
+}
+
+// newest are ids from the young end of the table.
+func (f *fixture) newest(t *testing.T, skip, n int) (ids []task.ID) {
+	t.Helper()
+	require.NoError(t, f.sql.QueryRow(t.Context(), `SELECT array_agg(id) FROM
+		(SELECT id FROM tasks ORDER BY id DESC OFFSET $1 LIMIT $2) newest`, skip, n).Scan(&ids))
+	return ids
+}
+
+// probe is one statement under test.
+type probe struct {
+	name string
+	// call issues it, and returns how many rows it returned or changed.
+	call func(t *testing.T, db *postgres.DB) int
+	// byID says that tasks may be reached by their primary key alone.
+	byID bool
+}
+
+func updates(f *fixture, session uuid.UUID) []probe {
+	return []probe{
+		{"start", func(t *testing.T, db *postgres.DB) int {
+			t.Helper()
+			started, _, _, err := db.Start(t.Context(), session, f.seq.Add(1), f.newest(t, 200, 50))
+			require.NoError(t, err)
+			return len(started)
+		}, true},
+		{"finish", func(t *testing.T, db *postgres.DB) int {
+			t.Helper()
+			var ends []task.Finish
+			for _, id := range f.newest(t, 0, 50) {
+				ends = append(ends, task.Finish{ID: id, Attempt: 1})
+			}
+			answers := must(db.Finish(t.Context(), session, ends, []int64{7}))(t)
+			require.Equal(t, task.Done, answers[0].Status)
+			return len(answers)
+		}, true},
+	}
+}
+
+func reads(t *testing.T, f *fixture) []probe {
+	t.Helper()
+	all := []probe{{"window", func(t *testing.T, db *postgres.DB) int {
+		t.Helper()
+		return len(must(db.Window(t.Context(), task.Due{}, time.Now().Add(time.Hour), 50))(t))
+	}, false}}
+	all = append(all, probe{"forget", func(t *testing.T, db *postgres.DB) int {
+		t.Helper()
+		_, round, err := db.Forget(t.Context(), 24*time.Hour, 20)
+		require.NoError(t, err)
+		require.False(t, round)
+		return 20
+	}, false})
+	middle := f.newest(t, small/2, 1)[0]
+	for _, filter := range []task.Filter{
+		{},
+		{Status: task.Submitted},
+		{Status: task.Started},
+		{Status: task.Done},
+		{Status: task.Failed},
+		{Status: task.Deleted},
+		{Type: "foo"},
+		{Type: "web"},
+		{Type: "rare"},
+		{Type: "nobody"},
+		{Status: task.Submitted, Type: "foo"},
+		{Status: task.Started, Type: "foo"},
+		{Status: task.Done, Type: "web"},
+		{Status: task.Failed, Type: "bar"},
+		{Status: task.Done, Type: "rare"},
+		{Before: middle},
+		{Status: task.Done, Before: middle},
+		{Status: task.Failed, Type: "foo", Before: middle},
+	} {
+		filter.Limit = 20
+		name := fmt.Sprintf("list %q %q paged=%t", filter.Status, filter.Type, filter.Before != uuid.Nil)
+		all = append(all, probe{name, func(t *testing.T, db *postgres.DB) int {
+			t.Helper()
+			return len(must(db.List(t.Context(), filter))(t))
+		}, false})
+	}
+	return all
+}
+
+// cost issues a statement, explains what was sent as often as there are ways
+// to plan it, and returns the pages that it looked at.
+func (p *probe) cost(t *testing.T, f *fixture) map[string]int {
+	t.Helper()
+	db, notes := f.recorded(t)
+	rows := p.call(t, db)
+	require.Len(t, notes.all, 1)
+	if p.byID { // What was committed is to be done once more.
+		f.exec(t, `UPDATE tasks SET status = 'submitted', attempt = 0 WHERE id = ANY($1)`, f.newest(t, 200, 50))
+		f.exec(t, `UPDATE tasks SET status = 'started_executing' WHERE id = ANY($1)`, f.newest(t, 0, 50))
+		f.exec(t, `DELETE FROM starts WHERE seq = $1`, f.seq.Load())
+	}
+	costs := map[string]int{}
+	for _, mode := range planModes {
+		root := explain(t, db, notes.all[0], mode)
+		require.LessOrEqual(t, root.buffers(), constant+perRow*rows, "%s, %s\n%s", p.name, mode, root)
+		root.each(func(node *plan) {
+			switch {
+			case node.NodeType == "Seq Scan" && node.Relation == "tasks", node.NodeType == "Bitmap Heap Scan",
+				node.NodeType == "Hash Join", node.NodeType == "Merge Join",
+				p.byID && node.Index != "" && node.Relation == "tasks" && node.Index != "tasks_pkey":
+				require.Fail(t, "a plan that statistics can lead astray", "%s, %s: %s\n%s", p.name, mode, node.NodeType, root)
+			}
+		})
+		costs[mode] = root.buffers()
+	}
+	return costs
+}
+
+// No statistics, however stale, may lead a statement away from its index, and
+// a page costs what it costs, however many tasks there are.
+func TestCostsDoNotGrowWithTheTable(t *testing.T) {
+	t.Parallel()
+	few, session := stocked(t, small)
+	many, manySession := stocked(t, large)
+	compare := func(a, b []probe) {
+		for i := range a {
+			t.Run(a[i].name, func(t *testing.T) {
+				cheap, dear := a[i].cost(t, few), b[i].cost(t, many)
+				t.Log("pages of", small, "tasks:", cheap, "of", large, "tasks:", dear)
+				for mode := range cheap {
+					require.LessOrEqual(t, dear[mode], 4*cheap[mode]+100, mode)
+				}
+			})
+		}
+	}
+	// The updates meet the table as the bulk change left it, dead rows and all.
+	compare(updates(few, session), updates(many, manySession))
+	// Lists walk index heads, which are only short if vacuum keeps up. It does
+	// not touch the statistics of the columns.
+	few.exec(t, `VACUUM tasks`)
+	many.exec(t, `VACUUM tasks`)
+	compare(reads(t, few), reads(t, many))
+}

@@ -1,0 +1,105 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/internal/postgres"
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+func TestClassify(t *testing.T) {
+	t.Parallel()
+	refusal := func(severity, code string) error {
+		// A server may speak any language, but not in this field.
+		return fmt.Errorf("x: %w", &pgconn.PgError{SeverityUnlocalized: severity, Severity: "FATALE", Code: code})
+	}
+	for name, c := range map[string]struct {
+		err  error
+		want any
+	}{
+		"not found":                   {fmt.Errorf("x: %w", task.ErrNotFound), postgres.Definite},
+		"wrong status":                {&task.StatusError{Status: task.Done}, postgres.Definite},
+		"no connection":               {&pgconn.ConnectError{}, postgres.NotDone},
+		"no connection in time":       {errors.Join(context.DeadlineExceeded, &pgconn.ConnectError{}), postgres.NotDone},
+		"connection broke":            {io.ErrUnexpectedEOF, postgres.MaybeDone},
+		"no reply in time":            {context.DeadlineExceeded, postgres.MaybeDone},
+		"given up":                    {context.Canceled, postgres.MaybeDone},
+		"syntax error":                {refusal("ERROR", "42601"), postgres.Definite},
+		"bad value":                   {refusal("ERROR", "22P05"), postgres.Definite},
+		"check violated":              {refusal("ERROR", "23514"), postgres.Definite},
+		"too complex":                 {refusal("ERROR", "54001"), postgres.Definite},
+		"no permission":               {refusal("ERROR", "42501"), postgres.Definite},
+		"deadlock":                    {refusal("ERROR", "40P01"), postgres.NotDone},
+		"serialization":               {refusal("ERROR", "40001"), postgres.NotDone},
+		"disk full":                   {refusal("ERROR", "53100"), postgres.NotDone},
+		"lock not available":          {refusal("ERROR", "55P03"), postgres.NotDone},
+		"query cancelled":             {refusal("ERROR", "57014"), postgres.NotDone},
+		"I/O error":                   {refusal("ERROR", "58030"), postgres.NotDone},
+		"read-only standby":           {refusal("ERROR", "25006"), postgres.NotDone},
+		"backend ended by its admin":  {refusal("FATAL", "57P01"), postgres.MaybeDone},
+		"backend ended by a crash":    {refusal("FATAL", "57P02"), postgres.MaybeDone},
+		"idle in transaction":         {refusal("FATAL", "25P03"), postgres.MaybeDone},
+		"the whole server is in fear": {refusal("PANIC", "XX000"), postgres.MaybeDone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, c.want, postgres.Classify(c.err))
+		})
+	}
+}
+
+// A caller that gives up learns whether its statement may have happened.
+func TestGivingUpSaysWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	t.Run("nothing reached the server", func(t *testing.T) {
+		t.Parallel()
+		db := f.connect(t, "postgres://127.0.0.1:1/nowhere")
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := db.Create(ctx, drafts(1))
+		require.Error(t, err)
+		require.NotErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, err, task.ErrUnavailable)
+		require.NotErrorIs(t, err, task.ErrUnknownOutcome)
+	})
+	t.Run("a commit may have", func(t *testing.T) {
+		t.Parallel()
+		proxy, url := newProxy(t, f.url)
+		db := f.connect(t, url)
+		id := f.tasks(t, 1, 1)[0]
+		commit := f.hold(t, `SELECT FROM tasks WHERE id = $1 FOR UPDATE`, id)
+		ctx, cancel := context.WithCancel(t.Context())
+		answer := make(chan error, 1)
+		go func() { answer <- db.Delete(ctx, id) }()
+		f.awaitBlocked(t, 1)
+		cancel()
+		require.ErrorIs(t, <-answer, task.ErrUnknownOutcome)
+		commit()
+		proxy.cut()
+		require.Eventually(t, func() bool { return f.get(t, id).Status == task.Deleted }, patience, glance,
+			"the backend commits although nobody listens")
+	})
+}
+
+// A server that restarts in between is no reason to fail.
+func TestABackendThatIsEndedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	id, session := f.tasks(t, 1, 1)[0], f.session(t)
+	finish := startInFlight(t, f, session, []task.ID{id})
+	f.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+	require.Eventually(t, func() bool { return f.blocked(t) == 1 && f.log.String() != "" }, patience, glance)
+	require.Len(t, finish(), 1)
+	require.Equal(t, 1, f.get(t, id).Attempt)
+	require.Contains(t, f.log.String(), "tried again")
+}
