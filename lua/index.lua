@@ -19,30 +19,30 @@ if relative then
   now = time[1] * 1000000 + time[2]
 end
 
-local head = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]
-local earliest
+local function head()
+  return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2])
+end
+
 local entries = {}
 for i = 3, #ARGV, 2 do
   local at, id = now + ARGV[i], ARGV[i + 1]
   if not (repair and redis.call('ZSCORE', claimed, id)) then
     entries[#entries + 1] = string.format('%.0f', at)
     entries[#entries + 1] = id
-    if not earliest or at < earliest then
-      earliest = at
-    end
   end
 end
 if #entries == 0 then
   return 0
 end
 
+local before = head()
 local added
 if repair then
   added = redis.call('ZADD', due, 'NX', unpack(entries))
 else
   added = redis.call('ZADD', due, unpack(entries))
 end
-if not head or earliest < tonumber(head) then
+if not before or head() < before then
   redis.call('PUBLISH', wake, '')
 end
 return added

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,7 @@ func TestCreateWithTheSameKey(t *testing.T) {
 		"no payload at all": func(d *task.Draft) { d.Payload = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			again := first
 			again.ID = uuid.Must(uuid.NewV7())
 			change(&again)
@@ -130,7 +132,7 @@ func TestCreateConcurrentlyWithTheSameKeys(t *testing.T) {
 		all.Go(func() error {
 			batch := drafts(keys)
 			for i := range batch {
-				batch[i].Key, batch[i].ExecutionTime = fmt.Sprint(i), at
+				batch[i].Key, batch[i].ExecutionTime = strconv.Itoa(i), at
 			}
 			rand.Shuffle(keys, func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
 			created, err := f.Create(t.Context(), batch)
@@ -161,6 +163,7 @@ func TestCreateRejectsAPoisonedPayloadAlone(t *testing.T) {
 		"too deep":       strings.Repeat("[", 50_000) + strings.Repeat("]", 50_000),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			all := drafts(51)
 			at := rand.IntN(len(all))
 			all[at].Payload = json.RawMessage(poison)

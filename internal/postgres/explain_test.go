@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -48,7 +47,7 @@ func (f *fixture) recorded(t *testing.T) (*postgres.DB, *recorder) {
 	pool, err := pgxpool.NewWithConfig(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	return postgres.WithPool(pool, slog.New(slog.NewTextHandler(io.Discard, nil))), notes
+	return postgres.WithPool(pool, slog.New(slog.DiscardHandler)), notes
 }
 
 // plan is a node of what EXPLAIN tells.
@@ -130,7 +129,9 @@ func explain(t *testing.T, db *postgres.DB, s statement, mode string) *plan {
 	var out string
 	require.NoError(t, tx.QueryRow(t.Context(), "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE probe("+
 		strings.Join(places, ", ")+")", literals...).Scan(&out))
-	var plans []struct{ Plan plan }
+	var plans []struct {
+		Plan plan `json:"Plan"`
+	}
 	require.NoError(t, json.Unmarshal([]byte(out), &plans))
 	require.Len(t, plans, 1)
 	return &plans[0].Plan

@@ -19,8 +19,10 @@ func mixedBatch(t *testing.T, f *fixture) (ends []task.Finish, want []task.Statu
 	ids := append(f.tasks(t, 3, 1), retried)
 	broken := &task.Failure{Code: task.HandlerError, Message: "it broke"}
 	ends = []task.Finish{
-		{ID: ids[0], Attempt: 1}, {ID: ids[1], Attempt: 1, Failure: broken},
-		{ID: ids[2], Attempt: 1}, {ID: retried, Attempt: 1, Failure: broken},
+		{ID: ids[0], Attempt: 1},
+		{ID: ids[1], Attempt: 1, Failure: broken},
+		{ID: ids[2], Attempt: 1},
+		{ID: retried, Attempt: 1, Failure: broken},
 	}
 	return ends, []task.Status{task.Done, task.Failed, "", task.Submitted}
 }

@@ -2,7 +2,7 @@ package postgres_test
 
 import (
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -49,21 +49,28 @@ func TestFinishWritesNothingWhereTheAttemptIsNotOurs(t *testing.T) {
 		number  int
 	}
 	running := func(t *testing.T) attempt {
+		t.Helper()
 		mine := attempt{f.session(t), f.tasks(t, 1, 9)[0], 1}
 		f.start(t, mine.session, mine.id)
 		return mine
 	}
 	for name, late := range map[string]func(t *testing.T) attempt{
-		"unknown id": func(t *testing.T) attempt { return attempt{f.session(t), uuid.New(), 1} },
+		"unknown id": func(t *testing.T) attempt {
+			t.Helper()
+			return attempt{f.session(t), uuid.New(), 1}
+		},
 		"another session": func(t *testing.T) attempt {
+			t.Helper()
 			a := running(t)
 			return attempt{f.session(t), a.id, 1}
 		},
 		"a later attempt": func(t *testing.T) attempt {
+			t.Helper()
 			a := running(t)
 			return attempt{a.session, a.id, 2}
 		},
 		"an earlier attempt": func(t *testing.T) attempt {
+			t.Helper()
 			a := running(t)
 			require.Equal(t, task.Submitted, f.finish(t, a.session, a.id, 1, task.Panic).Status)
 			f.exec(t, `UPDATE tasks SET due_at = execution_time WHERE id = $1`, a.id)
@@ -71,22 +78,28 @@ func TestFinishWritesNothingWhereTheAttemptIsNotOurs(t *testing.T) {
 			return a
 		},
 		"done": func(t *testing.T) attempt {
+			t.Helper()
 			a := running(t)
 			require.Equal(t, task.Done, f.finish(t, a.session, a.id, 1, "").Status)
 			return a
 		},
 		"waiting to be retried": func(t *testing.T) attempt {
+			t.Helper()
 			a := running(t)
 			require.Equal(t, task.Submitted, f.finish(t, a.session, a.id, 1, task.Panic).Status)
 			return a
 		},
 		"deleted before its retry": func(t *testing.T) attempt {
+			t.Helper()
 			a := running(t)
 			require.Equal(t, task.Submitted, f.finish(t, a.session, a.id, 1, task.Panic).Status)
 			require.NoError(t, f.Delete(t.Context(), a.id))
 			return a
 		},
-		"never started": func(t *testing.T) attempt { return attempt{f.session(t), f.tasks(t, 1, 9)[0], 0} },
+		"never started": func(t *testing.T) attempt {
+			t.Helper()
+			return attempt{f.session(t), f.tasks(t, 1, 9)[0], 0}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,7 +135,7 @@ func TestFinishSurvivesWhatCannotBeStored(t *testing.T) {
 			require.Len(t, issue(t, f.DB, session, seq, ids), len(ids))
 			ends := make([]task.Finish, len(ids))
 			for i, id := range ids {
-				ends[i] = task.Finish{ID: id, Attempt: 1, Result: json.RawMessage(fmt.Sprint(i))}
+				ends[i] = task.Finish{ID: id, Attempt: 1, Result: json.RawMessage(strconv.Itoa(i))}
 			}
 			end.ID, end.Attempt = ids[7], 1
 			ends[7] = end
@@ -133,7 +146,7 @@ func TestFinishSurvivesWhatCannotBeStored(t *testing.T) {
 				require.Equal(t, stored.Status, answers[i].Status)
 				if i != 7 {
 					require.Equal(t, task.Done, stored.Status)
-					require.JSONEq(t, fmt.Sprint(i), string(stored.Result))
+					require.JSONEq(t, strconv.Itoa(i), string(stored.Result))
 				}
 			}
 			stored := f.get(t, ids[7])

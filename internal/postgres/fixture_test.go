@@ -106,12 +106,6 @@ func (f *fixture) session(t *testing.T) uuid.UUID {
 	return session
 }
 
-// Start is the real one for tests that do not ask how often it was issued.
-func (f *fixture) Start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) ([]task.Task, error) {
-	started, _, err := f.DB.Start(ctx, session, seq, ids)
-	return started, err
-}
-
 // issue is one call of Start.
 func issue(t *testing.T, db *postgres.DB, session uuid.UUID, seq int64, ids []task.ID) []task.Task {
 	t.Helper()

@@ -118,7 +118,7 @@ func TestListMatchesThePlainReference(t *testing.T) {
 			w.change(rt)
 		}
 		limit := rapid.IntRange(1, 9).Draw(rt, "limit")
-		for _, filter := range filters() {
+		for _, filter := range rapid.Permutation(filters()).Draw(rt, "filters")[:10] {
 			want := w.matching(filter)
 			// Page by page until a short one, and each page as the reference has it.
 			filter.Limit = limit

@@ -64,7 +64,7 @@ func updates(f *fixture, session uuid.UUID) []probe {
 	return []probe{
 		{"start", func(t *testing.T, db *postgres.DB) int {
 			t.Helper()
-			started, _, _, err := db.Start(t.Context(), session, f.seq.Add(1), f.newest(t, 200, 50))
+			started, _, err := db.Start(t.Context(), session, f.seq.Add(1), f.newest(t, 200, 50))
 			require.NoError(t, err)
 			return len(started)
 		}, true},
@@ -166,7 +166,7 @@ func TestCostsDoNotGrowWithTheTable(t *testing.T) {
 				cheap, dear := a[i].cost(t, few), b[i].cost(t, many)
 				t.Log("pages of", small, "tasks:", cheap, "of", large, "tasks:", dear)
 				for mode := range cheap {
-					require.LessOrEqual(t, dear[mode], 4*cheap[mode]+100, mode)
+					require.LessOrEqual(t, dear[mode], 4*cheap[mode]+200, mode)
 				}
 			})
 		}

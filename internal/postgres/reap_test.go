@@ -48,10 +48,12 @@ func TestASessionsEndSettlesWhatItHadRunning(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(t *testing.T, f *fixture, session uuid.UUID) (task.Reaped, error){
 		"reaped": func(t *testing.T, f *fixture, session uuid.UUID) (task.Reaped, error) {
+			t.Helper()
 			f.lapse(t, session, time.Minute)
 			return f.Reap(t.Context(), grace)
 		},
 		"ended by itself": func(t *testing.T, f *fixture, session uuid.UUID) (task.Reaped, error) {
+			t.Helper()
 			return f.End(t.Context(), session)
 		},
 	} {

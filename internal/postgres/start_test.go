@@ -43,27 +43,32 @@ func TestStartRefusesOneTaskOfABatch(t *testing.T) {
 	for name, refused := range map[string]func(t *testing.T) task.ID{
 		"never created": func(*testing.T) task.ID { return uuid.New() },
 		"not due yet": func(t *testing.T) task.ID {
+			t.Helper()
 			later := draft()
 			later.ExecutionTime = later.ExecutionTime.Add(time.Hour)
 			return f.create(t, later)[0]
 		},
 		"deleted": func(t *testing.T) task.ID {
+			t.Helper()
 			id := f.tasks(t, 1, 1)[0]
 			require.NoError(t, f.Delete(t.Context(), id))
 			return id
 		},
 		"started": func(t *testing.T) task.ID {
+			t.Helper()
 			id := f.tasks(t, 1, 9)[0]
 			f.start(t, other, id)
 			return id
 		},
 		"done": func(t *testing.T) task.ID {
+			t.Helper()
 			id := f.tasks(t, 1, 9)[0]
 			f.start(t, other, id)
 			require.Equal(t, task.Done, f.finish(t, other, id, 1, "").Status)
 			return id
 		},
 		"failed": func(t *testing.T) task.ID {
+			t.Helper()
 			id := f.tasks(t, 1, 1)[0]
 			f.start(t, other, id)
 			require.Equal(t, task.Failed, f.finish(t, other, id, 1, task.Panic).Status)
@@ -112,11 +117,13 @@ func TestStartNeedsALiveSession(t *testing.T) {
 	for name, session := range map[string]func(t *testing.T) uuid.UUID{
 		"unknown": func(*testing.T) uuid.UUID { return uuid.New() },
 		"dead": func(t *testing.T) uuid.UUID {
+			t.Helper()
 			session := f.session(t)
 			require.Equal(t, 1, must(f.End(t.Context(), session))(t).Sessions)
 			return session
 		},
 		"lapsed": func(t *testing.T) uuid.UUID {
+			t.Helper()
 			session := f.session(t)
 			f.lapse(t, session, 0)
 			return session

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,13 +43,15 @@ func parseClaim(reply []any) (ids []task.ID, next time.Duration, err error) {
 	for _, member := range reply[1:] {
 		text, _ := member.(string)
 		id, err := uuid.Parse(text)
-		if err != nil {
+		if err != nil || id.String() != text {
 			// Put there by hand. It stays claimed until it lapses, and the
 			// next scan of the ring drops it.
 			continue
 		}
 		ids = append(ids, id)
 	}
+	// A score that was put there by hand may be further than a wait can be.
+	wait = min(wait, math.MaxInt64/int64(time.Microsecond))
 	return ids, time.Duration(wait) * time.Microsecond, nil
 }
 

@@ -64,12 +64,19 @@ func Open(url string, shards int) (*Wheel, error) {
 	opts.DisableIdentity = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 
+	redis.SetLogger(silent{})
 	w := &Wheel{client: redis.NewClient(opts)}
 	for shard := range shards {
 		w.shards = append(w.shards, newShardKeys(shard))
 	}
 	return w, nil
 }
+
+// silent stands for the client library's own log, which writes to the standard
+// error in a form of its own. Every error is returned as well.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // Close closes every connection.
 func (w *Wheel) Close() error { return w.client.Close() }

@@ -62,9 +62,8 @@ func (w *Worker) call(s *session, t *task.Task, finish func(json.RawMessage, *ta
 		finish(nil, &task.Failure{Code: task.UnknownType, Message: "this worker has no handler for the task's type"})
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, w.cfg.TaskTimeout)
+	ctx, cancel := context.WithTimeout(s.handlers, w.cfg.TaskTimeout)
 	defer cancel()
-	defer context.AfterFunc(w.handlers, cancel)()
 
 	returned := false
 	defer func() {
@@ -92,7 +91,7 @@ func (w *Worker) failure(ctx context.Context, err error) *task.Failure {
 		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &task.Failure{Code: task.Timeout, Message: clean(err.Error())}
-	case ctx.Err() != nil && w.handlers.Err() != nil:
+	case ctx.Err() != nil && w.drained.Err() != nil:
 		return &task.Failure{Code: task.HandlerError, Message: clean(errDraining.Error() + ": " + err.Error())}
 	}
 	return &task.Failure{Code: task.HandlerError, Message: clean(err.Error())}

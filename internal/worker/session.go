@@ -18,6 +18,9 @@ type session struct {
 	// ctx ends when the session is lost, with task.ErrSessionLost as its cause.
 	ctx  context.Context //nolint:containedctx // its life is the session's
 	lose context.CancelCauseFunc
+	// handlers is what the handlers' contexts descend from. It ends with the
+	// session, or earlier when the worker's drain time is over.
+	handlers context.Context //nolint:containedctx // as above
 
 	seq      atomic.Int64
 	receipts receipts
@@ -31,9 +34,12 @@ type session struct {
 	renewed chan struct{} // closed and replaced by each renewal
 }
 
-func newSession(ctx context.Context) *session {
+func newSession(alive, drained context.Context) *session {
 	s := &session{id: uuid.New(), renewed: make(chan struct{})}
-	s.ctx, s.lose = context.WithCancelCause(ctx)
+	s.ctx, s.lose = context.WithCancelCause(alive)
+	handlers, stop := context.WithCancelCause(s.ctx)
+	context.AfterFunc(drained, func() { stop(context.Cause(drained)) })
+	s.handlers = handlers
 	return s
 }
 
@@ -122,7 +128,7 @@ func (h *sessionHolder) live(ctx context.Context) *session {
 
 // register opens a new session, for as long as alive, trying until ctx ends.
 func (w *Worker) register(ctx, alive context.Context) error {
-	s := newSession(alive)
+	s := newSession(alive, w.drained)
 	start := time.Now()
 	if err := w.store.Register(ctx, s.id, w.cfg.Host, w.cfg.Lease); err != nil {
 		s.lose(err)

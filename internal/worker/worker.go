@@ -93,9 +93,9 @@ type Worker struct {
 	tasks    sync.WaitGroup // everything between a claim and its end
 
 	session sessionHolder
-	// handlers is what the handlers' contexts descend from; stop ends them.
-	handlers context.Context //nolint:containedctx // it outlives Run's: handlers go on while the worker drains
-	stop     context.CancelCauseFunc
+	// drained ends when the drain time is over, and every handler with it.
+	drained context.Context //nolint:containedctx // it outlives Run's: handlers go on while the worker drains
+	stop    context.CancelCauseFunc
 }
 
 var errDraining = errors.New("the worker is shutting down")
@@ -108,7 +108,7 @@ func New(store Store, ring Ring, lookup Lookup, cfg Config, log *slog.Logger, re
 	}
 	w.session.changed = make(chan struct{})
 	w.finishes = batch.New(finishBatch, finishLanes, w.flushEndings)
-	w.handlers, w.stop = context.WithCancelCause(context.Background())
+	w.drained, w.stop = context.WithCancelCause(context.Background())
 	return w
 }
 

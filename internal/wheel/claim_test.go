@@ -1,0 +1,199 @@
+package wheel_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/internal/wheel"
+)
+
+func TestClaimTakesWhatIsDueSoonestFirst(t *testing.T) {
+	t.Parallel()
+	f := open(t, 1)
+	now := f.now(t)
+	later := f.index(t, 3, now.Add(-time.Second))
+	first := f.index(t, 3, now.Add(-time.Hour))
+	ahead := f.index(t, 3, now.Add(time.Hour))
+	due := append(slices.Clone(first), later...)
+
+	before := f.now(t)
+	require.Equal(t, due[:4], f.claim(t, 4, time.Minute))
+	after := f.now(t)
+	require.ElementsMatch(t, texts(due[:4]), f.members(t, claimedKey))
+	for _, id := range due[:4] {
+		lapses := time.UnixMicro(f.score(t, claimedKey, id.String()))
+		require.WithinRange(t, lapses, before.Add(time.Minute), after.Add(time.Minute))
+	}
+	require.Equal(t, due[4:], f.claim(t, 4, time.Minute))
+	require.Equal(t, texts(ahead), f.members(t, dueKey))
+}
+
+// The answer to a claim in vain is how long to sleep, by Redis' clock.
+func TestClaimOfNothingSaysHowLongToWait(t *testing.T) {
+	t.Parallel()
+	f := open(t, 1)
+	ids, next, err := f.Claim(t.Context(), 0, 10, never)
+	require.NoError(t, err)
+	require.Empty(t, ids)
+	require.Negative(t, next)
+
+	at := f.now(t).Add(time.Hour)
+	f.index(t, 2, at)
+	before := f.now(t)
+	ids, next, err = f.Claim(t.Context(), 0, 10, never)
+	require.NoError(t, err)
+	require.Empty(t, ids)
+	require.LessOrEqual(t, next, at.Sub(before))
+	require.GreaterOrEqual(t, next, at.Sub(f.now(t)))
+}
+
+// Nothing may be handed out before its microsecond, and everything after it.
+func TestClaimIsNeverEarly(t *testing.T) {
+	t.Parallel()
+	f := open(t, 1)
+	for range 20 {
+		at := f.now(t).Add(3 * time.Millisecond)
+		id := f.index(t, 1, at)[0]
+		var ids []task.ID
+		for len(ids) == 0 {
+			var wait time.Duration
+			var err error
+			ids, wait, err = f.Claim(t.Context(), 0, 1, never)
+			require.NoError(t, err)
+			require.LessOrEqual(t, wait, 3*time.Millisecond)
+		}
+		require.Equal(t, []task.ID{id}, ids)
+		lapses := time.UnixMicro(f.score(t, claimedKey, id.String()))
+		require.False(t, lapses.Add(-never).Before(at), "claimed %s early", at.Sub(lapses.Add(-never)))
+	}
+}
+
+func TestOneClaimIsBoundedByAPage(t *testing.T) {
+	t.Parallel()
+	f := open(t, 1)
+	ids := f.index(t, wheel.Page+1, f.now(t).Add(-time.Hour))
+	require.Equal(t, ids[:wheel.Page], f.claim(t, 10*wheel.Page, never))
+	require.Equal(t, ids[wheel.Page:], f.claim(t, 10*wheel.Page, never))
+}
+
+func TestConcurrentClaimsShareWithoutOverlap(t *testing.T) {
+	t.Parallel()
+	f := open(t, 1)
+	want := f.index(t, 3000, f.now(t).Add(-time.Hour))
+	var mu sync.Mutex
+	var got []task.ID
+	var claimers sync.WaitGroup
+	for range 8 {
+		claimers.Go(func() {
+			for {
+				ids, _, err := f.Claim(t.Context(), 0, 7, never)
+				if err != nil {
+					t.Errorf("claim: %v", err)
+				}
+				if len(ids) == 0 {
+					return
+				}
+				mu.Lock()
+				got = append(got, ids...)
+				mu.Unlock()
+			}
+		})
+	}
+	claimers.Wait()
+	require.ElementsMatch(t, texts(want), texts(got))
+}
+
+// A member that somebody typed is nobody's task. It costs neither an error nor
+// the tasks beside it, and does not come back for ever.
+func TestStraysAreNotHandedOut(t *testing.T) {
+	t.Parallel()
+	f := open(t, 1)
+	past := f.now(t).Add(-time.Hour)
+	id := f.index(t, 1, past)[0]
+	for _, stray := range []string{"hello", "", "\x00\xff", "6BA7B810-9DAD-11D1-80B4-00C04FD430C8"} {
+		f.put(t, dueKey, stray, past)
+	}
+	ids, next, err := f.Claim(t.Context(), 0, 10, 0)
+	require.NoError(t, err)
+	require.Zero(t, next)
+	require.Equal(t, []task.ID{id}, ids)
+	_, err = f.Revive(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, f.Scan(t.Context(), func([]task.ID) error { return nil }))
+	require.Equal(t, []string{id.String()}, f.members(t, dueKey))
+	require.Empty(t, f.members(t, claimedKey))
+}
+
+func TestReleaseDropsAndPutsBack(t *testing.T) {
+	t.Parallel()
+	f := open(t, 1)
+	ids := f.index(t, 5, f.now(t).Add(-time.Hour))
+	require.Equal(t, ids, f.claim(t, 5, never))
+
+	before := f.now(t)
+	back := []task.Wait{{ID: ids[2], In: time.Minute}, {ID: ids[3], In: -time.Minute}}
+	require.NoError(t, f.Release(t.Context(), 0, ids[:2], back))
+	after := f.now(t)
+	require.Equal(t, texts(ids[4:]), f.members(t, claimedKey))
+	require.Equal(t, texts([]task.ID{ids[3], ids[2]}), f.members(t, dueKey))
+	require.WithinRange(t, time.UnixMicro(f.score(t, dueKey, ids[2].String())), before.Add(time.Minute), after.Add(time.Minute))
+	require.WithinRange(t, time.UnixMicro(f.score(t, dueKey, ids[3].String())), before, after)
+	require.Equal(t, []task.ID{ids[3]}, f.claim(t, 5, never))
+
+	// Nobody claimed these any more: the answer is the same.
+	require.NoError(t, f.Release(t.Context(), 0, []task.ID{ids[0], uuid.New()}, nil))
+	require.NoError(t, f.Release(t.Context(), 0, nil, nil))
+}
+
+// Whoever indexed the task since the claim knew better than the claimer.
+func TestPutBackDoesNotMoveWhatIsDueAlready(t *testing.T) {
+	t.Parallel()
+	f := open(t, 1)
+	id := f.index(t, 1, f.now(t).Add(-time.Hour))[0]
+	require.Equal(t, []task.ID{id}, f.claim(t, 1, never))
+	at := f.now(t).Add(time.Hour)
+	require.NoError(t, f.Index(t.Context(), []task.Due{{ID: id, At: at}}))
+	require.NoError(t, f.Release(t.Context(), 0, nil, []task.Wait{{ID: id}}))
+	require.Equal(t, at.UnixMicro(), f.score(t, dueKey, id.String()))
+	require.Empty(t, f.members(t, claimedKey))
+}
+
+func TestReviveTakesOnlyLapsedClaims(t *testing.T) {
+	t.Parallel()
+	f := open(t, 2)
+	var held, lapsed []string
+	for shard, name := range []string{"0", "1"} {
+		due := dueFrom(4*wheel.Page, f.now(t).Add(-time.Hour))
+		due = slices.DeleteFunc(due, func(d task.Due) bool { return wheel.ShardOf(d.ID, 2) != shard })
+		require.NoError(t, f.Index(t.Context(), due))
+		first, _, err := f.Claim(t.Context(), shard, 10, never)
+		require.NoError(t, err)
+		held = append(held, texts(first)...)
+		for range 2 {
+			rest, _, err := f.Claim(t.Context(), shard, wheel.Page, 0)
+			require.NoError(t, err)
+			lapsed = append(lapsed, texts(rest)...)
+		}
+		require.NoError(t, f.redis.Del(t.Context(), "timewheel:{"+name+"}:due").Err())
+	}
+	require.Greater(t, len(lapsed), 3*wheel.Page)
+	before := f.now(t)
+	n, err := f.Revive(t.Context())
+	require.NoError(t, err)
+	require.Len(t, lapsed, n)
+	due := append(f.members(t, dueKey), f.members(t, "timewheel:{1}:due")...)
+	require.ElementsMatch(t, lapsed, due)
+	claimed := append(f.members(t, claimedKey), f.members(t, "timewheel:{1}:claimed")...)
+	require.ElementsMatch(t, held, claimed)
+	require.False(t, time.UnixMicro(f.score(t, dueKey, f.members(t, dueKey)[0])).Before(before))
+
+	n, err = f.Revive(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, n)
+}

@@ -1,0 +1,212 @@
+package wheel_test
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// reference is what the wheel of one shard must be: two plain maps. A score
+// that Redis' clock decided is bracketed by two looks at that clock, and from
+// then on it is exact.
+type reference struct {
+	f       *fixture
+	due     map[task.ID]int64 // when it is due, in µs
+	claimed map[task.ID]int64 // when the claim lapses, in µs
+	now     int64             // Redis' clock when the test began, in µs
+}
+
+// all are the tasks there are: few, so that operations meet.
+var all = func() (ids []task.ID) {
+	for i := range 12 {
+		ids = append(ids, task.ID{0: 0x01, 6: 0x70, 8: 0x80, 15: byte(i)})
+	}
+	return ids
+}()
+
+func TestWheelIsWhatItsReferenceIs(t *testing.T) {
+	t.Parallel()
+	f := open(t, 1)
+	rapid.Check(t, func(t *rapid.T) {
+		require.NoError(t, f.redis.FlushDB(t.Context()).Err())
+		r := &reference{f: f, due: map[task.ID]int64{}, claimed: map[task.ID]int64{}, now: f.now(t).UnixMicro()}
+		t.Repeat(map[string]func(*rapid.T){
+			"":        r.check,
+			"index":   r.index,
+			"repair":  r.repair,
+			"claim":   r.claim,
+			"release": r.release,
+			"revive":  r.revive,
+			"remove":  r.remove,
+		})
+	})
+}
+
+// drawDue draws tasks that are far from now, so that the time that the test
+// takes decides nothing.
+func (r *reference) drawDue(t *rapid.T) []task.Due {
+	ids := drawIDs(t, "tasks")
+	tasks := make([]task.Due, len(ids))
+	for i, id := range ids {
+		off := rapid.SampledFrom([]time.Duration{-1, 1}).Draw(t, "side") * time.Hour
+		off += time.Duration(rapid.IntRange(0, 3).Draw(t, "off")) * time.Microsecond
+		tasks[i] = task.Due{ID: id, At: time.UnixMicro(r.now).Add(off)}
+	}
+	return tasks
+}
+
+func drawIDs(t *rapid.T, label string) []task.ID {
+	return rapid.SliceOfNDistinct(rapid.SampledFrom(all), 0, 5, rapid.ID[task.ID]).Draw(t, label)
+}
+
+func (r *reference) index(t *rapid.T) {
+	tasks := r.drawDue(t)
+	require.NoError(t, r.f.Index(t.Context(), tasks))
+	for _, d := range tasks {
+		r.due[d.ID] = d.At.UnixMicro()
+	}
+}
+
+func (r *reference) repair(t *rapid.T) {
+	tasks := r.drawDue(t)
+	added, err := r.f.Repair(t.Context(), tasks)
+	require.NoError(t, err)
+	want := 0
+	for _, d := range tasks {
+		_, due := r.due[d.ID]
+		_, claimed := r.claimed[d.ID]
+		if !due && !claimed {
+			r.due[d.ID] = d.At.UnixMicro()
+			want++
+		}
+	}
+	require.Equal(t, want, added)
+}
+
+func (r *reference) claim(t *rapid.T) {
+	limit := rapid.IntRange(1, 6).Draw(t, "limit")
+	lapse := rapid.SampledFrom([]time.Duration{0, never}).Draw(t, "lapse")
+	before := r.f.now(t)
+	ids, next, err := r.f.Claim(t.Context(), 0, limit, lapse)
+	require.NoError(t, err)
+	after := r.f.now(t)
+
+	ready, head := r.ready()
+	require.Equal(t, ready[:min(limit, len(ready))], append([]task.ID{}, ids...))
+	switch {
+	case len(ready) > 0:
+		require.Zero(t, next)
+	case head == 0:
+		require.Negative(t, next)
+	default:
+		require.LessOrEqual(t, next, time.UnixMicro(head).Sub(before))
+		require.GreaterOrEqual(t, next, time.UnixMicro(head).Sub(after))
+	}
+	for _, id := range ids {
+		delete(r.due, id)
+		r.claimed[id] = r.stamped(t, claimedKey, id, before.Add(lapse), after.Add(lapse))
+	}
+}
+
+// ready is what must be handed out, in order; head is the time of what is next
+// if that is nothing.
+func (r *reference) ready() (ids []task.ID, head int64) {
+	order := sortedByScore(r.due)
+	for _, id := range order {
+		if r.due[id] > r.now+time.Hour.Microseconds()/2 {
+			return append([]task.ID{}, ids...), r.due[id]
+		}
+		ids = append(ids, id)
+	}
+	return append([]task.ID{}, ids...), 0
+}
+
+func (r *reference) release(t *rapid.T) {
+	ids := drawIDs(t, "released")
+	dropped := rapid.IntRange(0, len(ids)).Draw(t, "dropped")
+	waits := make([]task.Wait, 0, len(ids))
+	for _, id := range ids[dropped:] {
+		wait := rapid.SampledFrom([]time.Duration{-time.Hour, 0, time.Hour}).Draw(t, "wait")
+		waits = append(waits, task.Wait{ID: id, In: wait})
+	}
+	before := r.f.now(t)
+	require.NoError(t, r.f.Release(t.Context(), 0, ids[:dropped], waits))
+	after := r.f.now(t)
+	for _, id := range ids {
+		delete(r.claimed, id)
+	}
+	for _, w := range waits {
+		if _, due := r.due[w.ID]; !due {
+			in := max(0, w.In)
+			r.due[w.ID] = r.stamped(t, dueKey, w.ID, before.Add(in), after.Add(in))
+		}
+	}
+}
+
+func (r *reference) revive(t *rapid.T) {
+	before := r.f.now(t)
+	n, err := r.f.Revive(t.Context())
+	require.NoError(t, err)
+	after := r.f.now(t)
+	want := 0
+	for id, lapses := range r.claimed {
+		if lapses > before.UnixMicro() {
+			continue
+		}
+		want++
+		delete(r.claimed, id)
+		if _, due := r.due[id]; !due {
+			r.due[id] = r.stamped(t, dueKey, id, before, after)
+		}
+	}
+	require.Equal(t, want, n)
+}
+
+func (r *reference) remove(t *rapid.T) {
+	ids := drawIDs(t, "removed")
+	require.NoError(t, r.f.Remove(t.Context(), ids))
+	for _, id := range ids {
+		delete(r.due, id)
+	}
+}
+
+// stamped is a score that Redis' clock gave, between two looks at it.
+func (r *reference) stamped(t *rapid.T, key string, id task.ID, from, to time.Time) int64 {
+	score := r.f.score(t, key, id.String())
+	require.GreaterOrEqual(t, score, from.UnixMicro())
+	require.LessOrEqual(t, score, to.UnixMicro())
+	return score
+}
+
+// check compares all that Redis holds.
+func (r *reference) check(t *rapid.T) {
+	for key, want := range map[string]map[task.ID]int64{dueKey: r.due, claimedKey: r.claimed} {
+		have, err := r.f.redis.ZRangeWithScores(t.Context(), key, 0, -1).Result()
+		require.NoError(t, err)
+		got := map[task.ID]int64{}
+		for _, z := range have {
+			got[uuid.MustParse(z.Member.(string))] = int64(z.Score)
+		}
+		require.Equal(t, want, got, key)
+	}
+}
+
+// sortedByScore orders as Redis does: equal scores by the members' text.
+func sortedByScore(scores map[task.ID]int64) []task.ID {
+	ids := make([]task.ID, 0, len(scores))
+	for id := range scores {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b task.ID) int {
+		return cmp.Or(cmp.Compare(scores[a], scores[b]), strings.Compare(a.String(), b.String()))
+	})
+	return ids
+}
