@@ -34,7 +34,7 @@ func Skew(id uuid.UUID) uuid.UUID {
 	}
 	ms += skew.Milliseconds()
 	for i := range 6 {
-		id[i] = byte(ms >> (8 * (5 - i)))
+		id[i] = byte(ms >> (8 * (5 - i))) //nolint:gosec // G115: one byte at a time is meant.
 	}
 	return id
 }

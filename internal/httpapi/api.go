@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/internal/telemetry"
@@ -24,12 +25,16 @@ type Tasks interface {
 	// Create names the draft, commits it and returns the task's id: that of
 	// the earlier task if the draft's key is known.
 	Create(ctx context.Context, draft task.Draft) (task.ID, error)
+	// CreateBatch does so for all drafts or none, under one key, and returns
+	// the ids in order. It may change the drafts.
+	CreateBatch(ctx context.Context, key string, drafts []task.Draft) ([]task.ID, error)
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	// Delete returns nil as well if the task was deleted before, and a
 	// *task.StatusError if it has started or ended.
 	Delete(ctx context.Context, id task.ID) error
-	// List returns at most filter.Limit tasks, newest first.
-	List(ctx context.Context, filter task.Filter) ([]task.Task, error)
+	// List returns at most filter.Limit tasks, newest first, and whether there
+	// are more. A page that is not full has one task at least if it has more.
+	List(ctx context.Context, filter task.Filter) (page []task.Task, more bool, err error)
 }
 
 // Options of the API. All of them are required.
@@ -55,6 +60,8 @@ type api struct {
 	duration *prometheus.HistogramVec
 	// slots holds a token for each task request in work.
 	slots chan struct{}
+	// batchBytes are taken by the bodies of the batches in work.
+	batchBytes *semaphore.Weighted
 }
 
 // New builds the API. It registers its metrics, so once a registry, and
@@ -67,6 +74,8 @@ func New(o Options) http.Handler {
 		log:      o.Log,
 		duration: newDuration(o.Registry),
 		slots:    make(chan struct{}, o.MaxInFlight),
+
+		batchBytes: semaphore.NewWeighted(maxBatchBytes),
 	}
 
 	gin.SetMode(gin.ReleaseMode)
@@ -80,6 +89,7 @@ func New(o Options) http.Handler {
 	get := []string{http.MethodGet, http.MethodHead}
 	tasks := router.Group("/task", a.limit)
 	tasks.POST("", a.answer(a.create))
+	tasks.POST("/batch", a.answer(a.createBatch))
 	tasks.Match(get, "", a.answer(a.list))
 	tasks.Match(get, "/:id", a.answer(a.get))
 	tasks.DELETE("/:id", a.answer(a.delete))

@@ -26,7 +26,7 @@ func (a *api) create(c *gin.Context) error {
 	if err := checkMediaType(c.Request.Header); err != nil {
 		return err
 	}
-	body, err := readBody(c)
+	body, err := readBody(c, task.MaxPayload, errTooLarge)
 	if err != nil {
 		return err
 	}
@@ -59,12 +59,14 @@ func checkMediaType(header http.Header) error {
 	return nil
 }
 
-func readBody(c *gin.Context) ([]byte, error) {
+// readBody reads a body of at most limit bytes; tooLarge is the answer to one
+// that is larger.
+func readBody(c *gin.Context, limit int64, tooLarge error) ([]byte, error) {
 	length := c.Request.ContentLength
-	if length > task.MaxPayload {
-		return nil, errTooLarge
+	if length > limit {
+		return nil, tooLarge
 	}
-	limited := http.MaxBytesReader(c.Writer, c.Request.Body, task.MaxPayload)
+	limited := http.MaxBytesReader(c.Writer, c.Request.Body, limit)
 	var body []byte
 	var err error
 	if length >= 0 {
@@ -77,7 +79,7 @@ func readBody(c *gin.Context) ([]byte, error) {
 		return body, nil
 	}
 	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return nil, errTooLarge
+		return nil, tooLarge
 	}
 	return nil, malformed("The body broke off or did not arrive in time.")
 }

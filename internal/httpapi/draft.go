@@ -3,16 +3,16 @@ package httpapi
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
-	"slices"
+	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// newTask documents the body of POST /task. decodeDraft reads it by hand: that
+// newTask documents the body of POST /task. readTask reads it by hand: that
 // is what can list every fault at once, and tells a number that is no integer
 // from one that is out of range.
 type newTask struct {
@@ -25,110 +25,127 @@ type newTask struct {
 // decodeDraft reads the body and the key of POST /task, and lists everything
 // that is wrong with them.
 func (a *api) decodeDraft(body []byte, keys []string) (task.Draft, error) {
-	fields, err := splitObject(body)
+	object, err := checkObject(body)
 	if err != nil {
 		return task.Draft{}, err
 	}
-	draft := task.Draft{MaxAttempts: 1}
-	var faults []FieldError
-	fault := func(field, message string) { faults = append(faults, FieldError{field, message}) }
-
-	typeKnown := false
-	if raw, given := fields["task_type"]; !given {
-		fault("task_type", "is required")
-	} else if name, ok := decodeString(raw); !ok {
-		fault("task_type", "must be a string")
-	} else if typeKnown = slices.Contains(a.types, name); !typeKnown {
-		fault("task_type", "is not known; there are "+strings.Join(a.types, ", "))
-	} else {
-		draft.Type = name
-	}
-
-	if raw, given := fields["execution_time"]; !given {
-		fault("execution_time", "is required")
-	} else if text, ok := decodeString(raw); !ok {
-		fault("execution_time", "must be a string")
-	} else if at, wrong := parseTime(text); wrong != "" {
-		fault("execution_time", wrong)
-	} else {
-		draft.ExecutionTime = at
-	}
-
-	payload, wrong := payloadOf(fields["payload"])
-	switch {
-	case wrong != "":
-		fault("payload", wrong)
-	case typeKnown:
-		draft.Payload = payload
-		faults = append(faults, a.validate(draft.Type, payload)...)
-	}
-
-	if raw, given := fields["max_attempts"]; given {
-		n, err := strconv.ParseInt(string(raw), 10, 64)
-		if err != nil || n < 1 || n > task.MaxAttemptsLimit {
-			fault("max_attempts", "must be a whole number from 1 to "+strconv.Itoa(task.MaxAttemptsLimit))
-		}
-		draft.MaxAttempts = int(n)
-	}
-
-	if len(keys) > 0 {
-		draft.Key = keys[0]
-		if len(keys) > 1 || !visible(draft.Key, task.MaxKeyLength) {
-			fault(keyHeader, "must be one value of 1 to "+strconv.Itoa(task.MaxKeyLength)+" visible ASCII characters")
-		}
-	}
-
-	for _, name := range unknownFields(fields) {
-		fault(shorten(name), "is not known")
-	}
-	if err := invalidFields(faults); err != nil {
+	var f faults
+	draft := a.readTask(object, &f)
+	draft.Key = readKey(keys, &f)
+	if err := f.err(); err != nil {
 		return task.Draft{}, err
 	}
 	return draft, nil
 }
 
-// splitObject checks that the body is one JSON object in UTF-8, and splits it.
-func splitObject(body []byte) (map[string]json.RawMessage, error) {
+// checkObject finds the body to be one JSON object in UTF-8, and returns it
+// without the space before it.
+func checkObject(body []byte) ([]byte, error) {
 	if !utf8.Valid(body) {
 		return nil, malformed("The body is not valid UTF-8.")
 	}
-	trimmed := bytes.TrimLeft(body, " \t\r\n")
-	if len(trimmed) == 0 {
+	object := bytes.TrimLeft(body, " \t\r\n")
+	if len(object) == 0 {
 		return nil, malformed("The body is empty.")
 	}
-	var fields map[string]json.RawMessage
-	if trimmed[0] == '{' {
-		if err := json.Unmarshal(body, &fields); err != nil {
-			return nil, malformed("The body is not one JSON value: " + err.Error() + ".")
-		}
-		return fields, nil
+	if !json.Valid(object) {
+		var value json.RawMessage
+		err := json.Unmarshal(object, &value) // says what is wrong
+		return nil, malformed(fmt.Sprintf("The body is not one JSON value: %v.", err))
 	}
-	if !json.Valid(body) {
-		return nil, errMalformedJSON
+	if object[0] != '{' {
+		return nil, invalidFields(FieldError{"body", "must be a JSON object"})
 	}
-	return nil, invalidFields([]FieldError{{"body", "must be a JSON object"}})
+	return object, nil
 }
 
-func decodeString(raw json.RawMessage) (string, bool) {
-	if raw[0] != '"' {
-		return "", false
-	}
-	var text string
-	err := json.Unmarshal(raw, &text)
-	return text, err == nil
-}
-
-func unknownFields(fields map[string]json.RawMessage) []string {
-	var unknown []string
-	for name := range maps.Keys(fields) {
-		switch name {
-		case "task_type", "execution_time", "payload", "max_attempts":
+// readTask reads a task from an object. Of members with the same name the last
+// one counts. The draft's payload is a part of the object.
+func (a *api) readTask(object []byte, f *faults) task.Draft {
+	var name, at, payload, attempts json.RawMessage
+	for member, value := range members(object) {
+		switch string(member) {
+		case "task_type":
+			name = value
+		case "execution_time":
+			at = value
+		case "payload":
+			payload = value
+		case "max_attempts":
+			attempts = value
 		default:
-			unknown = append(unknown, name)
+			f.add(shorten(string(member)), "is not known")
 		}
 	}
-	slices.Sort(unknown)
-	return unknown
+	draft := task.Draft{Type: a.readType(name, f), ExecutionTime: readTime(at, f), MaxAttempts: readAttempts(attempts, f)}
+	var wrong string
+	if draft.Payload, wrong = payloadOf(payload); wrong != "" {
+		f.add("payload", wrong)
+	} else if draft.Type != "" {
+		for _, fault := range a.validate(draft.Type, draft.Payload) {
+			f.add(fault.Field, fault.Message)
+		}
+	}
+	return draft
+}
+
+// readType is empty if the type is not known.
+func (a *api) readType(raw json.RawMessage, f *faults) string {
+	switch {
+	case raw == nil:
+		f.add("task_type", "is required")
+		return ""
+	case raw[0] != '"':
+		f.add("task_type", "must be a string")
+		return ""
+	}
+	given := textOf(raw)
+	for _, known := range a.types {
+		if known == string(given) {
+			return known
+		}
+	}
+	f.add("task_type", "is not known; there are "+strings.Join(a.types, ", "))
+	return ""
+}
+
+func readTime(raw json.RawMessage, f *faults) time.Time {
+	switch {
+	case raw == nil:
+		f.add("execution_time", "is required")
+		return time.Time{}
+	case raw[0] != '"':
+		f.add("execution_time", "must be a string")
+		return time.Time{}
+	}
+	at, wrong := parseTime(string(textOf(raw)))
+	if wrong != "" {
+		f.add("execution_time", wrong)
+	}
+	return at
+}
+
+func readAttempts(raw json.RawMessage, f *faults) int {
+	if raw == nil {
+		return 1
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || n < 1 || n > task.MaxAttemptsLimit {
+		f.add("max_attempts", "must be a whole number from 1 to "+strconv.Itoa(task.MaxAttemptsLimit))
+	}
+	return int(n)
+}
+
+// readKey reads the values of the header Idempotency-Key. It is empty if there
+// are none.
+func readKey(values []string, f *faults) string {
+	if len(values) == 0 {
+		return ""
+	}
+	if len(values) > 1 || !visible(values[0], task.MaxKeyLength) {
+		f.add(keyHeader, "must be one value of 1 to "+strconv.Itoa(task.MaxKeyLength)+" visible ASCII characters")
+	}
+	return values[0]
 }
 
 // shorten keeps a name that the client made up readable.

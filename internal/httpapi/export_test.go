@@ -12,6 +12,15 @@ var (
 	DecodeCursor = decodeCursor
 	ParseTime    = parseTime
 	PayloadOf    = payloadOf
+	Members      = members
+	Elements     = elements
+)
+
+// The bounds of a batch, for tests of them.
+const (
+	MaxBatch      = maxBatch
+	MaxBatchBody  = maxBatchBody
+	MaxBatchBytes = maxBatchBytes
 )
 
 // ParseFilter reads a query on an API of these types.
@@ -23,4 +32,11 @@ func ParseFilter(types []string, query string) (task.Filter, error) {
 func DecodeDraft(types []string, body []byte, keys []string) (task.Draft, error) {
 	a := &api{types: types, validate: func(string, json.RawMessage) []FieldError { return nil }}
 	return a.decodeDraft(body, keys)
+}
+
+// DecodeBatch reads the body of a batch on an API of these types.
+func DecodeBatch(types []string, body []byte) ([]task.Draft, error) {
+	a := &api{types: types, validate: func(string, json.RawMessage) []FieldError { return nil }}
+	_, drafts, err := a.decodeBatch(body, nil)
+	return drafts, err
 }

@@ -2,7 +2,9 @@ package httpapi_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -12,12 +14,14 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// ledger is Tasks in memory. fail, if set, is asked first.
+// ledger is Tasks in memory. fail, if set, is asked first; full, if set, is how
+// many tasks fill a page.
 type ledger struct {
 	mu    sync.Mutex
 	tasks []task.Task // in creation order
 	keys  map[string]task.Draft
 	asked []task.Filter
+	full  int
 	fail  func(ctx context.Context) error
 }
 
@@ -50,6 +54,21 @@ func (l *ledger) Create(ctx context.Context, draft task.Draft) (task.ID, error) 
 		ExecutionTime: draft.ExecutionTime, DueAt: draft.ExecutionTime, CreatedAt: time.UnixMicro(1_800_000_000_000_000),
 	})
 	return draft.ID, nil
+}
+
+func (l *ledger) CreateBatch(ctx context.Context, key string, drafts []task.Draft) ([]task.ID, error) {
+	ids := make([]task.ID, len(drafts))
+	for i, draft := range drafts {
+		if key != "" {
+			draft.Key = fmt.Sprint(key, " ", i)
+		}
+		id, err := l.Create(ctx, draft)
+		if err != nil {
+			return nil, err
+		}
+		ids[i] = id
+	}
+	return ids, nil
 }
 
 func (l *ledger) Get(ctx context.Context, id task.ID) (*task.Task, error) {
@@ -85,19 +104,22 @@ func (l *ledger) Delete(ctx context.Context, id task.ID) error {
 	return task.ErrNotFound
 }
 
-func (l *ledger) List(ctx context.Context, filter task.Filter) ([]task.Task, error) {
+// List ends a page after l.full tasks, as if they were large.
+func (l *ledger) List(ctx context.Context, filter task.Filter) (page []task.Task, more bool, err error) {
 	if err := l.failing(ctx); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked = append(l.asked, filter)
-	var found []task.Task
 	for _, t := range slices.Backward(l.tasks) {
 		if (filter.Status == "" || t.Status == filter.Status) && (filter.Type == "" || t.Type == filter.Type) &&
-			(filter.Before == task.ID{} || bytes.Compare(t.ID[:], filter.Before[:]) < 0) && len(found) < filter.Limit {
-			found = append(found, t)
+			(filter.Before == task.ID{} || bytes.Compare(t.ID[:], filter.Before[:]) < 0) {
+			if len(page) == min(filter.Limit, cmp.Or(l.full, filter.Limit)) {
+				return page, true, nil
+			}
+			page = append(page, t)
 		}
 	}
-	return found, nil
+	return page, false, nil
 }

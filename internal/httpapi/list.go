@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,31 +21,22 @@ type page struct {
 	NextCursor *string `json:"next_cursor" doc:"the cursor of the next page, or null on the last one"`
 }
 
-// list answers GET /task. It asks for one task more than it shows, to know
-// whether there is another page.
+// list answers GET /task.
 func (a *api) list(c *gin.Context) error {
 	filter, err := a.parseFilter(c.Request.URL.RawQuery)
 	if err != nil {
 		return err
 	}
-	limit := filter.Limit
-	filter.Limit++
-	tasks, err := a.tasks.List(c.Request.Context(), filter)
+	tasks, more, err := a.tasks.List(c.Request.Context(), filter)
 	if err != nil {
 		return err
-	}
-	filter.Limit = limit
-
-	more := len(tasks) > limit
-	if more {
-		tasks = tasks[:limit]
 	}
 	body := page{Tasks: make([]view, len(tasks))}
 	for i := range tasks {
 		body.Tasks[i] = viewOf(&tasks[i])
 	}
 	if more {
-		cursor := encodeCursor(tasks[limit-1].ID)
+		cursor := encodeCursor(tasks[len(tasks)-1].ID)
 		body.NextCursor = &cursor
 		c.Header("Link", "<"+nextPage(filter, cursor)+`>; rel="next"`)
 	}
@@ -57,11 +49,12 @@ func (a *api) parseFilter(query string) (task.Filter, error) {
 	filter := task.Filter{Limit: task.DefaultPage}
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return filter, invalidFields([]FieldError{{"query", "is not encoded as a query should be"}})
+		return filter, invalidFields(FieldError{"query", "is not encoded as a query should be"})
 	}
-	var faults []FieldError
-	for name, given := range values {
-		value, wrong := given[0], ""
+	var f faults
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		given, wrong := values[name], ""
+		value := given[0]
 		switch {
 		case !slices.Contains([]string{"status", "type", "limit", "cursor"}, name):
 			wrong = "is not known; there are status, type, limit and cursor"
@@ -91,11 +84,10 @@ func (a *api) parseFilter(query string) (task.Filter, error) {
 			filter.Before = before
 		}
 		if wrong != "" {
-			faults = append(faults, FieldError{shorten(name), wrong})
+			f.add(shorten(name), wrong)
 		}
 	}
-	slices.SortFunc(faults, func(a, b FieldError) int { return strings.Compare(a.Field, b.Field) })
-	return filter, invalidFields(faults)
+	return filter, f.err()
 }
 
 // nextPage is the list's own path with the same filter further on.

@@ -30,7 +30,7 @@ func describe(types []string) []byte {
 		Components: &huma.Components{Schemas: d.schemas},
 	}
 	for _, operation := range []*huma.Operation{
-		d.createTask(types), d.listTasks(types), d.getTask(), d.deleteTask(),
+		d.createTask(types), d.createBatch(types), d.listTasks(types), d.getTask(), d.deleteTask(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
 		d.health("/readyz", "readyz", "Whether tasks can be taken", http.StatusOK, http.StatusServiceUnavailable),
 		d.plain("/metrics", "metrics", "What Prometheus scrapes", "text/plain", &huma.Schema{Type: huma.TypeString}),
@@ -55,6 +55,8 @@ func schemaName(t reflect.Type, _ string) string {
 	names := map[reflect.Type]string{
 		reflect.TypeFor[newTask]():          "NewTask",
 		reflect.TypeFor[created]():          "CreatedTask",
+		reflect.TypeFor[newBatch]():         "NewBatch",
+		reflect.TypeFor[createdBatch]():     "CreatedBatch",
 		reflect.TypeFor[deleted]():          "DeletedTask",
 		reflect.TypeFor[view]():             "Task",
 		reflect.TypeFor[failure]():          "Failure",
@@ -75,20 +77,23 @@ func (d describer) createTask(types []string) *huma.Operation {
 	return &huma.Operation{
 		OperationID: "create-task", Method: http.MethodPost, Path: "/task", Summary: "Create a task",
 		Description: "The answer is sent once the task is committed. Without an Idempotency-Key, a repeated request makes a second task.",
-		Parameters: []*huma.Param{{
-			Name: keyHeader, In: "header",
-			Description: "Names this task for the client: repeating the same request with it answers with the same task.",
-			Schema:      text(1, task.MaxKeyLength, `^[!-~]+$`),
-			Example:     "order-7731-reminder",
-		}, requestIDParam()},
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-			"application/json": {Schema: d.of(reflect.TypeFor[newTask]()), Example: map[string]any{
-				"task_type": types[0], "execution_time": "2030-01-02T15:04:05.25+01:00",
-			}},
-		}},
+		Parameters:  []*huma.Param{keyParam("Names this task for the client: repeating the same request with it answers with the same task."), requestIDParam()},
+		RequestBody: d.body(reflect.TypeFor[newTask](), exampleTask(types)),
 		Responses: d.responses(http.StatusCreated, "The task is committed.", reflect.TypeFor[created](),
 			map[string]*huma.Param{"Location": {Description: "the path of the task", Schema: &huma.Schema{Type: huma.TypeString, Format: "uri-reference"}}},
 			errMalformedJSON, errKeyReused, errTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
+	}
+}
+
+func (d describer) createBatch(types []string) *huma.Operation {
+	return &huma.Operation{
+		OperationID: "create-batch", Method: http.MethodPost, Path: "/task/batch", Summary: "Create many tasks, all or none",
+		Description: "The answer is sent once all tasks are committed. What is wrong with one of them is reported under its place, such as tasks[3].execution_time, and then none is created. " +
+			"Without an Idempotency-Key, a repeated request makes all tasks a second time.",
+		Parameters:  []*huma.Param{keyParam("Names this batch for the client: repeating the same request with it answers with the same tasks."), requestIDParam()},
+		RequestBody: d.body(reflect.TypeFor[newBatch](), map[string]any{"tasks": []any{exampleTask(types)}}),
+		Responses: d.responses(http.StatusCreated, "All tasks are committed.", reflect.TypeFor[createdBatch](), nil,
+			errMalformedJSON, errKeyReused, errBatchTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
 }
 
@@ -99,7 +104,7 @@ func (d describer) listTasks(types []string) *huma.Operation {
 		Parameters: []*huma.Param{
 			{Name: "status", In: "query", Description: "only tasks of this status", Schema: &huma.Schema{Type: huma.TypeString, Enum: enum(task.Statuses())}},
 			{Name: "type", In: "query", Description: "only tasks of this type", Schema: &huma.Schema{Type: huma.TypeString, Enum: enum(types)}},
-			{Name: "limit", In: "query", Description: "the most tasks to show", Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: &low, Maximum: &high, Default: task.DefaultPage}},
+			{Name: "limit", In: "query", Description: "the most tasks to show; large ones make a page shorter", Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: &low, Maximum: &high, Default: task.DefaultPage}},
 			{Name: "cursor", In: "query", Description: "next_cursor of the page before; the filter may differ", Schema: &huma.Schema{Type: huma.TypeString}},
 			requestIDParam(),
 		},
@@ -188,12 +193,29 @@ func exampleOf(p problem) problem {
 	return p
 }
 
+func (d describer) body(t reflect.Type, example any) *huma.RequestBody {
+	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		"application/json": {Schema: d.of(t), Example: example},
+	}}
+}
+
+func exampleTask(types []string) map[string]any {
+	return map[string]any{"task_type": types[0], "execution_time": "2030-01-02T15:04:05.25+01:00"}
+}
+
 func (d describer) of(t reflect.Type) *huma.Schema { return d.schemas.Schema(t, true, "") }
 
 func idParam() *huma.Param {
 	return &huma.Param{
 		Name: "id", In: "path", Required: true, Description: "the task's id",
 		Schema: &huma.Schema{Type: huma.TypeString, Format: "uuid"},
+	}
+}
+
+func keyParam(description string) *huma.Param {
+	return &huma.Param{
+		Name: keyHeader, In: "header", Description: description,
+		Schema: text(1, task.MaxKeyLength, `^[!-~]+$`), Example: "order-7731-reminder",
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"unicode/utf16"
+
+	"github.com/timewheel/timewheel/internal/task"
 )
 
 const (
@@ -22,6 +24,8 @@ func payloadOf(raw json.RawMessage) (payload json.RawMessage, wrong string) {
 		return nil, ""
 	case raw[0] != '{':
 		return nil, "must be an object"
+	case len(raw) > task.MaxPayload:
+		return nil, "is larger than 256 KiB"
 	}
 	depth := 0
 	for i := 0; i < len(raw); i++ {

@@ -55,8 +55,9 @@ var (
 	errNoSuchRoute      = newProblem(404, "no_such_route", "There is nothing at this path; see /openapi.json.")
 	errMethodNotAllowed = newProblem(405, "method_not_allowed", "The path does not take this method; see the Allow header.")
 	errConflict         = newProblem(409, "conflict", "The task has started or ended and can no longer be deleted.")
-	errKeyReused        = newProblem(409, "idempotency_key_reused", "This Idempotency-Key named a different task before.")
+	errKeyReused        = newProblem(409, "idempotency_key_reused", "This Idempotency-Key came with a different request before.")
 	errTooLarge         = newProblem(413, "body_too_large", "The body is larger than 256 KiB.")
+	errBatchTooLarge    = newProblem(413, "body_too_large", "The body is larger than 8 MiB.")
 	errMediaType        = newProblem(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json, in UTF-8 and not compressed.")
 	errInvalid          = newProblem(422, "invalid", "The request cannot be carried out; see errors.")
 	errRejected         = newProblem(422, "rejected_by_store", "The store cannot hold a value of this request.")
@@ -104,17 +105,36 @@ func problemOf(err error) problem {
 // maxFieldErrors bounds an answer that a client's body can make long.
 const maxFieldErrors = 100
 
-// invalidFields is the answer to a request with these faults, or nil if there
-// are none.
-func invalidFields(faults []FieldError) error {
-	if len(faults) == 0 {
-		return nil
+// faults collects what is wrong with a request.
+type faults struct {
+	list []FieldError
+	// over counts those that found no room in list.
+	over int
+}
+
+func (f *faults) add(field, message string) {
+	if len(f.list) == maxFieldErrors {
+		f.over++
+		return
 	}
+	f.list = append(f.list, FieldError{field, message})
+}
+
+// err is the answer to a request with these faults, or nil if there are none.
+func (f *faults) err() error {
+	if f.over > 0 {
+		return invalidFields(append(f.list, FieldError{"body", "and " + strconv.Itoa(f.over) + " more faults"})...)
+	}
+	if len(f.list) > 0 {
+		return invalidFields(f.list...)
+	}
+	return nil
+}
+
+// invalidFields is the answer to a request with these faults.
+func invalidFields(list ...FieldError) error {
 	p := *errInvalid
-	if over := len(faults) - maxFieldErrors; over > 0 {
-		faults = append(faults[:maxFieldErrors], FieldError{"body", "and " + strconv.Itoa(over) + " more faults"})
-	}
-	p.Errors = faults
+	p.Errors = list
 	return &p
 }
 

@@ -62,14 +62,14 @@ func TestEveryBadFieldIsListed(t *testing.T) {
 	a := s.do(t, "POST", "/task", `{"task_type":"qux","execution_time":"soon","payload":[],"max_attempts":101,"b":1,"a":null}`,
 		"Idempotency-Key", "has space")
 	requireProblem(t, a, 422, "invalid")
-	require.Equal(t, []string{"task_type", "execution_time", "payload", "max_attempts", "Idempotency-Key", "a", "b"}, a.fields())
+	require.Equal(t, []string{"b", "a", "task_type", "execution_time", "max_attempts", "payload", "Idempotency-Key"}, a.fields())
 
 	for body, fields := range map[string][]string{
 		`{}`:                                 {"task_type", "execution_time"},
 		`[]`:                                 {"body"},
 		`null`:                               {"body"},
 		`"foo"`:                              {"body"},
-		`{"task_type":null,"Task_Type":"x"}`: {"task_type", "execution_time", "Task_Type"},
+		`{"task_type":null,"Task_Type":"x"}`: {"Task_Type", "task_type", "execution_time"},
 		`{"task_type":"","execution_time":"2030-01-02T15:04:05Z"}`:                                            {"task_type"},
 		`{"task_type":"FOO","execution_time":"2030-01-02T15:04:05Z"}`:                                         {"task_type"},
 		`{"task_type":"foo\u0000","execution_time":"2030-01-02T15:04:05Z"}`:                                   {"task_type"},

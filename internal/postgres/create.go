@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
@@ -38,16 +39,16 @@ func (db *DB) Create(ctx context.Context, drafts []task.Draft) ([]task.Created, 
 	return append(left, right...), nil
 }
 
+// insertDrafts takes the columns of some drafts, in the order of their args.
+const insertDrafts = `
+	INSERT INTO tasks (id, task_type, execution_time, due_at, payload, max_attempts, idempotency_key)
+	SELECT id, task_type, execution_time, execution_time, payload::jsonb, max_attempts, key
+	FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::int[], $6::text[])
+	     AS draft (id, task_type, execution_time, payload, max_attempts, key)`
+
 func (db *DB) create(ctx context.Context, drafts []task.Draft) ([]task.Created, error) {
-	in := newDraftColumns(drafts)
-	rows, err := db.pool.Query(ctx, `
-		INSERT INTO tasks (id, task_type, execution_time, due_at, payload, max_attempts, idempotency_key)
-		SELECT id, task_type, execution_time, execution_time, payload::jsonb, max_attempts, key
-		FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::int[], $6::text[])
-		     AS draft (id, task_type, execution_time, payload, max_attempts, key)
-		ON CONFLICT DO NOTHING
-		RETURNING id, created_at`,
-		uuids(in.ids), in.types, in.times, in.payloads, in.attempts, in.keys)
+	rows, err := db.pool.Query(ctx, insertDrafts+` ON CONFLICT DO NOTHING RETURNING id, created_at`,
+		newDraftColumns(drafts).args()...)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +64,8 @@ func (db *DB) create(ctx context.Context, drafts []task.Draft) ([]task.Created, 
 	}
 	out := make([]task.Created, len(drafts))
 	var conflicting []int
-	for i, draft := range drafts {
+	for i := range drafts {
+		draft := &drafts[i]
 		at, inserted := createdAt[draft.ID]
 		if !inserted {
 			conflicting = append(conflicting, i)
@@ -84,9 +86,25 @@ func (db *DB) resolve(ctx context.Context, drafts []task.Draft, conflicting []in
 	for i, at := range conflicting {
 		some[i] = drafts[at]
 	}
-	in := newDraftColumns(some)
+	found, err := db.lookUp(ctx, newDraftColumns(some))
+	if err != nil {
+		return err
+	}
+	if len(found) < len(conflicting) {
+		// The task that stood in the way was removed in between.
+		return fmt.Errorf("resolve conflicting drafts: %w", errVanished)
+	}
+	for i, at := range conflicting {
+		out[at] = found[i]
+	}
+	return nil
+}
+
+// lookUp answers those drafts whose id or key is there, by their index. Where
+// the key names a task that differs, the answer is task.ErrKeyReused.
+func (db *DB) lookUp(ctx context.Context, in draftColumns) (map[int]task.Created, error) {
 	rows, err := db.pool.Query(ctx, `
-		SELECT draft.n, t.id, t.due_at, clock_timestamp(),
+		SELECT draft.n - 1, t.id, t.due_at, clock_timestamp(),
 		       (t.task_type, t.execution_time, t.max_attempts) = (draft.task_type, draft.execution_time, draft.max_attempts)
 		       AND t.payload IS NOT DISTINCT FROM draft.payload::jsonb
 		FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::int[], $6::text[])
@@ -96,36 +114,29 @@ func (db *DB) resolve(ctx context.Context, drafts []task.Draft, conflicting []in
 			UNION ALL
 			SELECT * FROM tasks WHERE idempotency_key = draft.key AND tasks.id <> draft.id
 			LIMIT 1) t`,
-		uuids(in.ids), in.types, in.times, in.payloads, in.attempts, in.keys)
+		in.args()...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var n, found int
+	found := map[int]task.Created{}
+	var i int
 	var id task.ID
 	var due, now time.Time
 	var same bool
-	_, err = pgx.ForEachRow(rows, []any{&n, &id, &due, &now, &same}, func() error {
-		found++
-		answer := task.Created{Wait: task.Wait{ID: id, In: due.Sub(now)}}
-		if !same {
-			answer = task.Created{Err: task.ErrKeyReused}
+	_, err = pgx.ForEachRow(rows, []any{&i, &id, &due, &now, &same}, func() error {
+		if same {
+			found[i] = task.Created{Wait: task.Wait{ID: id, In: due.Sub(now)}}
+		} else {
+			found[i] = task.Created{Err: task.ErrKeyReused}
 		}
-		out[conflicting[n-1]] = answer
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if found < len(conflicting) {
-		// The task that stood in the way was removed in between.
-		return fmt.Errorf("resolve conflicting drafts: %w", errVanished)
-	}
-	return nil
+	return found, err
 }
 
 // draftColumns are drafts as the arrays that unnest takes.
 type draftColumns struct {
-	ids      []task.ID
+	ids      []pgtype.UUID
 	types    []string
 	times    []time.Time
 	payloads []*string
@@ -136,11 +147,13 @@ type draftColumns struct {
 func newDraftColumns(drafts []task.Draft) draftColumns {
 	n := len(drafts)
 	in := draftColumns{
-		make([]task.ID, n), make([]string, n), make([]time.Time, n),
+		make([]pgtype.UUID, n), make([]string, n), make([]time.Time, n),
 		make([]*string, n), make([]int32, n), make([]*string, n),
 	}
-	for i, draft := range drafts {
-		in.ids[i], in.types[i], in.times[i] = draft.ID, draft.Type, draft.ExecutionTime
+	for i := range drafts {
+		draft := &drafts[i]
+		in.ids[i] = pgtype.UUID{Bytes: draft.ID, Valid: true}
+		in.types[i], in.times[i] = draft.Type, draft.ExecutionTime
 		in.attempts[i] = int32(draft.MaxAttempts) //nolint:gosec // at most MaxAttemptsLimit
 		if draft.Payload != nil {
 			payload := string(draft.Payload)
@@ -151,4 +164,8 @@ func newDraftColumns(drafts []task.Draft) draftColumns {
 		}
 	}
 	return in
+}
+
+func (in draftColumns) args() []any {
+	return []any{in.ids, in.types, in.times, in.payloads, in.attempts, in.keys}
 }

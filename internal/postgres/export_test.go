@@ -13,6 +13,9 @@ const (
 	MaybeDone = maybeDone
 )
 
+// PageBytes is what fills a page of a list.
+const PageBytes = pageBytes
+
 var (
 	Classify     = classify
 	CheckVersion = checkVersion

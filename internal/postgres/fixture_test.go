@@ -25,7 +25,7 @@ const (
 	// lease outlives every test: a session lapses only where a test says so.
 	lease = time.Hour
 	// patience bounds the wait for a condition that always comes.
-	patience = 20 * time.Second
+	patience = 30 * time.Second
 	// glance is the pace at which a condition is looked at.
 	glance = 2 * time.Millisecond
 )

@@ -32,11 +32,17 @@ func (db *DB) Get(ctx context.Context, id task.ID) (*task.Task, error) {
 	return &found, nil
 }
 
-// List reads one page, newest first. Its cost depends on the size of the page
-// and on the number of task types, not on how many tasks there are: each query
-// walks index heads and stops at the limit. started_executing alone also costs
-// by what runs right now.
-func (db *DB) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
+// pageBytes is how much payload and result a page of a list holds before it is
+// cut short, in bytes. The last task of a page may reach beyond.
+const pageBytes = 4 << 20
+
+// List reads one page, newest first, and whether there is more after it. A page
+// has at most f.Limit tasks, fewer if they are large, and one at least if there
+// is one. Its cost depends on the size of the page and on the number of task
+// types, not on how many tasks there are: each query walks index heads and
+// stops at the limit. started_executing alone also costs by what runs right
+// now. The error is task.ErrUnavailable.
+func (db *DB) List(ctx context.Context, f task.Filter) (page []task.Task, more bool, err error) {
 	before := f.Before
 	if before == uuid.Nil {
 		before = uuid.Max
@@ -56,23 +62,44 @@ func (db *DB) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
 	default:
 		outcomes = []string{string(f.Status)}
 	}
-	var page []task.Task
-	err := db.retry(ctx, "list tasks", func(ctx context.Context) error {
-		args := pgx.NamedArgs{
-			"before": before, "limit": f.Limit, "outcomes": outcomes,
-			"type": f.Type, "status": string(f.Status),
-		}
-		rows, err := db.pool.Query(ctx, query, args)
-		if err != nil {
-			return err
-		}
-		page, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t task.Task, err error) {
-			err = scan(row, &t)
-			return t, err
-		})
+	args := pgx.NamedArgs{
+		"before": before, "limit": f.Limit + 1, "outcomes": outcomes,
+		"type": f.Type, "status": string(f.Status),
+	}
+	err = db.retry(ctx, "list tasks", func(ctx context.Context) (err error) {
+		page, more, err = db.readPage(ctx, query, args, f.Limit)
 		return err
 	})
-	return page, err
+	return page, more, err
+}
+
+// readPage reads tasks until there are limit of them or they fill a page.
+func (db *DB) readPage(ctx context.Context, query string, args pgx.NamedArgs, limit int) (page []task.Task, more bool, err error) {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	rows, err := db.pool.Query(ctx, query, args)
+	if err != nil {
+		return nil, false, err
+	}
+	defer rows.Close()
+	for size := 0; rows.Next(); {
+		if len(page) == limit {
+			return page, true, nil
+		}
+		if size >= pageBytes {
+			// To close the rows is to read all that is left of them. That may be
+			// hundreds of megabytes: a new connection is cheaper.
+			giveUp()
+			return page, true, nil
+		}
+		var t task.Task
+		if err := scan(rows, &t); err != nil {
+			return nil, false, err
+		}
+		size += len(t.Payload) + len(t.Result)
+		page = append(page, t)
+	}
+	return page, false, rows.Err()
 }
 
 const listAll = `

@@ -114,6 +114,7 @@ func TestAZombieWritesNothing(t *testing.T) {
 
 	require.NoError(t, f.Register(t.Context(), session, "host", lease))
 	require.ErrorIs(t, f.Renew(t.Context(), session, lease), task.ErrSessionLost)
+	require.Zero(t, f.count(t, `SELECT count(*) FROM workers WHERE lease_until > clock_timestamp()`))
 	for i, id := range ids {
 		require.Equal(t, task.Finished{}, f.finish(t, session, id, 1, ""))
 		require.Equal(t, task.Finished{}, f.finish(t, session, id, 1, task.HandlerError))

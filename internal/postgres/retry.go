@@ -73,7 +73,7 @@ func classify(err error) verdict {
 	var connect *pgconn.ConnectError
 	var conflict *task.StatusError
 	switch {
-	case errors.Is(err, task.ErrNotFound), errors.As(err, &conflict):
+	case errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrKeyReused), errors.As(err, &conflict):
 		// Not a failure but the answer.
 		return definite
 	case errors.As(err, &connect), pgconn.SafeToRetry(err):

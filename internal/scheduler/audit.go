@@ -10,16 +10,8 @@ import (
 // auditDue reports whether the whole inner ring should be compared with the
 // outer one: at a slow pace, and at once when Redis was restarted (it may hold
 // an older state) or when the ring is empty although tasks are ahead.
-func (k *Keeper) auditDue(ctx context.Context, now time.Time) (bool, error) {
-	run, err := k.ring.RunID(ctx)
-	if err != nil {
-		return false, err
-	}
-	if run != k.wheel.runID {
-		k.wheel.runID = run
-		return true, nil
-	}
-	if !time.Now().Before(k.wheel.nextAudit) {
+func (k *Keeper) auditDue(ctx context.Context, run string, now time.Time) (bool, error) {
+	if run != k.wheel.runID || !time.Now().Before(k.wheel.nextAudit) {
 		return true, nil
 	}
 	size, err := k.ring.Size(ctx)

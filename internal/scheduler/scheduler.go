@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -31,9 +32,10 @@ const (
 // Store is the outer ring as the write path needs it.
 type Store interface {
 	Create(ctx context.Context, drafts []task.Draft) ([]task.Created, error)
+	CreateBatch(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error)
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	Delete(ctx context.Context, id task.ID) error
-	List(ctx context.Context, f task.Filter) ([]task.Task, error)
+	List(ctx context.Context, f task.Filter) (page []task.Task, more bool, err error)
 }
 
 // Ring is the inner ring as the write path needs it.
@@ -50,12 +52,17 @@ type Scheduler struct {
 	log     *slog.Logger
 
 	creates *batch.Group[task.Draft, task.Created]
+	// batches holds a token for each batch in work.
+	batches chan struct{}
 	holiday holiday
 }
 
 // New makes a write path whose inner ring looks as far ahead as horizon.
 func New(store Store, ring Ring, horizon time.Duration, log *slog.Logger) *Scheduler {
-	s := &Scheduler{store: store, ring: ring, horizon: horizon, log: log.With("component", "scheduler")}
+	s := &Scheduler{
+		store: store, ring: ring, horizon: horizon, log: log.With("component", "scheduler"),
+		batches: make(chan struct{}, batchLanes),
+	}
 	s.creates = batch.New(createBatch, createLanes, s.commit)
 	return s
 }
@@ -65,12 +72,9 @@ func New(store Store, ring Ring, horizon time.Duration, log *slog.Logger) *Sched
 // are task.ErrUnavailable, task.ErrUnknownOutcome, task.ErrKeyReused and
 // *task.RejectedError.
 func (s *Scheduler) Create(ctx context.Context, draft task.Draft) (task.ID, error) {
-	id, err := uuid.NewV7()
-	if err != nil {
+	if err := name(&draft); err != nil {
 		return task.ID{}, err
 	}
-	draft.ID = failpoint.Skew(id)
-	draft.ExecutionTime = task.Ceil(draft.ExecutionTime)
 	// A client that goes away does not take its task back: the commit may be
 	// under way. So the wait is bounded by time alone.
 	created, err := s.creates.Do(context.WithoutCancel(ctx), draft)
@@ -78,6 +82,17 @@ func (s *Scheduler) Create(ctx context.Context, draft task.Draft) (task.ID, erro
 		return task.ID{}, err
 	}
 	return created.ID, created.Err
+}
+
+// name makes a draft ready to be committed.
+func name(draft *task.Draft) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("make a task id: %w", err)
+	}
+	draft.ID = failpoint.Skew(id)
+	draft.ExecutionTime = task.Ceil(draft.ExecutionTime)
+	return nil
 }
 
 // commit is one flush of the group commit.
@@ -88,6 +103,13 @@ func (s *Scheduler) commit(drafts []task.Draft) ([]task.Created, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.indexSoon(ctx, drafts, created)
+	return created, nil
+}
+
+// indexSoon indexes those of the tasks just committed that the ring should
+// know of by now.
+func (s *Scheduler) indexSoon(ctx context.Context, drafts []task.Draft, created []task.Created) {
 	failpoint.Hit(failpoint.Inserted)
 	var soon []task.Due
 	for i, c := range created {
@@ -96,7 +118,6 @@ func (s *Scheduler) commit(drafts []task.Draft) ([]task.Created, error) {
 		}
 	}
 	s.index(ctx, soon)
-	return created, nil
 }
 
 // index tells Redis, which may be down: the task exists all the same, and the
@@ -140,8 +161,9 @@ func (s *Scheduler) Get(ctx context.Context, id task.ID) (*task.Task, error) {
 	return s.store.Get(ctx, id)
 }
 
-// List reads one page of tasks, newest first.
-func (s *Scheduler) List(ctx context.Context, f task.Filter) ([]task.Task, error) {
+// List reads one page of tasks, newest first, and whether there is more after
+// it. See postgres.DB.List.
+func (s *Scheduler) List(ctx context.Context, f task.Filter) (page []task.Task, more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	return s.store.List(ctx, f)

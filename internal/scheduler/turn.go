@@ -25,7 +25,7 @@ const (
 
 // wheelState is what a node remembers between ticks.
 type wheelState struct {
-	runID     string
+	runID     string    // the run of Redis that was audited last
 	nextAudit time.Time // by the node's monotonic clock
 	// overdue is where the look at a long backlog goes on.
 	overdue task.Due
@@ -48,14 +48,18 @@ func (k *Keeper) turn(ctx context.Context) error {
 	if err := k.repairOverdue(ctx, now); err != nil {
 		return fmt.Errorf("repair overdue tasks: %w", err)
 	}
-	due, err := k.auditDue(ctx, now)
+	run, err := k.ring.RunID(ctx)
+	if err != nil {
+		return err
+	}
+	due, err := k.auditDue(ctx, run, now)
 	if err != nil || !due {
 		return err
 	}
 	if err := k.audit(ctx, now); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
-	k.wheel.nextAudit = time.Now().Add(k.cfg.Audit)
+	k.wheel.runID, k.wheel.nextAudit = run, time.Now().Add(k.cfg.Audit)
 	return nil
 }
 
@@ -66,7 +70,7 @@ func (k *Keeper) cascade(ctx context.Context, built, now time.Time) error {
 		k.log.Info("inner ring is built from the beginning")
 	}
 	start := time.Now()
-	until := now.Add(k.cfg.Horizon)
+	until := now.Add(k.cfg.Horizon).Truncate(time.Microsecond) // as exact as a report is
 	after := task.Due{At: built, ID: uuid.Max}
 	total := 0
 	for {
@@ -84,11 +88,16 @@ func (k *Keeper) cascade(ctx context.Context, built, now time.Time) error {
 			// More may be due at this very moment.
 			frontier = after.At.Add(-time.Microsecond)
 		}
-		granted, _, err := k.ring.Turn(ctx, k.self, turnTerm, k.cfg.Horizon, frontier)
+		granted, reported, err := k.ring.Turn(ctx, k.self, turnTerm, k.cfg.Horizon, frontier)
 		if err != nil {
 			return err
 		}
-		if !granted || len(page) < pageSize {
+		if !granted || !reported.Equal(frontier) {
+			// Another node turns the wheel, or did and came elsewhere, or Redis
+			// lost what was indexed so far. The next tick begins where it must.
+			return nil
+		}
+		if len(page) < pageSize {
 			break
 		}
 	}

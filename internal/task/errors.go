@@ -22,7 +22,11 @@ var (
 
 // RejectedError says that the store refuses this value and always will, for
 // instance a payload that its JSON type cannot hold.
-type RejectedError struct{ Reason string }
+type RejectedError struct {
+	// Index is the place of the draft in its batch, from 0.
+	Index  int
+	Reason string
+}
 
 func (e *RejectedError) Error() string { return "value rejected by the store: " + e.Reason }
 

@@ -97,7 +97,7 @@ func (w *Wheel) Revive(ctx context.Context) (int, error) {
 // come while f is busy are one.
 func (w *Wheel) Wake(ctx context.Context, shard int, f func()) {
 	sub := w.client.Subscribe(ctx, w.shards[shard].wake)
-	defer sub.Close() //nolint:errcheck // nothing depends on it
+	defer sub.Close()
 	messages := sub.ChannelWithSubscriptions(redis.WithChannelSize(1), redis.WithChannelSendTimeout(time.Millisecond))
 	for {
 		select {

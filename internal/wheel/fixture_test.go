@@ -2,7 +2,6 @@ package wheel_test
 
 import (
 	"context"
-	"slices"
 	"testing"
 	"time"
 
@@ -144,5 +143,3 @@ func texts(ids []task.ID) []string {
 	}
 	return all
 }
-
-func sorted(all []string) []string { return slices.Sorted(slices.Values(all)) }

@@ -56,7 +56,7 @@ func (r *reference) drawDue(t *rapid.T) []task.Due {
 	ids := drawIDs(t, "tasks")
 	tasks := make([]task.Due, len(ids))
 	for i, id := range ids {
-		off := rapid.SampledFrom([]time.Duration{-1, 1}).Draw(t, "side") * time.Hour
+		off := rapid.SampledFrom([]time.Duration{-time.Hour, time.Hour}).Draw(t, "side")
 		off += time.Duration(rapid.IntRange(0, 3).Draw(t, "off")) * time.Microsecond
 		tasks[i] = task.Due{ID: id, At: time.UnixMicro(r.now).Add(off)}
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/internal/wheel"
 )
 
@@ -215,7 +214,7 @@ func TestShardsAreEven(t *testing.T) {
 	for _, shards := range []int{1, 2, 3, 16} {
 		var counts [16]int
 		for range ids {
-			id := task.ID(uuid.Must(uuid.NewV7()))
+			id := uuid.Must(uuid.NewV7())
 			shard := wheel.ShardOf(id, shards)
 			require.Equal(t, shard, wheel.ShardOf(id, shards))
 			counts[shard]++

@@ -1,0 +1,19 @@
+package scheduler
+
+import "context"
+
+// The loops, one round of each.
+
+func (k *Keeper) Turn(ctx context.Context) error   { return k.turn(ctx) }
+func (k *Keeper) Revive(ctx context.Context) error { return k.revive(ctx) }
+func (k *Keeper) Reap(ctx context.Context) error   { return k.reap(ctx) }
+func (k *Keeper) Retain(ctx context.Context) error { return k.retain(ctx) }
+
+// What the tests reckon with.
+const (
+	PageSize     = pageSize
+	TurnTerm     = turnTerm
+	IndexHoliday = indexHoliday
+	BatchLanes   = batchLanes
+	OverduePages = overduePages
+)

@@ -1,0 +1,75 @@
+package scheduler_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/internal/scheduler"
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// lapse lets a session's lease have ended so long ago.
+func (f *fixture) lapse(t *testing.T, session uuid.UUID, ago time.Duration) {
+	t.Helper()
+	f.exec(t, `UPDATE workers SET lease_until = clock_timestamp() - $2::interval WHERE id = $1`, session, ago)
+}
+
+func TestReapSettlesAndIndexesWhatMayRunAgain(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	once, again := f.insert(t, 3, -time.Hour, 0), f.insert(t, 3, -time.Hour, 0)
+	f.exec(t, `UPDATE tasks SET max_attempts = 2 WHERE id = ANY($1::uuid[])`, again)
+	session := f.session(t, parse(t, append(once, again...))...)
+	mayReap := false
+	k := f.keeper(func(c *scheduler.KeeperConfig) {
+		c.Grace = time.Minute
+		c.MayReap = func() bool { return mayReap }
+	})
+
+	f.lapse(t, session, 2*time.Minute)
+	require.NoError(t, k.Reap(t.Context()))
+	require.Equal(t, 6, f.count(t, "status = 'started_executing'"), "a node in doubt judges nobody")
+
+	mayReap = true
+	f.lapse(t, session, 30*time.Second)
+	require.NoError(t, k.Reap(t.Context()))
+	require.Equal(t, 6, f.count(t, "status = 'started_executing'"), "the grace is not over")
+
+	f.lapse(t, session, 61*time.Second)
+	require.NoError(t, k.Reap(t.Context()))
+	require.ElementsMatch(t, again, f.indexed(t))
+	require.Equal(t, 3, f.count(t, "status = 'submitted'"))
+	for _, id := range parse(t, once) {
+		lost, err := f.db.Get(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, task.Failed, lost.Status)
+		require.Equal(t, task.WorkerLost, lost.Failure.Code)
+	}
+	claimed, _, err := f.ring.Claim(t.Context(), 0, 10, never)
+	require.NoError(t, err)
+	require.Len(t, claimed, 3, "they are due at once")
+}
+
+func TestRetainDeletesWhatEndedLongAgo(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	k := f.keeper(func(c *scheduler.KeeperConfig) { c.Retention = time.Hour })
+	old := f.insert(t, 2*scheduler.PageSize+500, -never, 0)
+	f.exec(t, `UPDATE tasks SET status = (ARRAY['done', 'failed', 'deleted'])[1 + (random() * 2)::int],
+		finished_at = clock_timestamp() - interval '61 minutes' WHERE id = ANY($1::uuid[])`, old)
+	recent := f.insert(t, 10, -never, 0)
+	f.exec(t, `UPDATE tasks SET status = 'done', finished_at = clock_timestamp() - interval '59 minutes'
+		WHERE id = ANY($1::uuid[])`, recent)
+	f.insert(t, 10, -never, 0)
+
+	// A page in which nothing is old enough ends a round of the loop.
+	for range len(old)/scheduler.PageSize + 2 {
+		require.NoError(t, k.Retain(t.Context()))
+	}
+	require.Equal(t, 20, f.count(t, "true"))
+	require.Equal(t, 10, f.count(t, "status = 'submitted'"))
+	require.Equal(t, 10, f.count(t, "status = 'done'"))
+}

@@ -1,0 +1,209 @@
+package scheduler_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/internal/postgres"
+	"github.com/timewheel/timewheel/internal/scheduler"
+	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/internal/testenv"
+	"github.com/timewheel/timewheel/internal/wheel"
+)
+
+// countedRing is the real inner ring, and how often it was asked to write. It
+// waits longer than a create does, so that a busy machine does not look like a
+// Redis that is down.
+type countedRing struct {
+	*wheel.Wheel
+	calls atomic.Int64
+}
+
+func (c *countedRing) Index(ctx context.Context, tasks []task.Due) error {
+	c.calls.Add(1)
+	return c.Wheel.Index(context.WithoutCancel(ctx), tasks)
+}
+
+func (c *countedRing) Remove(ctx context.Context, ids []task.ID) error {
+	c.calls.Add(1)
+	return c.Wheel.Remove(context.WithoutCancel(ctx), ids)
+}
+
+// heldStore is the real outer ring, which counts its commits and lets none
+// through before open is closed.
+type heldStore struct {
+	*postgres.DB
+	commits atomic.Int64
+	open    chan struct{}
+}
+
+func (h *heldStore) Create(ctx context.Context, drafts []task.Draft) ([]task.Created, error) {
+	h.commits.Add(1)
+	<-h.open
+	return h.DB.Create(ctx, drafts)
+}
+
+func TestCreateIndexesWhatIsDueWithinTheWindow(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	s := f.scheduler()
+	var want []string
+	for _, in := range []time.Duration{-never, -time.Second, 0, soon, horizon, horizon + scheduler.Margin - time.Second} {
+		want = append(want, f.create(t, s, draft(in)).String())
+	}
+	for _, in := range []time.Duration{horizon + scheduler.Margin + time.Second, never, 10 * 365 * never} {
+		f.create(t, s, draft(in))
+	}
+	require.Equal(t, 9, f.count(t, "status = 'submitted'"))
+	f.requireIndexed(t, want)
+}
+
+// Postgres and Redis hold whole microseconds. A finer time is rounded up in
+// both, or the task would run early.
+func TestCreateRoundsUp(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	at := time.Now().Add(soon).Truncate(time.Microsecond)
+	for _, finer := range []time.Duration{0, 1, 999} {
+		id := f.create(t, f.scheduler(), task.Draft{Type: "foo", ExecutionTime: at.Add(finer), MaxAttempts: 1})
+		want := at
+		if finer > 0 {
+			want = at.Add(time.Microsecond)
+		}
+		found, err := f.db.Get(t.Context(), id)
+		require.NoError(t, err)
+		require.True(t, want.Equal(found.ExecutionTime))
+		score, err := f.redis.ZScore(t.Context(), dueKey, id.String()).Result()
+		require.NoError(t, err)
+		require.Equal(t, want.UnixMicro(), int64(score))
+	}
+}
+
+func TestCreateWithAKeyIsOneTask(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	s := f.scheduler()
+	d := draft(soon)
+	d.Key = "order-17"
+	first := f.create(t, s, d)
+	require.Equal(t, first, f.create(t, s, d))
+	other := d
+	other.Type = "bar"
+	_, err := s.Create(t.Context(), other)
+	require.ErrorIs(t, err, task.ErrKeyReused)
+	f.requireIndexed(t, []string{first.String()})
+}
+
+// The commit may be under way when a client goes away: its task stays.
+func TestCreateOutlivesItsClient(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	id, err := f.scheduler().Create(gone, draft(soon))
+	require.NoError(t, err)
+	f.requireIndexed(t, []string{id.String()})
+	require.NoError(t, f.scheduler().Delete(gone, id))
+	f.requireIndexed(t, nil)
+}
+
+func TestDeleteEmptiesBothRings(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	s := f.scheduler()
+	id, other := f.create(t, s, draft(soon)), f.create(t, s, draft(soon))
+	for range 2 { // asked again, the answer is the same
+		require.NoError(t, s.Delete(t.Context(), id))
+		f.requireIndexed(t, []string{other.String()})
+	}
+	found, err := s.Get(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, task.Deleted, found.Status)
+	require.ErrorIs(t, s.Delete(t.Context(), uuid.New()), task.ErrNotFound)
+
+	started := f.create(t, s, draft(-time.Second))
+	f.session(t, started)
+	var refusal *task.StatusError
+	require.ErrorAs(t, s.Delete(t.Context(), started), &refusal)
+	require.Equal(t, task.Started, refusal.Status)
+
+	page, more, err := s.List(t.Context(), task.Filter{Status: task.Submitted, Limit: 10})
+	require.NoError(t, err)
+	require.False(t, more)
+	require.Len(t, page, 1)
+	require.Equal(t, other, page[0].ID)
+}
+
+// Group commit: two hundred clients at once are a handful of statements.
+func TestConcurrentCreatesShareStatements(t *testing.T) {
+	t.Parallel()
+	const clients = 200
+	f := open(t)
+	store := &heldStore{DB: f.db, open: make(chan struct{})}
+	ring := &countedRing{Wheel: f.ring}
+	s := scheduler.New(store, ring, horizon, f.log)
+	ids := make([]string, clients)
+	var arriving, answered sync.WaitGroup
+	arriving.Add(clients)
+	for i := range clients {
+		answered.Go(func() {
+			arriving.Done()
+			id, err := s.Create(t.Context(), draft(soon))
+			if err != nil {
+				t.Errorf("create: %v", err)
+			}
+			ids[i] = id.String()
+		})
+	}
+	arriving.Wait()
+	close(store.open)
+	answered.Wait()
+	f.requireIndexed(t, ids)
+	require.Less(t, store.commits.Load(), int64(clients/10))
+	require.Equal(t, store.commits.Load(), ring.calls.Load())
+}
+
+// Redis down must never fail a create, nor make each of a burst wait for it.
+func TestCreatesGoOnWithoutRedis(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnRedis(t)
+	f := openAt(t, server.URL())
+	ring := &countedRing{Wheel: f.ring}
+	s := scheduler.New(f.db, ring, horizon, f.log)
+	k := f.keeper(nil)
+	require.NoError(t, k.Turn(t.Context()))
+	before := f.create(t, s, draft(soon))
+	require.NoError(t, server.Stop())
+
+	ring.calls.Store(0)
+	start := time.Now()
+	var ids []string
+	for range 50 {
+		ids = append(ids, f.create(t, s, draft(soon)).String())
+	}
+	deleted := f.create(t, s, draft(soon))
+	require.NoError(t, s.Delete(t.Context(), deleted))
+	require.NoError(t, s.Delete(t.Context(), before))
+	spent := time.Since(start)
+	require.Positive(t, ring.calls.Load())
+	require.LessOrEqual(t, ring.calls.Load(), 1+int64(spent/scheduler.IndexHoliday))
+	require.Error(t, k.Turn(t.Context()))
+
+	// It comes back with what it had, which is a deleted task.
+	require.NoError(t, server.Start(t.Context()))
+	require.Equal(t, []string{before.String()}, f.indexed(t))
+	require.Eventually(t, func() bool { return k.Turn(t.Context()) == nil }, patience, glance)
+	f.requireIndexed(t, ids)
+
+	// The holiday ends by itself.
+	require.Eventually(t, func() bool {
+		id := f.create(t, s, draft(soon))
+		return f.redis.ZScore(t.Context(), dueKey, id.String()).Err() == nil
+	}, patience, 100*time.Millisecond)
+}
