@@ -139,7 +139,7 @@ type draftColumns struct {
 	ids      []pgtype.UUID
 	types    []string
 	times    []time.Time
-	payloads []*string
+	payloads [][]byte // nil is NULL
 	attempts []int32
 	keys     []*string
 }
@@ -148,17 +148,14 @@ func newDraftColumns(drafts []task.Draft) draftColumns {
 	n := len(drafts)
 	in := draftColumns{
 		make([]pgtype.UUID, n), make([]string, n), make([]time.Time, n),
-		make([]*string, n), make([]int32, n), make([]*string, n),
+		make([][]byte, n), make([]int32, n), make([]*string, n),
 	}
 	for i := range drafts {
 		draft := &drafts[i]
 		in.ids[i] = pgtype.UUID{Bytes: draft.ID, Valid: true}
 		in.types[i], in.times[i] = draft.Type, draft.ExecutionTime
 		in.attempts[i] = int32(draft.MaxAttempts) //nolint:gosec // at most MaxAttemptsLimit
-		if draft.Payload != nil {
-			payload := string(draft.Payload)
-			in.payloads[i] = &payload
-		}
+		in.payloads[i] = draft.Payload
 		if draft.Key != "" {
 			in.keys[i] = &draft.Key
 		}

@@ -16,12 +16,16 @@ import (
 func (db *DB) Reap(ctx context.Context, grace time.Duration) (out task.Reaped, err error) {
 	err = db.retry(ctx, "reap dead sessions", func(ctx context.Context) error {
 		// The cheap look comes first: there is nearly always nothing to do.
-		var expired bool
+		var next *time.Duration
 		err := db.pool.QueryRow(ctx, `
-			SELECT EXISTS (SELECT FROM workers WHERE dead_at IS NULL AND lease_until + $1 < clock_timestamp())`,
-			grace).Scan(&expired)
-		if err != nil || !expired {
+			SELECT min(lease_until) + $1 - clock_timestamp() FROM workers WHERE dead_at IS NULL`,
+			grace).Scan(&next)
+		if err != nil {
 			return err
+		}
+		if next == nil || *next >= 0 {
+			out = task.Reaped{Next: next}
+			return nil
 		}
 		out, err = db.bury(ctx, `dead_at IS NULL AND lease_until + $1 < clock_timestamp()`, grace)
 		return err

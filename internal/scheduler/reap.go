@@ -1,6 +1,9 @@
 package scheduler
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // reap ends the sessions of dead workers and settles their tasks (T4).
 func (k *Keeper) reap(ctx context.Context) error {
@@ -10,6 +13,15 @@ func (k *Keeper) reap(ctx context.Context) error {
 	reaped, err := k.store.Reap(ctx, k.cfg.Grace)
 	if err != nil {
 		return err
+	}
+	if reaped.Next != nil && *reaped.Next < k.cfg.Tick {
+		// A session runs out before the next tick: be there when it does.
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(*reaped.Next + time.Millisecond):
+		}
+		return k.reap(ctx)
 	}
 	if reaped.Sessions > 0 {
 		k.log.Warn("workers were lost", "sessions", reaped.Sessions,

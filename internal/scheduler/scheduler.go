@@ -54,7 +54,7 @@ type Scheduler struct {
 	creates *batch.Group[task.Draft, task.Created]
 	// batches holds a token for each batch in work.
 	batches chan struct{}
-	holiday holiday
+	later   later
 }
 
 // New makes a write path whose inner ring looks as far ahead as horizon.
@@ -120,17 +120,20 @@ func (s *Scheduler) indexSoon(ctx context.Context, drafts []task.Draft, created 
 	s.index(ctx, soon)
 }
 
-// index tells Redis, which may be down: the task exists all the same, and the
-// repair will bring it in.
+// index tells Redis, which may be down: the task exists all the same. Redis is
+// told again a little later, and should this process end before that, the
+// repair brings the task in.
 func (s *Scheduler) index(ctx context.Context, soon []task.Due) {
-	if len(soon) == 0 || s.holiday.active() {
+	if len(soon) == 0 || s.later.add(soon) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
 	defer cancel()
 	if err := s.ring.Index(ctx, soon); err != nil {
-		s.holiday.begin(indexHoliday)
 		s.log.Warn("tasks are created but not indexed yet", "tasks", len(soon), "error", err)
+		if s.later.begin(soon) {
+			time.AfterFunc(indexHoliday, s.catchUp)
+		}
 	}
 }
 
@@ -142,13 +145,12 @@ func (s *Scheduler) Delete(ctx context.Context, id task.ID) error {
 	if err := s.store.Delete(ctx, id); err != nil {
 		return err
 	}
-	if s.holiday.active() {
+	if s.later.active() {
 		return nil
 	}
 	ctx, cancel = context.WithTimeout(ctx, indexTimeout)
 	defer cancel()
 	if err := s.ring.Remove(ctx, []task.ID{id}); err != nil {
-		s.holiday.begin(indexHoliday)
 		s.log.Warn("deleted task stays indexed for now", "task_id", id, "error", err)
 	}
 	return nil

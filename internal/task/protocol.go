@@ -47,4 +47,7 @@ type Reaped struct {
 	// Retried are those whose users allowed another attempt: they are
 	// submitted again, and due.
 	Retried []Wait
+	// Next is how long until another session would be dead unless it is
+	// renewed before. It is nil if that was not looked at.
+	Next *time.Duration
 }

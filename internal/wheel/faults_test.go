@@ -15,9 +15,9 @@ import (
 	"github.com/timewheel/timewheel/internal/testenv"
 )
 
-// prompt is how soon a Redis that cannot serve must be noticed: well before any
-// of the client's timeouts.
-const prompt = time.Second
+// prompt is how soon a Redis that cannot serve must be noticed: before the
+// client gives up waiting for a reply.
+const prompt = 2 * time.Second
 
 // A client that repeated the claim by itself would take a second batch, and
 // strand the first until it lapses.
@@ -171,14 +171,16 @@ func TestAFullRedisStillHandsOut(t *testing.T) {
 func TestALoadingRedisIsAnErrorAtOnce(t *testing.T) {
 	t.Parallel()
 	server, err := stores.StartRedis(t.Context(), stores.Options{Settings: map[string]string{
-		"key-load-delay": "300", // µs, so that there is time to look
+		// In µs. It makes time to look; while loading, Redis answers every
+		// 1024 commands only.
+		"key-load-delay": "100",
 	}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	f := openAt(t, server.URL(), 1)
 	id := f.index(t, 1, f.now(t).Add(-time.Hour))[0]
 	pipe := f.redis.Pipeline()
-	for i := range 6_000 {
+	for i := range 15_000 {
 		pipe.Set(t.Context(), "ballast:"+strconv.Itoa(i), i, 0)
 	}
 	_, err = pipe.Exec(t.Context())

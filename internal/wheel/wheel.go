@@ -76,6 +76,7 @@ func Open(url string, shards int) (*Wheel, error) {
 // error in a form of its own. Every error is returned as well.
 type silent struct{}
 
+// Printf writes nothing.
 func (silent) Printf(context.Context, string, ...any) {}
 
 // Close closes every connection.

@@ -59,10 +59,10 @@ func (w *Worker) flushSession(s *session, endings []ending) error {
 		e := endings[i]
 		s.receipts.end(e.seq)
 		w.metrics.finished(e.task.Type, f.Status, e.end.Failure)
-		switch f.Status {
-		case "":
+		if f.Status == "" {
 			w.log.Warn("late_result", "task_id", e.task.ID, "attempt", e.task.Attempt)
-		case task.Submitted:
+		}
+		if f.Status == task.Submitted {
 			again = append(again, task.Wait{ID: e.task.ID, In: f.In})
 		}
 	}

@@ -29,14 +29,14 @@ const (
 
 // env is a pair of real stores and the workers on them.
 type env struct {
-	t    testing.TB
+	t    *testing.T
 	db   *postgres.DB
 	ring *wheel.Wheel
 	sql  *pgxpool.Pool // the test's own view
 	log  *slog.Logger
 }
 
-func newEnv(t testing.TB) *env {
+func newEnv(t *testing.T) *env {
 	t.Helper()
 	url := testenv.Postgres(t)
 	log := slog.New(slog.DiscardHandler)

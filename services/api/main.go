@@ -21,8 +21,8 @@ import (
 	"github.com/timewheel/timewheel/internal/telemetry"
 )
 
-// connections is the size of the Postgres pool: creates share two, and the
-// rest serves reads and deletes.
+// connections is the size of the Postgres pool: creates share two, batches two
+// more, and the rest serves reads and deletes.
 const connections = 16
 
 // gcPercent trades memory for time: the heap is a few megabytes, and most of
@@ -85,7 +85,7 @@ func run(ctx context.Context, out io.Writer) error {
 		Log:         log,
 		MaxInFlight: cfg.MaxInFlight,
 	})
-	listener, err := net.Listen("tcp", cfg.ListenAddr)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.ListenAddr)
 	if err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}

@@ -71,7 +71,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer stores.Close()
-	listener, err := net.Listen("tcp", cfg.ListenAddr)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.ListenAddr)
 	if err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
@@ -117,4 +117,3 @@ func work(ctx context.Context, cfg config.Worker, stores *node.Stores, listener 
 	})
 	return group.Wait()
 }
-
