@@ -56,7 +56,7 @@ func (db *DB) retry(ctx context.Context, what string, try func(context.Context) 
 // jitter spreads pauses over the upper half of d, so that many callers that
 // failed together do not come back together.
 func jitter(d time.Duration) time.Duration {
-	return d/2 + rand.N(d/2+1) //nolint:gosec // G404: it spreads, and keeps no secret
+	return d/2 + rand.N(d/2+1)
 }
 
 type verdict int

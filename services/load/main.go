@@ -76,7 +76,7 @@ func load(ctx context.Context, opts options, stdout, stderr io.Writer) (_ *repor
 	if err != nil {
 		return nil, fmt.Errorf("write heading: %w", err)
 	}
-	plans := planTasks(opts, run, time.Now(), rand.New(rand.NewPCG(opts.seed, opts.seed))) //nolint:gosec // repeatable on purpose
+	plans := planTasks(opts, run, time.Now(), rand.New(rand.NewPCG(opts.seed, opts.seed)))
 
 	began := time.Now()
 	submissions := submit(ctx, api, plans, opts.clients, newProgress(stderr, "submit", len(plans)))

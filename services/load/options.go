@@ -85,7 +85,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 		return o, errors.New("-witness decides type and payload itself: leave -type and -payload out")
 	}
 	if o.seed == 0 {
-		o.seed = rand.Uint64() //nolint:gosec // no secret
+		o.seed = rand.Uint64()
 	}
 	o.types = strings.Split(types, ",")
 	o.payload = json.RawMessage(payload)
