@@ -11,12 +11,16 @@ import (
 // outer one: at a slow pace, and at once when Redis was restarted (it may hold
 // an older state) or when the ring is empty although tasks are ahead.
 func (k *Keeper) auditDue(ctx context.Context, run string, now time.Time) (bool, error) {
+	size, err := k.ring.Size(ctx)
+	if err != nil {
+		return false, err
+	}
+	k.metrics.ring.Set(float64(size))
 	if run != k.wheel.runID || !time.Now().Before(k.wheel.nextAudit) {
 		return true, nil
 	}
-	size, err := k.ring.Size(ctx)
-	if err != nil || size > 0 {
-		return false, err
+	if size > 0 {
+		return false, nil
 	}
 	ahead, err := k.store.Window(ctx, task.Due{At: now}, now.Add(k.cfg.Horizon), 1)
 	return len(ahead) > 0, err
@@ -50,6 +54,8 @@ func (k *Keeper) audit(ctx context.Context, now time.Time) error {
 			return err
 		}
 	}
+	k.metrics.moved.WithLabelValues(movedStale).Add(float64(stale))
+	k.metrics.moved.WithLabelValues(movedMissing).Add(float64(missing))
 	if stale > 0 || missing > 0 {
 		k.log.Info("inner ring was repaired", "stale", stale, "missing", missing)
 	}

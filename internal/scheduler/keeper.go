@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/timewheel/timewheel/internal/task"
@@ -49,6 +50,8 @@ type KeeperConfig struct {
 	// lease was in doubt a moment ago, since then Postgres was out of reach and
 	// theirs were too. Nil means always.
 	MayReap func() bool
+	// Metrics is where the loops' metrics are registered. Nil means nowhere.
+	Metrics prometheus.Registerer
 }
 
 // Keeper runs the background loops of one node.
@@ -57,6 +60,8 @@ type Keeper struct {
 	ring  KeeperRing
 	cfg   KeeperConfig
 	log   *slog.Logger
+
+	metrics keeperMetrics
 
 	self  uuid.UUID // the name under which this node turns the wheel
 	wheel wheelState
@@ -74,7 +79,8 @@ func NewKeeper(store KeeperStore, ring KeeperRing, cfg KeeperConfig, log *slog.L
 		cfg.MayReap = func() bool { return true }
 	}
 	return &Keeper{
-		store: store, ring: ring, cfg: cfg, log: log.With("component", "keeper"), self: uuid.New(),
+		store: store, ring: ring, cfg: cfg, log: log.With("component", "keeper"),
+		metrics: newKeeperMetrics(cfg.Metrics), self: uuid.New(),
 	}
 }
 

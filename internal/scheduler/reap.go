@@ -23,6 +23,7 @@ func (k *Keeper) reap(ctx context.Context) error {
 		}
 		return k.reap(ctx)
 	}
+	k.metrics.sessions.Add(float64(reaped.Sessions))
 	if reaped.Sessions > 0 {
 		k.log.Warn("workers were lost", "sessions", reaped.Sessions,
 			"tasks_failed", reaped.Failed, "tasks_retried", len(reaped.Retried))

@@ -10,6 +10,7 @@ func (k *Keeper) retain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		k.metrics.deleted.Add(float64(deleted))
 		if deleted > 0 {
 			k.log.Debug("old tasks were deleted", "tasks", deleted)
 		}

@@ -78,9 +78,11 @@ func (k *Keeper) cascade(ctx context.Context, built, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if _, err := k.ring.Repair(ctx, page); err != nil {
+		added, err := k.ring.Repair(ctx, page)
+		if err != nil {
 			return err
 		}
+		k.metrics.moved.WithLabelValues(movedCascade).Add(float64(added))
 		total += len(page)
 		frontier := until
 		if len(page) == pageSize {
@@ -112,6 +114,7 @@ func (k *Keeper) cascade(ctx context.Context, built, now time.Time) error {
 func (k *Keeper) repairOverdue(ctx context.Context, now time.Time) error {
 	repaired := 0
 	defer func() {
+		k.metrics.moved.WithLabelValues(movedOverdue).Add(float64(repaired))
 		if repaired > 0 {
 			k.log.Info("overdue tasks were missing from the inner ring", "tasks", repaired)
 		}

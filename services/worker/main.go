@@ -101,6 +101,7 @@ func work(ctx context.Context, cfg config.Worker, stores *node.Stores, listener 
 		Grace:     worker.Grace,
 		Retention: cfg.Retention,
 		MayReap:   node.MayReap,
+		Metrics:   registry,
 	}, log)
 
 	group, failed := errgroup.WithContext(context.WithoutCancel(ctx))
