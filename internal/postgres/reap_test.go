@@ -32,7 +32,9 @@ func TestReapWaitsForTheLeaseAndTheGrace(t *testing.T) {
 		reaped, err := f.Reap(t.Context(), grace)
 		require.NoError(t, err)
 		if !c.dead {
-			require.Equal(t, task.Reaped{}, reaped, c.name)
+			require.Zero(t, reaped.Sessions, c.name)
+			require.NotNil(t, reaped.Next, c.name)
+			require.InDelta(t, grace-c.ago, *reaped.Next, float64(10*time.Second), c.name)
 			require.Equal(t, task.Started, f.get(t, id).Status, c.name)
 			require.NoError(t, f.Renew(t.Context(), session, lease), c.name)
 			continue

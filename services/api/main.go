@@ -29,8 +29,15 @@ const connections = 16
 // what a task needs is garbage a millisecond later.
 const gcPercent = 400
 
+// memoryLimit is where that trade ends, in bytes: the bodies of large batches
+// are a heap of their own. It is a wish to the collector, and no bound.
+const memoryLimit = 96 << 20
+
 func main() {
 	debug.SetGCPercent(gcPercent)
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command(ctx, os.Args[1:], os.Stdout)
 	stop()

@@ -22,9 +22,9 @@ private ones in a temporary folder, and are gone afterwards.
 
 const benchUsage = `Usage: go tool stack bench [arguments of the benchmark]
 
-Runs the program in the folder bench, a module of its own, with DATABASE_URL
-and REDIS_URL set. Stores that the environment does not name are private ones
-in a temporary folder, and are gone afterwards.
+Runs the program in the folder bench, a module of its own, which brings up the
+stores that it measures on in a temporary folder. They are gone afterwards. Its
+own flags are told by "go tool stack bench -help-bench".
 `
 
 // interruptPatience is how long go test may take to end after a Ctrl-C.
