@@ -42,7 +42,7 @@ func TestReapWaitsForTheLeaseAndTheGrace(t *testing.T) {
 		require.Equal(t, task.Reaped{Sessions: 1, Failed: 1}, reaped, c.name)
 		require.Equal(t, task.WorkerLost, f.get(t, id).Failure.Code, c.name)
 		require.ErrorIs(t, f.Renew(t.Context(), session, lease), task.ErrSessionLost, c.name)
-		require.Equal(t, task.Reaped{}, must(f.Reap(t.Context(), grace))(t), "once is all")
+		require.Zero(t, must(f.Reap(t.Context(), grace))(t).Sessions, "once is all")
 	}
 }
 
@@ -171,5 +171,5 @@ func TestReapWhoseReplyWasLost(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, proxy.losses())
 	require.Equal(t, task.WorkerLost, f.get(t, id).Failure.Code)
-	require.Equal(t, task.Reaped{}, must(db.Reap(t.Context(), grace))(t))
+	require.Zero(t, must(db.Reap(t.Context(), grace))(t).Sessions)
 }
