@@ -1,0 +1,230 @@
+package proxy
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// kinds tell the statements that commit by a piece of their text.
+var kinds = []struct{ kind, text string }{
+	{"T0", "INSERT INTO tasks"},
+	{"T2", "INSERT INTO starts"},
+	{"T3", "ended.code IS NULL THEN 'done'"},
+	{"T5", "SET status = 'deleted'"},
+}
+
+// Kinds are the statements that Postgres can be told to cut.
+func Kinds() []string {
+	var names []string
+	for _, k := range kinds {
+		names = append(names, k.kind)
+	}
+	return names
+}
+
+// Moment is when a statement loses its connection.
+type Moment string
+
+// The moments.
+const (
+	// Before: the statement never reaches the server.
+	Before Moment = "before"
+	// While: it was sent, and nobody waits for what becomes of it.
+	While Moment = "while"
+	// After: the server has answered, and the answer gets lost.
+	After Moment = "after"
+)
+
+// Moments lists all of them.
+func Moments() []Moment { return []Moment{Before, While, After} }
+
+// Rule says which statements lose their connection, and when.
+type Rule struct {
+	// Kind is T0, T2, T3 or T5.
+	Kind string
+	// Chance is the probability that a statement of the kind is hit.
+	Chance float64
+	Moment Moment
+}
+
+// Postgres is a proxy that reads along enough of the protocol to know when a
+// statement commits.
+type Postgres struct {
+	base
+	rules atomic.Pointer[[]Rule]
+
+	counting sync.Mutex
+	cut      map[string]int // statements that were cut, by kind
+}
+
+// NewPostgres makes a proxy to whatever target names at the time.
+func NewPostgres(target func() string) (*Postgres, error) {
+	p := &Postgres{cut: map[string]int{}}
+	p.rules.Store(&[]Rule{})
+	return p, p.start(target, p.relay)
+}
+
+// Rules replaces the rules. None means that everything passes.
+func (p *Postgres) Rules(rules ...Rule) { p.rules.Store(&rules) }
+
+// CutOff is how many statements of a kind lost their reply up to now.
+func (p *Postgres) CutOff(kind string) int {
+	p.counting.Lock()
+	defer p.counting.Unlock()
+	return p.cut[kind]
+}
+
+// rule returns the rule that hits this statement, if any.
+func (p *Postgres) rule(kind string) (Rule, bool) {
+	for _, r := range *p.rules.Load() {
+		if r.Kind == kind && rand.Float64() < r.Chance { //nolint:gosec // G404: dice, not secrets.
+			p.counting.Lock()
+			p.cut[kind]++
+			p.counting.Unlock()
+			return r, true
+		}
+	}
+	return Rule{}, false
+}
+
+// relay serves one connection. A statement goes to the server as Bind, Execute
+// and Sync; the Sync is what lets it commit, and ReadyForQuery comes after.
+func (p *Postgres) relay(client, server net.Conn) {
+	var doomed atomic.Bool // the next answer is swallowed, and the connection cut
+	p.done.Go(func() {
+		if err := p.upstream(client, server, &doomed); err != nil {
+			_ = server.Close() // ends the other direction
+			_ = client.Close()
+		}
+	})
+	in, out := bufio.NewReaderSize(server, 64<<10), bufio.NewWriterSize(client, 64<<10)
+	for {
+		kind, frame, err := readFrame(in)
+		if err != nil {
+			return
+		}
+		if doomed.Load() {
+			if kind == 'Z' {
+				return
+			}
+			continue
+		}
+		if _, err := out.Write(frame); err != nil {
+			return
+		}
+		if in.Buffered() == 0 {
+			p.hold()
+			if err := out.Flush(); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// upstream passes on what the client says, and dooms the answers that a rule
+// hits. It returns an error when the connection ends.
+func (p *Postgres) upstream(client, server net.Conn, doomed *atomic.Bool) error {
+	in, out := bufio.NewReaderSize(client, 64<<10), bufio.NewWriterSize(server, 64<<10)
+	if err := passStartup(in, out); err != nil {
+		return err
+	}
+	prepared := map[string]string{} // name of a prepared statement to its kind
+	executing := ""
+	for {
+		kind, frame, err := readFrame(in)
+		if err != nil {
+			return err
+		}
+		moment := After
+		switch kind {
+		case 'P':
+			var parse pgproto3.Parse
+			if err := parse.Decode(frame[5:]); err != nil {
+				return fmt.Errorf("decode Parse: %w", err)
+			}
+			prepared[parse.Name] = kindOf(parse.Query)
+		case 'B':
+			var bind pgproto3.Bind
+			if err := bind.Decode(frame[5:]); err != nil {
+				return fmt.Errorf("decode Bind: %w", err)
+			}
+			executing = prepared[bind.PreparedStatement]
+		case 'S':
+			if executing != "" {
+				rule, hit := p.rule(executing)
+				doomed.Store(hit)
+				executing = ""
+				if hit {
+					moment = rule.Moment
+				}
+			}
+		}
+		if moment == Before {
+			return io.ErrClosedPipe // without its Sync the server forgets the statement
+		}
+		if _, err := out.Write(frame); err != nil {
+			return err
+		}
+		if in.Buffered() > 0 && kind != 'S' {
+			continue
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+		if moment == While {
+			// The statement is on its way; what it does is its own affair.
+			time.Sleep(rand.N(3 * time.Millisecond)) //nolint:gosec // G404: dice, not secrets.
+			return io.ErrClosedPipe
+		}
+	}
+}
+
+func kindOf(query string) string {
+	for _, k := range kinds {
+		if strings.Contains(query, k.text) {
+			return k.kind
+		}
+	}
+	return ""
+}
+
+// passStartup passes the first message on, which has no type.
+func passStartup(in *bufio.Reader, out *bufio.Writer) error {
+	head, err := in.Peek(4)
+	if err != nil {
+		return err
+	}
+	if _, err := io.CopyN(out, in, int64(binary.BigEndian.Uint32(head))); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// maxFrame bounds a message: the largest batch of creates stays far below it.
+const maxFrame = 1 << 30
+
+// readFrame reads one message whole: its type, its length and its body.
+func readFrame(in *bufio.Reader) (kind byte, frame []byte, err error) {
+	head, err := in.Peek(5)
+	if err != nil {
+		return 0, nil, err
+	}
+	length := binary.BigEndian.Uint32(head[1:])
+	if length < 4 || length > maxFrame {
+		return 0, nil, fmt.Errorf("message of %d bytes", length)
+	}
+	kind = head[0]
+	frame = make([]byte, 1+length)
+	_, err = io.ReadFull(in, frame)
+	return kind, frame, err
+}

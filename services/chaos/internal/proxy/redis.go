@@ -1,0 +1,55 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/sha1" //nolint:gosec // G505: it is how Redis names its scripts.
+	"encoding/hex"
+	"net"
+	"sync/atomic"
+
+	"github.com/timewheel/timewheel/lua"
+)
+
+// Redis is a proxy for Redis. It knows a claim when it sees one.
+type Redis struct {
+	base
+	claim []byte
+	// loseClaims is how many more claims' replies will be lost.
+	loseClaims atomic.Int64
+	lost       atomic.Int64
+}
+
+// NewRedis makes a proxy to whatever target names at the time.
+func NewRedis(target func() string) (*Redis, error) {
+	sum := sha1.Sum([]byte(lua.Claim)) //nolint:gosec // G401: as above.
+	r := &Redis{claim: []byte(hex.EncodeToString(sum[:]))}
+	return r, r.start(target, r.relay)
+}
+
+// LoseClaims makes the replies of the next n claims that hand out tasks get
+// lost, with their connections.
+func (r *Redis) LoseClaims(n int64) { r.loseClaims.Store(n) }
+
+// Lost is how many replies of claims were lost up to now.
+func (r *Redis) Lost() int64 { return r.lost.Load() }
+
+func (r *Redis) relay(client, server net.Conn) {
+	var claiming atomic.Bool
+	r.done.Go(func() {
+		r.pump(server, client, func(request []byte) bool {
+			claiming.Store(bytes.Contains(request, r.claim))
+			return true
+		})
+		_ = server.Close() // ends the other direction
+	})
+	r.pump(client, server, func(reply []byte) bool {
+		// "*1" is the reply of a claim that found nothing to hand out.
+		if claiming.Load() && len(reply) > 2 && reply[0] == '*' && string(reply[:3]) != "*1\r" &&
+			r.loseClaims.Add(-1) >= 0 {
+			r.lost.Add(1)
+			return false
+		}
+		r.hold()
+		return true
+	})
+}
