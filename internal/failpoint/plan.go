@@ -34,7 +34,7 @@ func (p *plan) hit(point string) (*rule, bool) {
 	if r.nth > 0 {
 		return r, r.hits.Add(1) == r.nth
 	}
-	return r, rand.Float64() < r.chance //nolint:gosec // G404: dice, not secrets.
+	return r, rand.Float64() < r.chance
 }
 
 func parse(text string) (*plan, error) {

@@ -86,7 +86,7 @@ func (s scene) rest(ctx context.Context, r *rig.Rig) error {
 	// The last fault is always this one: in Redis, what is not due yet is only
 	// promised to be complete after an audit, and a restart is followed by one.
 	last := fault.Fault{Name: "redis restarts empty", Hurt: fault.RestartRedisEmpty}
-	rng := rand.New(rand.NewPCG(s.rig.Seed, 3)) //nolint:gosec // G404: it has to be repeatable.
+	rng := rand.New(rand.NewPCG(s.rig.Seed, 3))
 	if !s.quiet {
 		if err := fault.Do(ctx, r, rng, last); err != nil {
 			return err

@@ -64,7 +64,7 @@ func defaults() scene {
 func parseScene(name string, args []string, more ...func(*flag.FlagSet)) (scene, error) {
 	s := defaults()
 	flags := flag.NewFlagSet("chaos "+name, flag.ContinueOnError)
-	flags.Uint64Var(&s.rig.Seed, "seed", rand.Uint64N(1_000_000), "of every choice that the run makes") //nolint:gosec // G404: dice, not secrets.
+	flags.Uint64Var(&s.rig.Seed, "seed", rand.Uint64N(1_000_000), "of every choice that the run makes")
 	flags.DurationVar(&s.duration, "duration", s.duration, "how long tasks are created and faults are made")
 	flags.IntVar(&s.rate, "rate", s.rate, "tasks created a second")
 	flags.DurationVar(&s.every, "every", s.every, "least time between two faults; at most twice of it")

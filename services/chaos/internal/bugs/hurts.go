@@ -73,14 +73,14 @@ func workers(r *rig.Rig) (nodes []*rig.Node) {
 func killWorkers(ctx context.Context, r *rig.Rig) error {
 	return every(ctx, time.Second, func() error {
 		nodes := workers(r)
-		return nodes[rand.IntN(len(nodes))].Signal(syscall.SIGKILL) //nolint:gosec // G404: dice, not secrets.
+		return nodes[rand.IntN(len(nodes))].Signal(syscall.SIGKILL)
 	})
 }
 
 func killAPIs(ctx context.Context, r *rig.Rig) error {
 	return every(ctx, 300*time.Millisecond, func() error {
 		nodes := r.Nodes[:r.Config.APIs]
-		return nodes[rand.IntN(len(nodes))].Signal(syscall.SIGKILL) //nolint:gosec // G404: dice, not secrets.
+		return nodes[rand.IntN(len(nodes))].Signal(syscall.SIGKILL)
 	})
 }
 

@@ -69,7 +69,7 @@ const maxInFlight = 2000
 func New(options Options, seed uint64, record *history.Recorder) *Clients {
 	return &Clients{
 		options: options, http: newHTTP(), record: record,
-		rng: rand.New(rand.NewPCG(seed, 1)), inFlight: make(chan struct{}, maxInFlight), //nolint:gosec // G404: it has to be repeatable.
+		rng: rand.New(rand.NewPCG(seed, 1)), inFlight: make(chan struct{}, maxInFlight),
 	}
 }
 
@@ -192,7 +192,7 @@ func (c *Clients) create(ctx context.Context, p plan) (uuid.UUID, bool) {
 		if a.outcome == history.OK || p.key == "" || call.Tries == 30 || a.code == http.StatusUnprocessableEntity {
 			break
 		}
-		time.Sleep(time.Second/2 + rand.N(time.Second)) //nolint:gosec // G404: dice, not secrets.
+		time.Sleep(time.Second/2 + rand.N(time.Second))
 	}
 	call.Returned, call.Outcome, call.Task, call.Why = time.Now(), a.outcome, a.task, a.why
 	c.record.Write(history.CallsFile, call)
@@ -248,7 +248,7 @@ func (c *Clients) ask(ctx context.Context, op, method string, n int64, id uuid.U
 }
 
 func (c *Clients) anyAPI() string {
-	return "http://" + c.options.APIs[rand.IntN(len(c.options.APIs))] //nolint:gosec // G404: dice, not secrets.
+	return "http://" + c.options.APIs[rand.IntN(len(c.options.APIs))]
 }
 
 // Close closes what is idle.

@@ -87,7 +87,7 @@ func (p *Postgres) CutOff(kind string) int {
 // rule returns the rule that hits this statement, if any.
 func (p *Postgres) rule(kind string) (Rule, bool) {
 	for _, r := range *p.rules.Load() {
-		if r.Kind == kind && rand.Float64() < r.Chance { //nolint:gosec // G404: dice, not secrets.
+		if r.Kind == kind && rand.Float64() < r.Chance {
 			p.counting.Lock()
 			p.cut[kind]++
 			p.counting.Unlock()
@@ -183,7 +183,7 @@ func (p *Postgres) upstream(client, server net.Conn, doomed *atomic.Bool) error 
 		}
 		if moment == While {
 			// The statement is on its way; what it does is its own affair.
-			time.Sleep(rand.N(3 * time.Millisecond)) //nolint:gosec // G404: dice, not secrets.
+			time.Sleep(rand.N(3 * time.Millisecond))
 			return io.ErrClosedPipe
 		}
 	}

@@ -87,7 +87,7 @@ func (w *Witness) hear(out http.ResponseWriter, r *http.Request) {
 		watch(a)
 	}
 	switch {
-	case rand.Int64N(1000) < w.rude.Load(): //nolint:gosec // G404: dice, not secrets.
+	case rand.Int64N(1000) < w.rude.Load():
 		panic(http.ErrAbortHandler) // net/http's way to break the connection
 	case behaviour == "slow":
 		time.Sleep(slowAnswer)
