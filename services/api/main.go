@@ -9,9 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/timewheel/timewheel/internal/config"
 	"github.com/timewheel/timewheel/internal/handler"
@@ -38,37 +36,15 @@ func main() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := command(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "api:", err)
-		os.Exit(1)
-	}
+	node.Service[config.API]{
+		Name: "api",
+		Load: config.LoadAPI,
+		Addr: func(cfg config.API) string { return cfg.ListenAddr },
+		Run:  run,
+	}.Main()
 }
 
-func command(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) == 0 {
-		return run(ctx, out)
-	}
-	switch args[0] {
-	case "healthcheck":
-		cfg, err := config.LoadAPI()
-		if err != nil {
-			return err
-		}
-		return telemetry.Healthcheck(cfg.ListenAddr)
-	case "help", "-h", "-help", "--help":
-		return config.Usage(out, "api [healthcheck]", config.API{})
-	}
-	return fmt.Errorf("unknown argument %q, see --help", args[0])
-}
-
-func run(ctx context.Context, out io.Writer) error {
-	cfg, err := config.LoadAPI()
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context, cfg config.API, out io.Writer) error {
 	log := telemetry.NewLogger(out, cfg.LogLevel, cfg.LogFormat)
 	stores, err := node.Open(ctx, cfg.Shared, connections, log)
 	if err != nil {

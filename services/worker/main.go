@@ -10,9 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -34,37 +32,15 @@ const gcPercent = 400
 
 func main() {
 	debug.SetGCPercent(gcPercent)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := command(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "worker:", err)
-		os.Exit(1)
-	}
+	node.Service[config.Worker]{
+		Name: "worker",
+		Load: config.LoadWorker,
+		Addr: func(cfg config.Worker) string { return cfg.ListenAddr },
+		Run:  run,
+	}.Main()
 }
 
-func command(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) == 0 {
-		return run(ctx, out)
-	}
-	switch args[0] {
-	case "healthcheck":
-		cfg, err := config.LoadWorker()
-		if err != nil {
-			return err
-		}
-		return telemetry.Healthcheck(cfg.ListenAddr)
-	case "help", "-h", "-help", "--help":
-		return config.Usage(out, "worker [healthcheck]", config.Worker{})
-	}
-	return fmt.Errorf("unknown argument %q, see --help", args[0])
-}
-
-func run(ctx context.Context, out io.Writer) error {
-	cfg, err := config.LoadWorker()
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context, cfg config.Worker, out io.Writer) error {
 	log := telemetry.NewLogger(out, cfg.LogLevel, cfg.LogFormat)
 	stores, err := node.Open(ctx, cfg.Shared, connections, log)
 	if err != nil {
@@ -89,7 +65,7 @@ func work(ctx context.Context, cfg config.Worker, stores *node.Stores, listener 
 	registry := telemetry.NewRegistry()
 	handlers := handler.New(handler.Options{BarURL: cfg.BarURL, AllowPrivate: cfg.AllowPrivate, Log: log})
 	lookup := func(taskType string) (worker.Handler, bool) { return handlers.Lookup(taskType) }
-	node := worker.New(stores.DB, stores.Wheel, lookup, worker.Config{
+	runner := worker.New(stores.DB, stores.Wheel, lookup, worker.Config{
 		Host:        fmt.Sprintf("%s/%d", host, os.Getpid()),
 		Concurrency: cfg.Concurrency,
 		Lease:       cfg.Lease,
@@ -100,7 +76,7 @@ func work(ctx context.Context, cfg config.Worker, stores *node.Stores, listener 
 		Horizon:   cfg.WheelHorizon,
 		Grace:     worker.Grace,
 		Retention: cfg.Retention,
-		MayReap:   node.MayReap,
+		MayReap:   runner.MayReap,
 		Metrics:   registry,
 	}, log)
 
@@ -114,7 +90,7 @@ func work(ctx context.Context, cfg config.Worker, stores *node.Stores, listener 
 		working, stop := context.WithCancel(failed)
 		defer stop()
 		defer context.AfterFunc(ctx, stop)()
-		return node.Run(working)
+		return runner.Run(working)
 	})
 	return group.Wait()
 }

@@ -1,0 +1,68 @@
+package node_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/timewheel/timewheel/internal/config"
+	"github.com/timewheel/timewheel/internal/node"
+	"github.com/timewheel/timewheel/internal/testenv"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Without Redis a node begins its work and is ready; without Postgres it
+// refuses.
+func TestPostgresDecides(t *testing.T) {
+	t.Parallel()
+	cfg := config.Shared{DatabaseURL: testenv.Postgres(t), RedisURL: testenv.Redis(t), WheelShards: 1}
+	open := func(cfg config.Shared) (*node.Stores, error) {
+		return node.Open(t.Context(), cfg, 2, slog.New(slog.DiscardHandler))
+	}
+
+	both, err := open(cfg)
+	require.NoError(t, err)
+	defer both.Close()
+	checks, ready := both.Ready(t.Context())
+	require.True(t, ready)
+	require.Equal(t, map[string]string{"postgres": "ok", "redis": "ok"}, checks)
+
+	noRedis := cfg
+	noRedis.RedisURL = "redis://:hush@127.0.0.1:1/0"
+	half, err := open(noRedis)
+	require.NoError(t, err)
+	defer half.Close()
+	checks, ready = half.Ready(t.Context())
+	require.True(t, ready)
+	require.Equal(t, map[string]string{"postgres": "ok", "redis": "unreachable"}, checks)
+
+	noPostgres := cfg
+	noPostgres.DatabaseURL = "postgres://user:hush@127.0.0.1:1/none"
+	_, err = open(noPostgres)
+	require.ErrorContains(t, err, "Postgres")
+	require.NotContains(t, err.Error(), "hush")
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	ran := errors.New("ran")
+	service := node.Service[config.API]{
+		Name: "api",
+		Load: func() (config.API, error) { return config.API{ListenAddr: "127.0.0.1:1"}, nil },
+		Addr: func(cfg config.API) string { return cfg.ListenAddr },
+		Run:  func(context.Context, config.API, io.Writer) error { return ran },
+	}
+	var out bytes.Buffer
+	require.ErrorIs(t, service.Command(t.Context(), nil, &out), ran)
+	require.NoError(t, service.Command(t.Context(), []string{"--help"}, &out))
+	require.Contains(t, out.String(), "DATABASE_URL")
+	require.ErrorContains(t, service.Command(t.Context(), []string{"sing"}, &out), "sing")
+	require.Error(t, service.Command(t.Context(), []string{"healthcheck"}, &out), "nothing listens there")
+}
