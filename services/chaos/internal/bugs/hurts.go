@@ -84,6 +84,14 @@ func killAPIs(ctx context.Context, r *rig.Rig) error {
 	})
 }
 
+// killAPIsThatWait kills APIs while most of their creates do not get through to
+// Postgres and are tried again.
+func killAPIsThatWait(ctx context.Context, r *rig.Rig) error {
+	r.PostgresProxy.Rules(proxy.Rule{Kind: "T0", Chance: 0.7, Moment: proxy.Before})
+	defer r.PostgresProxy.Rules()
+	return killAPIs(ctx, r)
+}
+
 func killAPIsBeforeIndex(ctx context.Context, r *rig.Rig) error {
 	for _, n := range r.Nodes[:r.Config.APIs] {
 		if err := n.Plan("inserted=kill:0.01"); err != nil {

@@ -83,7 +83,7 @@ func outer() []Bug {
 	}
 	return created.ID, created.Err`, `	go s.creates.Do(context.WithoutCancel(ctx), draft)
 	return draft.ID, nil`),
-			Hurt: killAPIs,
+			Hurt: killAPIsThatWait,
 		},
 		{
 			Name: "create issued again under a new id",
