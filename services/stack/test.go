@@ -20,11 +20,12 @@ Runs "go test" with DATABASE_URL and REDIS_URL set, by default with
 private ones in a temporary folder, and are gone afterwards.
 `
 
-const benchUsage = `Usage: go tool stack bench [arguments of the benchmark]
+const benchUsage = `Usage: go tool stack bench [flags of the benchmark]
 
-Runs the program in the folder bench, a module of its own, which brings up the
-stores that it measures on in a temporary folder. They are gone afterwards. Its
-own flags are told by "go tool stack bench -help-bench".
+Runs the program in the folder bench, a module of its own, which measures on
+stores that it brings up itself in a temporary folder, and writes bench/results.
+--quick ends in three minutes, --only c,d picks sections, --profile looks into
+timewheel; bench/README.md has the rest.
 `
 
 // interruptPatience is how long go test may take to end after a Ctrl-C.
@@ -45,7 +46,7 @@ func test(ctx context.Context, arguments []string) error {
 	})
 }
 
-func bench(ctx context.Context, arguments []string) error {
+func bench(ctx context.Context, arguments []string) (err error) {
 	if wantsHelp(arguments, benchUsage) {
 		return nil
 	}
@@ -57,19 +58,23 @@ func bench(ctx context.Context, arguments []string) error {
 	if _, err := os.Stat(filepath.Join(folder, "go.mod")); err != nil {
 		return fmt.Errorf("there are no benchmarks: %w", err)
 	}
-	return onPrivateStores(ctx, func(stores *storeSet, dir string) error {
-		program := filepath.Join(dir, "benchmark")
-		build := exec.CommandContext(ctx, "go", "build", "-o", program, ".") //nolint:gosec // G204: the path is our own.
-		build.Dir = folder
-		build.Stdout, build.Stderr = os.Stdout, os.Stderr
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("build the benchmark: %w", err)
-		}
-		command := exec.Command(program, arguments...) //nolint:gosec,noctx // G204: the user's own line. child ends it.
-		command.Dir = folder
-		command.Env = stores.environ()
-		return runToEnd(ctx, command)
-	})
+	dir, err := scratch()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	program := filepath.Join(dir, "benchmark")
+	build := exec.CommandContext(ctx, "go", "build", "-o", program, ".") //nolint:gosec // G204: the path is our own.
+	build.Dir = folder
+	build.Stdout, build.Stderr = os.Stdout, os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build the benchmark: %w", err)
+	}
+	command := exec.Command(program, arguments...) //nolint:gosec,noctx // G204: the user's own line. child ends it.
+	command.Dir = folder
+	// Whatever a benchmark that is killed leaves goes with our folder.
+	command.Env = append(os.Environ(), "TMPDIR="+dir)
+	return runToEnd(ctx, command)
 }
 
 func wantsHelp(arguments []string, text string) bool {

@@ -1,0 +1,145 @@
+// Command bench runs timewheel, asynq and River side by side on one machine and
+// says how they compare. README.md tells what is measured and how.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/timewheel/timewheel/bench/contender"
+	"github.com/timewheel/timewheel/bench/rig"
+	"github.com/timewheel/timewheel/bench/work"
+)
+
+const usage = `Usage: go tool stack bench [flags]
+
+Runs timewheel, asynq and River side by side on private stores, in turns, and
+writes medians, spreads and ratios to the folder of the results.
+
+Flags:
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	switch {
+	case errors.Is(err, errCommandLine):
+		os.Exit(2)
+	case err != nil && !errors.Is(err, flag.ErrHelp):
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, arguments []string) error {
+	if len(arguments) == 2 && arguments[0] == rig.RoleArgument {
+		return play(ctx, arguments[1])
+	}
+	o, err := parse(arguments)
+	if err != nil {
+		return err
+	}
+	if o.profile {
+		return work.Profile(ctx, o.work, o.out)
+	}
+	book, err := work.Run(ctx, o.work)
+	// What was measured is kept, whatever came after.
+	if err = errors.Join(err, book.Write(o.out)); err != nil {
+		return err
+	}
+	fmt.Println("the results are in", o.out)
+	if n := len(book.Failures); n > 0 {
+		return fmt.Errorf("%d measurements failed; the results name them", n)
+	}
+	return nil
+}
+
+// play is this program as one process of a contender.
+func play(ctx context.Context, role string) error {
+	switch role {
+	case contender.TimewheelAPI:
+		return contender.RunTimewheelAPI(ctx)
+	case contender.TimewheelWorker:
+		return contender.RunTimewheelWorker(ctx)
+	case contender.AsynqWorker:
+		return contender.RunAsynqWorker(ctx)
+	case contender.RiverWorker:
+		return contender.RunRiverWorker(ctx)
+	}
+	return fmt.Errorf("there is no role %q", role)
+}
+
+// errCommandLine marks a command line that was refused with words already.
+var errCommandLine = errors.New("wrong command line")
+
+type options struct {
+	work    work.Options
+	out     string
+	profile bool
+}
+
+func parse(arguments []string) (options, error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
+	}
+	quick := flags.Bool("quick", false, "less of everything, in under three minutes: one round, no sweep, sections "+work.QuickSections)
+	full := flags.Bool("full", false, "also execute 1,000,000 tasks")
+	only := flags.String("only", "", "the letters of the sections to measure, such as c,d")
+	rounds := flags.Int("rounds", 0, "how often everything is measured (default 3, with --quick 1)")
+	systems := flags.String("systems", "timewheel,asynq,river", "who takes part; timewheel always does")
+	sweep := flags.Bool("sweep", true, "try the settings of each system first; never with --quick")
+	rows := flags.Int("rows", 0, "one more number of stored rows to try in section g, such as 10000000")
+	out := flags.String("out", "results", "the folder of the results")
+	profile := flags.Bool("profile", false, "profile timewheel while it creates and executes, in place of all else")
+	if err := flags.Parse(arguments); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return options{}, err
+		}
+		return options{}, errCommandLine
+	}
+	refuse := func(why string) (options, error) {
+		fmt.Fprintln(flags.Output(), "bench:", why)
+		return options{}, errCommandLine
+	}
+	o := options{out: *out, profile: *profile}
+	o.work = work.Options{
+		Scale: work.Normal(), Sections: strings.ReplaceAll(*only, ",", ""), Rounds: 3, Sweep: *sweep && !*quick,
+		Systems: append([]string{"timewheel"}, strings.Split(*systems, ",")...),
+		Command: strings.Join(append([]string{"go tool stack bench"}, arguments...), " "), Out: os.Stderr,
+	}
+	switch {
+	case flags.NArg() > 0:
+		return refuse("there are no arguments beside the flags")
+	case *quick && *full:
+		return refuse("--quick and --full contradict each other")
+	case *quick:
+		o.work.Scale, o.work.Rounds = work.Quick(), 1
+		if o.work.Sections == "" {
+			o.work.Sections = work.QuickSections
+		}
+	case *full:
+		o.work.Scale = work.Full()
+	}
+	if strings.Trim(o.work.Sections, "abcdefgh") != "" {
+		return refuse("--only takes letters from a to h")
+	}
+	if *rounds < 0 || *rows < 0 {
+		return refuse("there are no negative numbers of rounds or rows")
+	}
+	if *rounds > 0 {
+		o.work.Rounds = *rounds
+	}
+	if *rows > 0 {
+		o.work.Scale.Growth = append(o.work.Scale.Growth, *rows)
+	}
+	return o, nil
+}

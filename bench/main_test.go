@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/timewheel/timewheel/bench/rig"
+	"github.com/timewheel/timewheel/bench/work"
+)
+
+// TestMain lets the test program play the roles too: the bench runs itself.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == rig.RoleArgument {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		err := play(ctx, os.Args[2])
+		stop()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// Everything that a real run measures, with a few hundred tasks each.
+func TestEveryMeasurementOfEverySystem(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	book, err := work.Run(t.Context(), work.Options{
+		Scale: work.Smoke(), Rounds: 1, Systems: []string{"timewheel", "asynq", "River"}, Out: io.MultiWriter(&out, t.Output()),
+	})
+	require.NoError(t, err, out.String())
+	require.Empty(t, book.Failures)
+	require.Equal(t, []string{"timewheel", "asynq", "River"}, book.Systems)
+	for _, series := range book.Series {
+		require.Len(t, series.Values, 1, "%+v", series)
+	}
+	measured := map[string]map[string]bool{}
+	for _, series := range book.Series {
+		letter := series.Section[:1]
+		if measured[letter] == nil {
+			measured[letter] = map[string]bool{}
+		}
+		measured[letter][series.System] = true
+	}
+	for _, letter := range []string{"a", "c", "d", "e", "f", "g", "h"} {
+		require.Len(t, measured[letter], 3, "section %s: %v\n%s", letter, measured[letter], out.String())
+	}
+
+	dir := filepath.Join(t.TempDir(), "results")
+	require.NoError(t, book.Write(dir))
+	for _, name := range []string{"latest.md", "latest.json", "latest.svg"} {
+		require.FileExists(t, filepath.Join(dir, name))
+	}
+}
+
+func TestSweepChoosesOneSettingForEachPurpose(t *testing.T) {
+	t.Parallel()
+	book, err := work.Run(t.Context(), work.Options{
+		Scale: work.Smoke(), Sections: "c", Rounds: 1, Sweep: true, Systems: []string{"timewheel"}, Out: t.Output(),
+	})
+	require.NoError(t, err)
+	require.Empty(t, book.Failures)
+	chosen := map[string]int{}
+	for _, trial := range book.Trials {
+		if trial.Chosen {
+			chosen[trial.Purpose]++
+		}
+	}
+	require.Equal(t, map[string]int{"rate": 1, "lateness, p99": 1}, chosen)
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	o, err := parse([]string{"-quick"})
+	require.NoError(t, err)
+	require.Equal(t, work.Quick(), o.work.Scale)
+	require.Equal(t, 1, o.work.Rounds)
+	require.False(t, o.work.Sweep)
+
+	o, err = parse([]string{"--only", "c,d", "--rounds", "5", "--rows", "10000000", "--systems", "river"})
+	require.NoError(t, err)
+	require.Equal(t, "cd", o.work.Sections)
+	require.Equal(t, 5, o.work.Rounds)
+	require.Equal(t, []string{"timewheel", "river"}, o.work.Systems)
+	require.Contains(t, o.work.Scale.Growth, 10_000_000)
+
+	for _, bad := range [][]string{{"--only", "x"}, {"--rounds", "-1"}, {"word"}, {"--quick", "--full"}, {"--nonsense"}} {
+		_, err := parse(bad)
+		require.ErrorIs(t, err, errCommandLine, "%v", bad)
+	}
+	_, err = parse([]string{"--help"})
+	require.ErrorIs(t, err, flag.ErrHelp)
+}
