@@ -46,7 +46,8 @@
 // recognises its own earlier success; see package postgres. A handler runs only
 // after a start that was confirmed.
 //
-// Redis is gone: creates are committed and answered; workers wait. It comes back
+// Redis is gone: creates are committed and answered, and their creator tells it
+// later what it missed; workers wait. It comes back
 // empty: the epoch is missing, and the node that may turn the wheel rebuilds the
 // window, soonest first, while the others claim. It comes back with old data:
 // its run id differs, and the whole window is audited. One of its keys is
@@ -61,7 +62,7 @@
 //
 // # The loops
 //
-// Every node runs all of them, and running them N times over is safe. Those that
+// Every worker runs all of them, and running them N times over is safe. Those that
 // read much are done by one node at a time, which holds a short right in Redis
 // to do so (turn); should two of them hold it, they repeat each other's work.
 //

@@ -64,13 +64,15 @@ func Open(url string, shards int) (*Wheel, error) {
 	opts.DisableIdentity = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 
-	redis.SetLogger(silent{})
 	w := &Wheel{client: redis.NewClient(opts)}
 	for shard := range shards {
 		w.shards = append(w.shards, newShardKeys(shard))
 	}
 	return w, nil
 }
+
+// The library has one log for the whole process, and reads it without a lock.
+func init() { redis.SetLogger(silent{}) }
 
 // silent stands for the client library's own log, which writes to the standard
 // error in a form of its own. Every error is returned as well.
