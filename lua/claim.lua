@@ -13,8 +13,8 @@ local limit, lapse = tonumber(ARGV[1]), tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 
-local ready = redis.call('ZRANGE', due, '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, limit)
-if #ready == 0 then
+local n = redis.call('ZCOUNT', due, '-inf', string.format('%.0f', now))
+if n == 0 then
   local head = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
   if #head == 0 then
     return { -1 }
@@ -22,13 +22,13 @@ if #ready == 0 then
   return { head[2] - now }
 end
 
+local popped = redis.call('ZPOPMIN', due, math.min(n, limit))
 local lapses = string.format('%.0f', now + lapse)
-local entries = {}
-for i, id in ipairs(ready) do
-  entries[2 * i - 1] = lapses
-  entries[2 * i] = id
+local entries, reply = {}, { 0 }
+for i = 1, #popped, 2 do
+  entries[i] = lapses
+  entries[i + 1] = popped[i]
+  reply[#reply + 1] = popped[i]
 end
-redis.call('ZREM', due, unpack(ready))
 redis.call('ZADD', claimed, unpack(entries))
-table.insert(ready, 1, 0)
-return ready
+return reply

@@ -11,8 +11,8 @@
 local due, claimed, wake = KEYS[1], KEYS[2], KEYS[3]
 local dropped = tonumber(ARGV[1])
 
-for i = 2, dropped + 1 do
-  redis.call('ZREM', claimed, ARGV[i])
+if dropped > 0 then
+  redis.call('ZREM', claimed, unpack(ARGV, 2, dropped + 1))
 end
 if #ARGV == dropped + 1 then
   return 0

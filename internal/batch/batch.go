@@ -1,8 +1,9 @@
 // Package batch is group commit: many callers, one crossing of the network.
 //
 // While one flush is in flight the next one gathers, and nothing is held back
-// to fill a batch: an item that finds a free lane is flushed at once. The
-// batch size therefore follows the load by itself.
+// to fill a batch: an item that finds no flush in flight is flushed at once. The
+// batch size therefore follows the load by itself. A second flush goes beside
+// the first only with a full batch.
 package batch
 
 import (
@@ -24,9 +25,10 @@ type Flush[In, Out any] func([]In) ([]Out, error)
 type Group[In, Out any] struct {
 	flush Flush[In, Out]
 	size  int
+	lanes int
 
 	mu      sync.Mutex
-	lanes   int // free ones
+	busy    int // lanes in use
 	pending []*item[In, Out]
 }
 
@@ -34,10 +36,10 @@ type item[In, Out any] struct {
 	in   In
 	out  Out
 	err  error
-	done chan struct{}
+	done chan struct{} // nil if nobody waits
 }
 
-// New makes a group that flushes at most size items at once, in as many
+// New makes a group that flushes at most size items at once, in at most so many
 // concurrent lanes.
 func New[In, Out any](size, lanes int, flush Flush[In, Out]) *Group[In, Out] {
 	return &Group[In, Out]{flush: flush, size: size, lanes: lanes}
@@ -48,14 +50,7 @@ func New[In, Out any](size, lanes int, flush Flush[In, Out]) *Group[In, Out] {
 // without it if a flush carries it and the outcome is not known.
 func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	it := &item[In, Out]{in: in, done: make(chan struct{})}
-	g.mu.Lock()
-	g.pending = append(g.pending, it)
-	if g.lanes > 0 {
-		g.lanes--
-		go g.run()
-	}
-	g.mu.Unlock()
-
+	g.add(it)
 	select {
 	case <-it.done:
 		return it.out, it.err
@@ -66,6 +61,30 @@ func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 		return none, errors.Join(ErrNotSent, ctx.Err())
 	}
 	return none, ctx.Err()
+}
+
+// Put hands one item over and does not wait: what becomes of it is between the
+// flush and whoever put it in.
+func (g *Group[In, Out]) Put(in In) { g.add(&item[In, Out]{in: in}) }
+
+func (g *Group[In, Out]) add(it *item[In, Out]) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pending = append(g.pending, it)
+	if g.busy < g.lanes && g.worth(g.busy) {
+		g.busy++
+		go g.run()
+	}
+}
+
+// worth reports whether a lane beside so many others has something to flush:
+// anything if it is alone, and else a full batch, since two halves cost more
+// than a whole.
+func (g *Group[In, Out]) worth(others int) bool {
+	if others == 0 {
+		return len(g.pending) > 0
+	}
+	return len(g.pending) >= g.size
 }
 
 // run is one lane: it flushes until nothing is pending.
@@ -81,9 +100,12 @@ func (g *Group[In, Out]) run() {
 		}
 		outs, err := g.flush(ins)
 		for i, it := range items {
-			if err != nil {
+			switch {
+			case it.done == nil:
+				continue
+			case err != nil:
 				it.err = err
-			} else {
+			default:
 				it.out = outs[i]
 			}
 			close(it.done)
@@ -97,7 +119,9 @@ func (g *Group[In, Out]) next() []*item[In, Out] {
 	defer g.mu.Unlock()
 	if len(g.pending) == 0 {
 		g.pending = nil
-		g.lanes++
+	}
+	if !g.worth(g.busy - 1) {
+		g.busy--
 		return nil
 	}
 	n := min(len(g.pending), g.size)

@@ -64,6 +64,34 @@ func TestItemsGatherWhileAFlushIsInFlight(t *testing.T) {
 	require.Equal(t, []int{1, size, size, items - 2*size}, sizes)
 }
 
+// Beside a flush in flight a second one goes with a full batch only, and what
+// nobody waits for is flushed too.
+func TestSecondLaneTakesFullBatchesOnly(t *testing.T) {
+	const size = 10
+	flushed, gate := make(chan int, 2*size), make(chan struct{})
+	g := batch.New(size, 2, func(in []int) ([]int, error) {
+		flushed <- len(in)
+		<-gate
+		return nil, nil
+	})
+	g.Put(0)
+	require.Equal(t, 1, <-flushed)
+	for i := 1; i < size; i++ {
+		g.Put(i)
+	}
+	require.Equal(t, size-1, g.Pending())
+	g.Put(size)
+	require.Equal(t, size, <-flushed)
+	for i := range 2 * size {
+		g.Put(i)
+	}
+	require.Equal(t, 2*size, g.Pending(), "there is no third lane")
+	close(gate)
+	require.Equal(t, size, <-flushed)
+	require.Equal(t, size, <-flushed)
+	require.Eventually(t, g.Idle, waitFor, tick)
+}
+
 func TestErrorReachesEveryItemOfItsBatch(t *testing.T) {
 	boom := errors.New("boom")
 	g := batch.New(10, 2, func([]int) ([]int, error) { return nil, boom })
@@ -97,6 +125,6 @@ func TestGivingUp(t *testing.T) {
 	require.ErrorIs(t, inFlight, context.Canceled)
 	require.NotErrorIs(t, inFlight, batch.ErrNotSent, "a flush carries it: the outcome is not known")
 	require.ErrorIs(t, queued, batch.ErrNotSent)
-	require.Eventually(t, func() bool { return g.Idle() }, waitFor, tick)
+	require.Eventually(t, g.Idle, waitFor, tick)
 	require.Equal(t, []int{1}, flushed, "what was taken back must never be flushed")
 }

@@ -10,5 +10,5 @@ func (g *Group[In, Out]) Pending() int {
 func (g *Group[In, Out]) Idle() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.lanes == 1 && len(g.pending) == 0
+	return g.busy == 0 && len(g.pending) == 0
 }

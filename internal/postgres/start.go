@@ -92,7 +92,7 @@ func collectStarted(rows pgx.Rows, session uuid.UUID) ([]task.Task, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (task.Task, error) {
 		t := task.Task{Status: task.Started, WorkerID: session}
 		var payload *string
-		err := row.Scan(&t.ID, &t.Type, &t.ExecutionTime, &t.DueAt, &payload, &t.Attempt, &t.MaxAttempts, &t.StartedAt)
+		err := row.Scan((*[16]byte)(&t.ID), &t.Type, &t.ExecutionTime, &t.DueAt, &payload, &t.Attempt, &t.MaxAttempts, &t.StartedAt)
 		t.Payload = raw(payload)
 		return t, err
 	})

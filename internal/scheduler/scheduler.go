@@ -20,7 +20,7 @@ const Margin = time.Minute
 
 const (
 	// createBatch and createLanes shape the group commit of creates.
-	createBatch, createLanes = 1000, 2
+	createBatch, createLanes = 250, 2
 	// storeTimeout bounds the wait for Postgres: a client must get an answer.
 	storeTimeout = 8 * time.Second
 	// indexTimeout bounds what a create waits for Redis, which is a hint.

@@ -87,12 +87,7 @@ func (w *Worker) start(ctx context.Context, s *session, shard int, ids []task.ID
 		w.giveBack(shard, ids, maxPause)
 		return
 	}
-	if once {
-		s.receipts.add(seq, len(started))
-	}
-	for i := range started {
-		w.tasks.Go(func() { w.execute(s, seq, &started[i]) })
-	}
+	w.launch(s, seq, once, started)
 	w.slots.give(len(ids) - len(started))
 	w.release(s, shard, ids, started)
 }

@@ -23,48 +23,87 @@ const (
 	maxMessage = 4 << 10
 )
 
-// execute runs one started attempt to its committed end.
-func (w *Worker) execute(s *session, seq int64, t *task.Task) {
-	defer w.slots.give(1)
+// run is what one start committed. Its attempts begin together, so they share
+// one context and one timeout.
+type run struct {
+	session *session
+	seq     int64
+	// once is whether the start was issued once, so that its receipt may be
+	// removed when the last end is committed.
+	once     bool
+	attempts []attempt
+
+	ctx     context.Context //nolint:containedctx // its life is the handlers'
+	cancel  context.CancelFunc
+	abandon *time.Timer
+	calling atomic.Int64 // handlers that have not returned
+	open    atomic.Int64 // attempts whose end is not committed
+}
+
+// attempt is one started attempt of a task.
+type attempt struct {
+	run   *run
+	task  *task.Task
+	ended atomic.Bool // by the handler, or by the one who gave it up
+}
+
+// launch calls the handlers of the tasks that one start was granted, each in a
+// goroutine of its own.
+func (w *Worker) launch(s *session, seq int64, once bool, started []task.Task) {
+	n := len(started)
+	if n == 0 {
+		if once {
+			s.receipts.close(seq)
+		}
+		return
+	}
+	r := &run{session: s, seq: seq, once: once, attempts: make([]attempt, n)}
+	r.calling.Store(int64(n))
+	r.open.Store(int64(n))
+	w.tasks.Add(n)
+	s.await(context.Background()) // or the wait would count as the handlers' time
+	r.ctx, r.cancel = context.WithTimeout(s.handlers, w.cfg.TaskTimeout)
+	r.abandon = time.AfterFunc(w.cfg.TaskTimeout+abandonAfter, func() { w.giveUp(r) })
+	w.metrics.running.Add(float64(n))
+	for i := range started {
+		a := &r.attempts[i]
+		a.run, a.task = r, &started[i]
+		go w.execute(a)
+	}
+}
+
+// execute runs one started attempt to its end, and hands that to the commit.
+func (w *Worker) execute(a *attempt) {
+	r := a.run
+	defer func() {
+		w.metrics.running.Dec()
+		if r.calling.Add(-1) == 0 {
+			r.abandon.Stop()
+			r.cancel()
+		}
+	}()
 	failpoint.Hit(failpoint.Started)
 	// The start is committed, but this process may have been stopped since. A
 	// session that was lost meanwhile has had its tasks settled by others.
-	if !s.await(context.Background()) {
-		w.log.Warn("started task is not run, its session was lost", "task_id", t.ID)
+	if !r.session.await(context.Background()) {
+		w.log.Warn("started task is not run, its session was lost", "task_id", a.task.ID)
+		a.ended.Store(true)
+		w.leave(1)
 		return
 	}
-	lateness, _ := t.Lateness()
+	lateness, _ := a.task.Lateness()
 	w.metrics.lateness.Observe(lateness.Seconds())
-	w.metrics.running.Inc()
-	defer w.metrics.running.Dec()
-
-	var ended atomic.Bool // by the handler, or by the one who gave it up
-	abandon := time.AfterFunc(w.cfg.TaskTimeout+abandonAfter, func() {
-		if ended.CompareAndSwap(false, true) {
-			w.log.Error("handler ignores its context and is given up", "task_id", t.ID, "task_type", t.Type)
-			failure := &task.Failure{Code: task.Timeout, Message: "the handler did not return after its time had passed"}
-			w.finish(s, seq, t, nil, failure)
-		}
-	})
-	defer abandon.Stop()
-	w.call(s, t, func(result json.RawMessage, failure *task.Failure) {
-		if ended.CompareAndSwap(false, true) {
-			w.finish(s, seq, t, result, failure)
-		}
-	})
+	w.call(a)
 }
 
-// call calls the handler and hands its end to finish exactly once, however the
-// handler ends: by a return, a panic, or the end of its goroutine.
-func (w *Worker) call(s *session, t *task.Task, finish func(json.RawMessage, *task.Failure)) {
-	handle, known := w.lookup(t.Type)
+// call calls the handler and ends the attempt exactly once, however the handler
+// ends: by a return, a panic, or the end of its goroutine.
+func (w *Worker) call(a *attempt) {
+	handle, known := w.lookup(a.task.Type)
 	if !known {
-		finish(nil, &task.Failure{Code: task.UnknownType, Message: "this worker has no handler for the task's type"})
+		w.end(a, nil, &task.Failure{Code: task.UnknownType, Message: "this worker has no handler for the task's type"})
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.handlers, w.cfg.TaskTimeout)
-	defer cancel()
-
 	returned := false
 	defer func() {
 		if returned {
@@ -73,15 +112,46 @@ func (w *Worker) call(s *session, t *task.Task, finish func(json.RawMessage, *ta
 		message := "the handler ended its goroutine"
 		if p := recover(); p != nil {
 			message = fmt.Sprintf("panic: %v", p)
-			w.log.Error("handler panicked", "task_id", t.ID, "task_type", t.Type, "stack", string(debug.Stack()))
+			w.log.Error("handler panicked", "task_id", a.task.ID, "task_type", a.task.Type, "stack", string(debug.Stack()))
 		}
-		finish(nil, &task.Failure{Code: task.Panic, Message: clean(message)})
+		w.end(a, nil, &task.Failure{Code: task.Panic, Message: clean(message)})
 	}()
 	failpoint.Hit(failpoint.Handling)
-	result, err := handle(ctx, t)
+	result, err := handle(a.run.ctx, a.task)
 	returned = true
 	failpoint.Hit(failpoint.Ran)
-	finish(result, w.failure(ctx, err))
+	w.end(a, result, w.failure(a.run.ctx, err))
+}
+
+// end is called when a handler has returned. If it was given up before, its end
+// is recorded already and only its slot is left to give back.
+func (w *Worker) end(a *attempt, result json.RawMessage, failure *task.Failure) {
+	if !a.ended.CompareAndSwap(false, true) {
+		w.leave(1)
+		return
+	}
+	w.finish(a, 1, result, failure)
+}
+
+// giveUp ends the attempts of handlers that ignore their context.
+func (w *Worker) giveUp(r *run) {
+	for i := range r.attempts {
+		a := &r.attempts[i]
+		w.tasks.Add(1) // beside the handler, which is still in hand
+		if !a.ended.CompareAndSwap(false, true) {
+			w.tasks.Done()
+			continue
+		}
+		w.log.Error("handler ignores its context and is given up", "task_id", a.task.ID, "task_type", a.task.Type)
+		failure := &task.Failure{Code: task.Timeout, Message: "the handler did not return after its time had passed"}
+		w.finish(a, 0, nil, failure)
+	}
+}
+
+// leave gives back the slots of n tasks that this worker is through with.
+func (w *Worker) leave(n int) {
+	w.slots.give(n)
+	w.tasks.Add(-n)
 }
 
 // failure says why a handler returned an error.

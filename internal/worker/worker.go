@@ -57,7 +57,7 @@ const (
 	// the committed start, and is what a claim costs whose reply was lost.
 	claimLapse = 5 * time.Second
 	// maxClaim is the most tasks that one claim takes.
-	maxClaim = 500
+	maxClaim = 1000
 	// finishBatch and finishLanes shape the group commit of ends.
 	finishBatch, finishLanes = 500, 2
 	// exitTimeout bounds each of the last writes of a worker.

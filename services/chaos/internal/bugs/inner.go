@@ -38,8 +38,9 @@ func inner() []Bug {
 				"the move to claimed saves that second",
 		},
 		{
-			Name:   "claim leaves the tasks due",
-			Change: change("lua/claim.lua", "redis.call('ZREM', due, unpack(ready))\n", ""),
+			Name: "claim leaves the tasks due",
+			Change: change("lua/claim.lua", "redis.call('ZPOPMIN', due, math.min(n, limit))\n",
+				"redis.call('ZRANGE', due, 0, math.min(n, limit) - 1, 'WITHSCORES')\n"),
 		},
 	}
 }
