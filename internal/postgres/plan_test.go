@@ -43,6 +43,21 @@ func stocked(t *testing.T, rows int) (*fixture, uuid.UUID) {
 	return f, session
 }
 
+// A table that was filled a moment ago has no statistics at all. The guess of a
+// few rows must not tempt a start to read all of them for each of its own.
+func TestStartsAndFinishesOfATableWithoutStatistics(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.exec(t, `ALTER TABLE tasks SET (autovacuum_enabled = off)`)
+	f.exec(t, `INSERT INTO tasks (id, task_type, execution_time, due_at)
+		SELECT gen_random_uuid(), 'foo', now(), now() FROM generate_series(1, 5000)`)
+	session := f.session(t)
+	f.start(t, session, f.newest(t, 0, 100)...)
+	for _, p := range updates(f, session) {
+		p.cost(t, f)
+	}
+}
+
 // newest are ids from the young end of the table.
 func (f *fixture) newest(t *testing.T, skip, n int) (ids []task.ID) {
 	t.Helper()
@@ -146,8 +161,8 @@ func (p *probe) cost(t *testing.T, f *fixture) map[string]int {
 		root.each(func(node *plan) {
 			switch {
 			case node.NodeType == "Seq Scan" && node.Relation == "tasks", node.NodeType == "Bitmap Heap Scan",
-				node.NodeType == "Hash Join", node.NodeType == "Merge Join",
-				p.byID && node.Index != "" && node.Relation == "tasks" && node.Index != "tasks_pkey":
+				node.NodeType == "Hash Join", node.NodeType == "Merge Join", node.NodeType == "Materialize",
+				p.byID && node.Index != "" && node.Relation == "tasks" && (node.Index != "tasks_pkey" || node.Cond == ""):
 				require.Fail(t, "a plan that statistics can lead astray", "%s, %s: %s\n%s", p.name, mode, node.NodeType, root)
 			}
 		})

@@ -34,13 +34,17 @@ import (
 // batch updates must reach their rows through the primary key in id order,
 // whatever the statistics of the hour say; so the planner is told.
 var connectionSettings = map[string]string{
-	"application_name":                    "timewheel",
-	"timezone":                            "UTC",
-	"jit":                                 "off",
-	"enable_seqscan":                      "off",
-	"enable_bitmapscan":                   "off",
-	"enable_hashjoin":                     "off",
-	"enable_mergejoin":                    "off",
+	"application_name":  "timewheel",
+	"timezone":          "UTC",
+	"jit":               "off",
+	"enable_seqscan":    "off",
+	"enable_bitmapscan": "off",
+	"enable_hashjoin":   "off",
+	"enable_mergejoin":  "off",
+	"enable_material":   "off",
+	// A plan that reads a whole table looks cheap while that is small, and is
+	// kept when it has grown.
+	"cpu_tuple_cost":                      "10",
 	"idle_in_transaction_session_timeout": "10s",
 	// A guard that waited for a row must see what became of it, and not fail.
 	"default_transaction_isolation": "read committed",

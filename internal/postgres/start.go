@@ -1,10 +1,8 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,7 +28,6 @@ var errVanished = errors.New("the row was removed meanwhile")
 func (db *DB) Start(
 	ctx context.Context, session uuid.UUID, seq int64, ids []task.ID,
 ) (started []task.Task, once bool, err error) {
-	ids = slices.SortedFunc(slices.Values(ids), func(a, b task.ID) int { return bytes.Compare(a[:], b[:]) })
 	tries := 0
 	err = db.retry(ctx, "start tasks", func(ctx context.Context) (err error) {
 		tries++
@@ -43,8 +40,8 @@ func (db *DB) Start(
 	return started, tries == 1, err
 }
 
-// start reaches the tasks through their primary key in the order of the array,
-// which is sorted: two overlapping batches cannot deadlock.
+// start reaches the tasks through their primary key, which sorts the array: two
+// overlapping batches cannot deadlock.
 func (db *DB) start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) ([]task.Task, error) {
 	rows, err := db.pool.Query(ctx, `
 		WITH session AS MATERIALIZED (
@@ -55,8 +52,8 @@ func (db *DB) start(ctx context.Context, session uuid.UUID, seq int64, ids []tas
 			UPDATE tasks t SET
 				status = 'started_executing', worker_id = $1, attempt = attempt + 1,
 				started_at = clock_timestamp()
-			FROM session CROSS JOIN unnest($3::uuid[]) AS claimed (id)
-			WHERE session.live AND t.id = claimed.id AND t.status = 'submitted' AND t.due_at <= clock_timestamp()
+			FROM session
+			WHERE session.live AND t.id = ANY($3) AND t.status = 'submitted' AND t.due_at <= clock_timestamp()
 			RETURNING `+startedColumns+`
 		), receipt AS (
 			-- Also for a lapsed session, which may be renewed: its refusal must

@@ -13,6 +13,8 @@ const (
 	// recheck bounds the sleep of a worker that has nothing to do, and so what
 	// a lost wake message can cost.
 	recheck = time.Second
+	// lastStretch is more than a timer of the runtime can be late.
+	lastStretch = 1500 * time.Microsecond
 	// firstPause and maxPause bound the pauses while Redis does not serve.
 	firstPause, maxPause = 20 * time.Millisecond, time.Second
 	// refusedPause is when a task is looked at again that was refused although
@@ -37,14 +39,15 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 
 	pause := time.Duration(0) // while Redis fails
 	for {
-		n := w.slots.take(ctx, maxClaim)
-		s := w.session.live(ctx)
-		if n == 0 || s == nil {
-			w.slots.give(n)
+		s, n := w.ready(ctx)
+		if s == nil {
 			return
 		}
 		ids, next, err := w.claim(ctx, shard, n)
 		w.slots.give(n - len(ids))
+		if len(ids) == 0 {
+			<-w.lanes
+		}
 		switch {
 		case err != nil:
 			if pause == 0 {
@@ -57,12 +60,28 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 			w.tasks.Go(func() { w.start(ctx, s, shard, ids) })
 		default:
 			pause = 0
-			if next < 0 || next > recheck {
-				next = recheck
-			}
-			sleep(ctx, next, wake)
+			untilDue(ctx, next, wake)
 		}
 	}
+}
+
+// ready waits until a claim can be carried through: it needs a lane for its
+// start, a slot for each task, and a session whose lease is live. It returns the
+// session, and for how many tasks there are slots; or nil if ctx ended.
+func (w *Worker) ready(ctx context.Context) (*session, int) {
+	select {
+	case w.lanes <- struct{}{}:
+	case <-ctx.Done():
+		return nil, 0
+	}
+	n := w.slots.take(ctx, maxClaim)
+	s := w.session.live(ctx)
+	if n == 0 || s == nil {
+		w.slots.give(n)
+		<-w.lanes
+		return nil, 0
+	}
+	return s, n
 }
 
 // claim does not end with ctx: a claim whose reply is thrown away would strand
@@ -76,12 +95,14 @@ func (w *Worker) claim(ctx context.Context, shard, n int) ([]task.ID, time.Durat
 // start commits the start of claimed tasks (T2) and runs those it was granted.
 func (w *Worker) start(ctx context.Context, s *session, shard int, ids []task.ID) {
 	if ctx.Err() != nil {
+		<-w.lanes
 		w.giveBack(shard, ids, 0)
 		return
 	}
 	failpoint.Hit(failpoint.Claimed)
 	seq := s.seq.Add(1)
 	started, once, err := w.store.Start(s.ctx, s.id, seq, ids)
+	<-w.lanes
 	if err != nil {
 		w.log.Warn("claimed tasks were not started", "tasks", len(ids), "error", err)
 		w.giveBack(shard, ids, maxPause)
@@ -157,13 +178,30 @@ func withoutWaits(ids []task.ID, waits []task.Wait) (rest []task.ID) {
 	return rest
 }
 
-// sleep waits for d, a wake, or the end of ctx.
-func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+// untilDue waits until the next task falls due, which may be never (-1), until
+// a wake says that another one comes earlier, or the end of ctx. The last
+// stretch is slept exactly, and deaf to both.
+func untilDue(ctx context.Context, next time.Duration, wake <-chan struct{}) {
+	if next < 0 || next > recheck {
+		sleep(ctx, recheck, wake)
+		return
+	}
+	due := time.Now().Add(next)
+	if next > lastStretch && !sleep(ctx, next-lastStretch, wake) {
+		return
+	}
+	nap(due)
+}
+
+// sleep waits for d and is false if a wake or the end of ctx came before.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
 	case <-wake:
 	case <-ctx.Done():
 	}
+	return false
 }

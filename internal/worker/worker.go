@@ -58,6 +58,9 @@ const (
 	claimLapse = 5 * time.Second
 	// maxClaim is the most tasks that one claim takes.
 	maxClaim = 1000
+	// startLanes is how many claims may be on their way to a committed start.
+	// What falls due meanwhile gathers in Redis, for the next claim.
+	startLanes = 2
 	// finishBatch and finishLanes shape the group commit of ends.
 	finishBatch, finishLanes = 500, 2
 	// exitTimeout bounds each of the last writes of a worker.
@@ -89,6 +92,7 @@ type Worker struct {
 	metrics *metrics
 
 	slots    *slots
+	lanes    chan struct{} // holds a token for each claim whose start is not committed
 	finishes *batch.Group[ending, struct{}]
 	tasks    sync.WaitGroup // everything between a claim and its end
 
@@ -105,6 +109,7 @@ func New(store Store, ring Ring, lookup Lookup, cfg Config, log *slog.Logger, re
 	w := &Worker{
 		store: store, ring: ring, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
 		metrics: newMetrics(reg), slots: newSlots(cfg.Concurrency),
+		lanes: make(chan struct{}, startLanes),
 	}
 	w.session.changed = make(chan struct{})
 	w.finishes = batch.New(finishBatch, finishLanes, w.flushEndings)

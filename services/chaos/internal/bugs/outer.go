@@ -15,7 +15,7 @@ func outer() []Bug {
 	return []Bug{
 		{
 			Name:   "T2 without status",
-			Change: change(startFile, "t.id = claimed.id AND t.status = 'submitted' AND t.due_at", "t.id = claimed.id AND t.due_at"),
+			Change: change(startFile, "t.id = ANY($3) AND t.status = 'submitted' AND t.due_at", "t.id = ANY($3) AND t.due_at"),
 			Hurt:   strays, Load: Load{Deletes: 30},
 		},
 		{
