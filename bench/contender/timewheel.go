@@ -29,8 +29,8 @@ func timewheel() System {
 		WorkerRole: TimewheelWorker,
 		Migrate:    func(_ context.Context, url string) error { return migrations.Up(url) },
 		Connect:    func(ctx context.Context, r *rig.Rig) (Client, error) { return connectTimewheel(ctx, r, spawnRealAPI) },
-		ForRate:    []Setting{concurrency("4000"), concurrency("1000"), concurrency("2000"), concurrency("8000")},
-		ForTime:    []Setting{concurrency("10000"), concurrency("1000")},
+		ForRate:    []Setting{concurrency("4000"), concurrency("1000"), concurrency("8000")},
+		ForTime:    []Setting{concurrency("10000")},
 		AtRest:     concurrency("100"),
 	}
 }

@@ -22,6 +22,7 @@ func TestClaimsStopWhileStartsAreHeldUp(t *testing.T) {
 	e.exec(`UPDATE tasks SET due_at = now()`)
 	lock, err := e.sql.Begin(t.Context())
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = lock.Rollback(context.Background()) }) // or the pool never closes
 	_, err = lock.Exec(t.Context(), `SELECT FROM tasks FOR UPDATE`)
 	require.NoError(t, err)
 
