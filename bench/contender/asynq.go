@@ -41,8 +41,7 @@ func asynqSystem() System {
 			setting("50", "10ms", "5s"),
 		},
 		ForTime: []Setting{
-			setting("200", "10ms", "100ms"), setting("200", "1s", "5s"), setting("200", "100ms", "1s"),
-			setting("200", "10ms", "1s"), setting("200", "10ms", "10ms"),
+			setting("200", "10ms", "100ms"), setting("200", "1s", "5s"), setting("200", "10ms", "10ms"),
 		},
 		AtRest: setting("10", "1s", "5s"),
 	}

@@ -38,7 +38,7 @@ func outer() []Bug {
 		{
 			Name: "handler run before T2 is confirmed",
 			Change: change(startFile, `		if isUniqueViolation(err, "starts_pkey") {`, `		if err != nil && !isUniqueViolation(err, "starts_pkey") {
-			rows, lookErr := db.pool.Query(ctx, "SELECT "+startedColumns+
+			rows, lookErr := db.pool.Query(ctx, "SELECT t.id, t.task_type, t.execution_time, t.due_at, t.payload, t.attempt, t.max_attempts, coalesce(t.started_at, now())"+
 				" FROM tasks t WHERE t.id = ANY($1) AND t.status IN ('submitted', 'started_executing')", uuids(ids))
 			if lookErr != nil {
 				return lookErr
