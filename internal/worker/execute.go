@@ -58,17 +58,18 @@ func (w *Worker) launch(s *session, seq int64, once bool, started []task.Task) {
 		return
 	}
 	r := &run{session: s, seq: seq, once: once, attempts: make([]attempt, n)}
+	for i := range started {
+		r.attempts[i].run, r.attempts[i].task = r, &started[i]
+	}
 	r.calling.Store(int64(n))
 	r.open.Store(int64(n))
-	w.tasks.Add(n)
+	w.tasks.Add(n + 1)            // the timer is one more
 	s.await(context.Background()) // or the wait would count as the handlers' time
 	r.ctx, r.cancel = context.WithTimeout(s.handlers, w.cfg.TaskTimeout)
 	r.abandon = time.AfterFunc(w.cfg.TaskTimeout+abandonAfter, func() { w.giveUp(r) })
 	w.metrics.running.Add(float64(n))
-	for i := range started {
-		a := &r.attempts[i]
-		a.run, a.task = r, &started[i]
-		go w.execute(a)
+	for i := range r.attempts {
+		go w.execute(&r.attempts[i])
 	}
 }
 
@@ -78,8 +79,10 @@ func (w *Worker) execute(a *attempt) {
 	defer func() {
 		w.metrics.running.Dec()
 		if r.calling.Add(-1) == 0 {
-			r.abandon.Stop()
 			r.cancel()
+			if r.abandon.Stop() {
+				w.tasks.Done()
+			}
 		}
 	}()
 	failpoint.Hit(failpoint.Started)
@@ -135,13 +138,13 @@ func (w *Worker) end(a *attempt, result json.RawMessage, failure *task.Failure) 
 
 // giveUp ends the attempts of handlers that ignore their context.
 func (w *Worker) giveUp(r *run) {
+	defer w.tasks.Done()
 	for i := range r.attempts {
 		a := &r.attempts[i]
-		w.tasks.Add(1) // beside the handler, which is still in hand
 		if !a.ended.CompareAndSwap(false, true) {
-			w.tasks.Done()
 			continue
 		}
+		w.tasks.Add(1) // beside the handler, which is still in hand
 		w.log.Error("handler ignores its context and is given up", "task_id", a.task.ID, "task_type", a.task.Type)
 		failure := &task.Failure{Code: task.Timeout, Message: "the handler did not return after its time had passed"}
 		w.finish(a, 0, nil, failure)

@@ -42,7 +42,8 @@ type Ring interface {
 }
 
 // Handler carries out one attempt of a task. The task's attempt is its fencing
-// token. A result is kept whether or not there is an error.
+// token. A result is kept whether or not there is an error. The context ends
+// with the time for the attempt, or when all that started with it have ended.
 type Handler = func(ctx context.Context, t *task.Task) (json.RawMessage, error)
 
 // Lookup finds the handler of a task type.
