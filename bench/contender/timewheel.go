@@ -78,10 +78,22 @@ func connectTimewheel(
 	if c.api, err = spawnAPI(ctx, r); err != nil {
 		return nil, err
 	}
-	if c.pool, err = pgxpool.New(ctx, r.DatabaseURL); err != nil {
+	if c.pool, err = openOnlooker(ctx, r.DatabaseURL); err != nil {
 		return nil, fmt.Errorf("open a pool for looking on: %w", err)
 	}
 	return c, nil
+}
+
+// openOnlooker is a pool that asks through indexes, as timewheel's own does: to
+// look through a long history for what is left would be measured as work.
+func openOnlooker(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
+	config.ConnConfig.RuntimeParams["enable_bitmapscan"] = "off"
+	return pgxpool.NewWithConfig(ctx, config)
 }
 
 // Close closes the connections and stops the API.
