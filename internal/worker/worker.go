@@ -4,7 +4,8 @@
 // The stages of successive batches overlap: while one is being started the next
 // is claimed, and ends are committed in groups. What bounds all of it is the
 // number of slots: a task takes one when it is claimed and gives it back when
-// its end is committed.
+// its end is committed. Between the claim and the committed start there are two
+// batches at most, so that nothing is claimed that Postgres cannot start yet.
 package worker
 
 import (
