@@ -11,6 +11,7 @@ import (
 
 	"github.com/timewheel/timewheel/bench/contender"
 	"github.com/timewheel/timewheel/bench/report"
+	"github.com/timewheel/timewheel/bench/rig"
 )
 
 // ahead is how far in the future created tasks are due: within timewheel's
@@ -39,7 +40,7 @@ func createOneByOne(clients int) measurement {
 		s.record(name, metricRate, result.rate)
 		s.record(name, milliseconds("p50"), ms(report.Quantile(result.latency, 0.5)))
 		s.record(name, milliseconds("p99"), ms(report.Quantile(result.latency, 0.99)))
-		s.record(name, metricCost, result.cost)
+		s.recordCost(name, result.spent, result.tasks)
 		return nil
 	}}
 }
@@ -65,7 +66,7 @@ func createInBulk(clients, size, way int) measurement {
 			return err
 		}
 		s.record(m.name, metricRate, result.rate)
-		s.record(m.name, metricCost, result.cost)
+		s.recordCost(m.name, result.spent, result.tasks)
 		return nil
 	}
 	return m
@@ -73,8 +74,9 @@ func createInBulk(clients, size, way int) measurement {
 
 // created is what a stretch of creating came to.
 type created struct {
+	tasks   int
 	rate    float64         // tasks a second
-	cost    float64         // microseconds of CPU a task, without the driver's
+	spent   rig.Usage       // without the driver's
 	latency []time.Duration // sorted
 }
 
@@ -105,9 +107,9 @@ func (s *site) createFor(
 			}
 		})
 	}
-	var cost time.Duration
+	var spent rig.Usage
 	group.Go(func() (err error) {
-		cost, err = s.spentBetween(ctx, warm, end)
+		spent, err = s.spentBetween(ctx, warm, end)
 		return err
 	})
 	if err := group.Wait(); err != nil {
@@ -118,28 +120,29 @@ func (s *site) createFor(
 		return created{}, errors.New("not one call was completed in the time")
 	}
 	slices.Sort(all)
-	tasks := float64(len(all) * size)
+	tasks := len(all) * size
 	return created{
-		rate:    tasks / s.scale.Create.Seconds(),
-		cost:    float64(cost.Microseconds()) / tasks,
+		tasks:   tasks,
+		rate:    float64(tasks) / s.scale.Create.Seconds(),
+		spent:   spent,
 		latency: all,
 	}, nil
 }
 
 // spentBetween is the CPU time of stores and nodes from one time to another.
-func (s *site) spentBetween(ctx context.Context, from, to time.Time) (time.Duration, error) {
+func (s *site) spentBetween(ctx context.Context, from, to time.Time) (rig.Usage, error) {
 	if err := pauseUntil(ctx, from); err != nil {
-		return 0, err
+		return rig.Usage{}, err
 	}
 	before, err := s.Usage(s.nodes())
 	if err != nil {
-		return 0, err
+		return rig.Usage{}, err
 	}
 	if err := pauseUntil(ctx, to); err != nil {
-		return 0, err
+		return rig.Usage{}, err
 	}
 	after, err := s.Usage(s.nodes())
-	return after.Since(before).Total(), err
+	return after.Since(before), err
 }
 
 // dueAhead are times in the future that all differ.

@@ -41,7 +41,7 @@ func (s *site) execute(ctx context.Context, name string, n, workers int, shuffle
 		return err
 	}
 	s.record(name, metricRate, float64(n)/run.took.Seconds())
-	s.record(name, metricCost, float64(run.spent.Total().Microseconds())/float64(n))
+	s.recordCost(name, run.spent, n)
 	return nil
 }
 

@@ -118,6 +118,6 @@ func (s *site) createWhenGrown(ctx context.Context, name string) error {
 		return err
 	}
 	s.record(name+", create", metricRate, result.rate)
-	s.record(name+", create", metricCost, result.cost)
+	s.recordCost(name+", create", result.spent, result.tasks)
 	return nil
 }

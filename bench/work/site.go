@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -119,6 +120,22 @@ func (s *site) record(name string, metric report.Metric, value float64) {
 	s.book.Record(s.section, name, s.system.Name, metric, value)
 }
 
+// recordCost keeps what CPU time each of n tasks took, and of what part.
+func (s *site) recordCost(name string, spent rig.Usage, n int) {
+	for _, part := range []struct {
+		of    string
+		spent time.Duration
+	}{
+		{"CPU of everything but the client", spent.Total()},
+		{"CPU of its processes", spent.Nodes},
+		{"CPU of Redis", spent.Redis},
+		{"CPU of Postgres", spent.Postgres},
+	} {
+		metric := report.Metric{Name: part.of, Unit: "µs a task", Better: report.Lower}
+		s.record(name, metric, float64(part.spent.Microseconds())/float64(n))
+	}
+}
+
 // count writes a number for people.
 func count(n int) string { return report.Number(float64(n)) }
 
@@ -129,11 +146,8 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// The metrics that more than one kind of work has.
-var (
-	metricRate = report.Metric{Name: report.Rate, Unit: "tasks/s", Better: report.Higher}
-	metricCost = report.Metric{Name: "CPU of everything but the client", Unit: "µs a task", Better: report.Lower}
-)
+// metricRate is what several kinds of work come to.
+var metricRate = report.Metric{Name: report.Rate, Unit: "tasks/s", Better: report.Higher}
 
 func milliseconds(name string) report.Metric {
 	return report.Metric{Name: name, Unit: "ms", Better: report.Lower}
