@@ -13,7 +13,7 @@ func (k *Keeper) Retain(ctx context.Context) error { return k.retain(ctx) }
 const (
 	PageSize     = pageSize
 	TurnTerm     = turnTerm
-	IndexHoliday = indexHoliday
+	RingHoliday  = ringHoliday
 	BatchLanes   = batchLanes
 	OverduePages = overduePages
 )

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -11,77 +12,104 @@ import (
 
 const (
 	// maxLater bounds what is remembered while Redis is away. What goes beyond
-	// is found by the repair once it is overdue.
+	// is found by the repair once it is overdue, or by the audit.
 	maxLater = 100_000
 	// laterTimeout bounds one try to catch up.
 	laterTimeout = 5 * time.Second
 )
 
-// later holds the tasks that Redis did not take. While it holds any, Redis is
-// left alone, so that a burst of creates does not wait for it one after the
-// other; they are told to it again after a holiday.
-type later struct {
-	mu    sync.Mutex
-	away  bool
+// news is what Redis has to be told: tasks to index, and ids to drop. No id is
+// ever indexed after it was dropped, so what is dropped comes last.
+type news struct {
 	tasks []task.Due
+	gone  []task.ID
 }
 
-// active reports whether Redis is left alone now.
-func (l *later) active() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.away
+// later holds the news that Redis did not take. While it holds any, Redis is
+// left alone, so that a burst of creates does not wait for it one after the
+// other; it is told again after a holiday.
+type later struct {
+	mu   sync.Mutex
+	away bool
+	news news
 }
 
-// add remembers tasks if Redis is left alone now, and says so.
-func (l *later) add(tasks []task.Due) bool {
+// add remembers news if Redis is left alone now, and says so.
+func (l *later) add(n news) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.away {
-		l.keep(tasks)
+		l.keep(n)
 	}
 	return l.away
 }
 
-// begin remembers tasks that Redis did not take. It reports whether this begins
+// begin remembers news that Redis did not take. It reports whether this begins
 // a holiday, at whose end the caller must catch up.
-func (l *later) begin(tasks []task.Due) bool {
+func (l *later) begin(n news) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	first := !l.away
 	l.away = true
-	l.keep(tasks)
+	l.keep(n)
 	return first
 }
 
-func (l *later) keep(tasks []task.Due) {
-	l.tasks = append(l.tasks, tasks[:min(len(tasks), maxLater-len(l.tasks))]...)
+func (l *later) keep(n news) {
+	l.news.tasks = append(l.news.tasks, n.tasks[:min(len(n.tasks), maxLater-len(l.news.tasks))]...)
+	l.news.gone = append(l.news.gone, n.gone[:min(len(n.gone), maxLater-len(l.news.gone))]...)
 }
 
 // take hands out all that is remembered, or ends the holiday if nothing is.
-func (l *later) take() []task.Due {
+func (l *later) take() (n news, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	tasks := l.tasks
-	l.tasks = nil
-	l.away = len(tasks) > 0
-	return tasks
+	n, l.news = l.news, news{}
+	l.away = len(n.tasks) > 0 || len(n.gone) > 0
+	return n, l.away
+}
+
+// tell tells Redis, unless it is left alone now: then, or if it does not
+// listen, it is told after a holiday. Should this process end before that, the
+// repair and the audit make up for it.
+func (s *Scheduler) tell(ctx context.Context, n news) {
+	if s.later.add(n) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, ringTimeout)
+	defer cancel()
+	if err := s.pass(ctx, n); err != nil {
+		s.log.Warn("redis is told later", "created", len(n.tasks), "deleted", len(n.gone), "error", err)
+		if s.later.begin(n) {
+			time.AfterFunc(ringHoliday, s.catchUp)
+		}
+	}
+}
+
+func (s *Scheduler) pass(ctx context.Context, n news) (err error) {
+	if len(n.tasks) > 0 {
+		err = s.ring.Index(ctx, n.tasks)
+	}
+	if len(n.gone) > 0 {
+		err = errors.Join(err, s.ring.Remove(ctx, n.gone))
+	}
+	return err
 }
 
 // catchUp tells Redis what it missed, and tries again after another holiday as
 // long as it does not listen.
 func (s *Scheduler) catchUp() {
-	for tasks := s.later.take(); len(tasks) > 0; tasks = s.later.take() {
+	for n, more := s.later.take(); more; n, more = s.later.take() {
 		// Soonest first: most of them may be late already.
-		slices.SortFunc(tasks, func(a, b task.Due) int { return a.At.Compare(b.At) })
+		slices.SortFunc(n.tasks, func(a, b task.Due) int { return a.At.Compare(b.At) })
 		ctx, cancel := context.WithTimeout(context.Background(), laterTimeout)
-		err := s.ring.Index(ctx, tasks)
+		err := s.pass(ctx, n)
 		cancel()
 		if err != nil {
-			s.later.begin(tasks)
-			time.AfterFunc(indexHoliday, s.catchUp)
+			s.later.begin(n)
+			time.AfterFunc(ringHoliday, s.catchUp)
 			return
 		}
-		s.log.Info("tasks are indexed after all", "tasks", len(tasks))
+		s.log.Info("redis was told what it missed", "created", len(n.tasks), "deleted", len(n.gone))
 	}
 }

@@ -23,10 +23,10 @@ const (
 	createBatch, createLanes = 250, 2
 	// storeTimeout bounds the wait for Postgres: a client must get an answer.
 	storeTimeout = 8 * time.Second
-	// indexTimeout bounds what a create waits for Redis, which is a hint.
-	indexTimeout = 250 * time.Millisecond
-	// indexHoliday is how long Redis is left alone after it failed a create.
-	indexHoliday = time.Second
+	// ringTimeout bounds what a client waits for Redis, which is a hint.
+	ringTimeout = 250 * time.Millisecond
+	// ringHoliday is how long Redis is left alone after it failed a client.
+	ringHoliday = time.Second
 )
 
 // Store is the outer ring as the write path needs it.
@@ -117,23 +117,8 @@ func (s *Scheduler) indexSoon(ctx context.Context, drafts []task.Draft, created 
 			soon = append(soon, task.Due{ID: c.ID, At: drafts[i].ExecutionTime})
 		}
 	}
-	s.index(ctx, soon)
-}
-
-// index tells Redis, which may be down: the task exists all the same. Redis is
-// told again a little later, and should this process end before that, the
-// repair brings the task in.
-func (s *Scheduler) index(ctx context.Context, soon []task.Due) {
-	if len(soon) == 0 || s.later.add(soon) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, indexTimeout)
-	defer cancel()
-	if err := s.ring.Index(ctx, soon); err != nil {
-		s.log.Warn("tasks are created but not indexed yet", "tasks", len(soon), "error", err)
-		if s.later.begin(soon) {
-			time.AfterFunc(indexHoliday, s.catchUp)
-		}
+	if len(soon) > 0 {
+		s.tell(ctx, news{tasks: soon})
 	}
 }
 
@@ -145,14 +130,7 @@ func (s *Scheduler) Delete(ctx context.Context, id task.ID) error {
 	if err := s.store.Delete(ctx, id); err != nil {
 		return err
 	}
-	if s.later.active() {
-		return nil
-	}
-	ctx, cancel = context.WithTimeout(ctx, indexTimeout)
-	defer cancel()
-	if err := s.ring.Remove(ctx, []task.ID{id}); err != nil {
-		s.log.Warn("deleted task stays indexed for now", "task_id", id, "error", err)
-	}
+	s.tell(ctx, news{gone: []task.ID{id}})
 	return nil
 }
 
