@@ -21,7 +21,7 @@ func (db *DB) CreateBatch(ctx context.Context, key string, drafts []task.Draft) 
 	in := newDraftColumns(drafts)
 	if key != "" {
 		for i := range drafts {
-			in.keys[i] = itemKey(key, i)
+			put(&in.keys, len(drafts), i, itemKey(key, i))
 		}
 	}
 	var out []task.Created
@@ -92,7 +92,7 @@ func (db *DB) resolveBatch(ctx context.Context, key string, in draftColumns) ([]
 func (db *DB) findRejected(ctx context.Context, in draftColumns, refused error) error {
 	var failure error
 	reason := ""
-	at := sort.Search(len(in.ids), func(i int) bool {
+	at := sort.Search(len(in.payloads), func(i int) bool {
 		err := db.retry(ctx, "look for a rejected draft", func(ctx context.Context) error {
 			_, err := db.pool.Exec(ctx, `SELECT count(payload::jsonb) FROM unnest($1::text[]) AS draft (payload)`, in.payloads[:i+1])
 			return err
@@ -108,7 +108,7 @@ func (db *DB) findRejected(ctx context.Context, in draftColumns, refused error) 
 	switch {
 	case failure != nil:
 		return failure
-	case at == len(in.ids):
+	case at == len(in.payloads):
 		return refused
 	}
 	return &task.RejectedError{Index: at, Reason: reason}

@@ -134,7 +134,8 @@ func (db *DB) lookUp(ctx context.Context, in draftColumns) (map[int]task.Created
 	return found, err
 }
 
-// draftColumns are drafts as the arrays that unnest takes.
+// draftColumns are drafts as the arrays that unnest takes. Payloads or keys that
+// are all missing are nil, which unnest takes for as many NULLs as there are ids.
 type draftColumns struct {
 	ids      []pgtype.UUID
 	types    []string
@@ -147,17 +148,18 @@ type draftColumns struct {
 func newDraftColumns(drafts []task.Draft) draftColumns {
 	n := len(drafts)
 	in := draftColumns{
-		make([]pgtype.UUID, n), make([]string, n), make([]time.Time, n),
-		make([][]byte, n), make([]int32, n), make([]*string, n),
+		ids: make([]pgtype.UUID, n), types: make([]string, n), times: make([]time.Time, n), attempts: make([]int32, n),
 	}
 	for i := range drafts {
 		draft := &drafts[i]
 		in.ids[i] = pgtype.UUID{Bytes: draft.ID, Valid: true}
 		in.types[i], in.times[i] = draft.Type, draft.ExecutionTime
 		in.attempts[i] = int32(draft.MaxAttempts) //nolint:gosec // at most MaxAttemptsLimit
-		in.payloads[i] = draft.Payload
+		if draft.Payload != nil {
+			put(&in.payloads, n, i, []byte(draft.Payload))
+		}
 		if draft.Key != "" {
-			in.keys[i] = &draft.Key
+			put(&in.keys, n, i, &draft.Key)
 		}
 	}
 	return in

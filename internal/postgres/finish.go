@@ -83,7 +83,7 @@ func (db *DB) finish(
 		FROM unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[])
 		     AS ended (id, attempt, result, code, message)
 		WHERE t.id = ended.id AND t.status = 'started_executing' AND t.worker_id = $1 AND t.attempt = ended.attempt
-		RETURNING t.id, t.status, t.due_at, clock_timestamp()`,
+		RETURNING t.id, t.status, CASE WHEN t.status = 'submitted' THEN t.due_at - clock_timestamp() END`,
 		session, uuids(in.ids), in.attempts, in.results, in.codes, in.messages, closed)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (db *DB) finish(
 // whose mark is worker_lost.
 func (db *DB) finishedBefore(ctx context.Context, session uuid.UUID, in finishColumns, out map[task.ID]task.Finished) error {
 	rows, err := db.pool.Query(ctx, `
-		SELECT t.id, t.status, t.due_at, clock_timestamp()
+		SELECT t.id, t.status, CASE WHEN t.status = 'submitted' THEN t.due_at - clock_timestamp() END
 		FROM unnest($2::uuid[], $3::int[]) AS ended (id, attempt)
 		JOIN tasks t ON t.id = ended.id
 		WHERE t.worker_id = $1 AND t.attempt = ended.attempt AND t.status IN ('done', 'failed', 'submitted')
@@ -111,9 +111,9 @@ func (db *DB) finishedBefore(ctx context.Context, session uuid.UUID, in finishCo
 func collectFinished(rows pgx.Rows, out map[task.ID]task.Finished) error {
 	var id task.ID
 	var answer task.Finished
-	var due, now time.Time
-	_, err := pgx.ForEachRow(rows, []any{&id, &answer.Status, &due, &now}, func() error {
-		answer.In = due.Sub(now)
+	var in *time.Duration
+	_, err := pgx.ForEachRow(rows, []any{&id, &answer.Status, &in}, func() error {
+		answer.In = orZero(in)
 		out[id] = answer
 		return nil
 	})
@@ -121,7 +121,8 @@ func collectFinished(rows pgx.Rows, out map[task.ID]task.Finished) error {
 }
 
 // finishColumns are the ends of attempts as the arrays that unnest takes,
-// sorted by id: the order in which the rows are locked.
+// sorted by id: the order in which the rows are locked. A column that holds
+// nothing is nil, which unnest takes for as many NULLs as there are ids.
 type finishColumns struct {
 	ids                      []task.ID
 	attempts                 []int32
@@ -131,17 +132,26 @@ type finishColumns struct {
 func newFinishColumns(ended []task.Finish) finishColumns {
 	ended = slices.SortedFunc(slices.Values(ended), func(a, b task.Finish) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	n := len(ended)
-	in := finishColumns{make([]task.ID, n), make([]int32, n), make([]*string, n), make([]*string, n), make([]*string, n)}
+	in := finishColumns{ids: make([]task.ID, n), attempts: make([]int32, n)}
 	for i, end := range ended {
 		in.ids[i], in.attempts[i] = end.ID, int32(end.Attempt) //nolint:gosec // at most MaxAttemptsLimit
 		if end.Result != nil {
 			result := string(end.Result)
-			in.results[i] = &result
+			put(&in.results, n, i, &result)
 		}
 		if end.Failure != nil {
 			code := string(end.Failure.Code)
-			in.codes[i], in.messages[i] = &code, &end.Failure.Message
+			put(&in.codes, n, i, &code)
+			put(&in.messages, n, i, &end.Failure.Message)
 		}
 	}
 	return in
+}
+
+// put sets one value of a column of n, and makes the column for the first.
+func put[T any](column *[]T, n, i int, value T) {
+	if *column == nil {
+		*column = make([]T, n)
+	}
+	(*column)[i] = value
 }

@@ -70,6 +70,22 @@ func TestFinishOfATableWithoutStatistics(t *testing.T) {
 	}
 }
 
+// A start writes to no index if its row finds room on its own page. Pages are
+// left so empty that all of their rows may start, although started ones are
+// larger, and although a batch takes page by page.
+func TestAllRowsOfAPageStartInIt(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.exec(t, `ALTER TABLE tasks SET (autovacuum_enabled = off)`)
+	f.exec(t, `INSERT INTO tasks (id, task_type, execution_time, due_at)
+		SELECT gen_random_uuid(), 'foo', now(), now() FROM generate_series(1, 1000)`)
+	f.exec(t, `CREATE TABLE before AS SELECT id, split_part(ctid::text, ',', 1) AS page FROM tasks`)
+	f.start(t, f.session(t), f.newest(t, 0, 1000)...)
+	require.Zero(t, f.count(t, `SELECT count(*) FROM tasks JOIN before USING (id)
+		WHERE split_part(tasks.ctid::text, ',', 1) <> page`))
+	require.Equal(t, 1000, f.count(t, `SELECT count(*) FROM tasks WHERE status = 'started_executing'`))
+}
+
 // newest are ids from the young end of the table.
 func (f *fixture) newest(t *testing.T, skip, n int) (ids []task.ID) {
 	t.Helper()

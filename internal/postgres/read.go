@@ -59,8 +59,10 @@ func (db *DB) List(ctx context.Context, f task.Filter) (page []task.Task, more b
 		outcomes = []string{"open"}
 	case task.Started:
 		query = listStarted
-	default:
+	case task.Done, task.Failed, task.Deleted:
 		outcomes = []string{string(f.Status)}
+	default:
+		return nil, false, nil // No task has it.
 	}
 	args := pgx.NamedArgs{
 		"before": before, "limit": f.Limit + 1, "outcomes": outcomes,
@@ -115,7 +117,7 @@ const listAll = `
 const listByIndex = `
 	WITH RECURSIVE head (outcome, task_type) AS (
 		SELECT o, (SELECT min(task_type) FROM tasks WHERE outcome = o AND task_type >= @type)
-		FROM unnest(@outcomes::text[]) o
+		FROM unnest(@outcomes::text[]::task_outcome[]) o
 		UNION ALL
 		SELECT outcome, (SELECT min(t.task_type) FROM tasks t WHERE t.outcome = head.outcome AND t.task_type > head.task_type)
 		FROM head WHERE head.task_type IS NOT NULL AND @type = ''

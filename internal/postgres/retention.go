@@ -9,7 +9,8 @@ import (
 )
 
 // history is where the walk over ended tasks stands. The zero value is its
-// beginning.
+// beginning, before the first that is done: in the order of outcomes, open ones
+// come earlier and all ended ones later.
 type history struct {
 	mu                sync.Mutex
 	outcome, taskType string
@@ -31,7 +32,7 @@ func (db *DB) Forget(ctx context.Context, keep time.Duration, limit int) (delete
 		return db.pool.QueryRow(ctx, `
 			WITH page AS MATERIALIZED (
 				SELECT outcome, task_type, id, finished_at FROM tasks
-				WHERE outcome IN ('deleted', 'done', 'failed') AND (outcome, task_type, id) > ($1, $2, $3)
+				WHERE (outcome, task_type, id) > (coalesce(nullif($1, ''), 'done')::task_outcome, $2, $3)
 				ORDER BY outcome, task_type, id LIMIT $5
 			), gone AS (
 				DELETE FROM tasks USING page
@@ -41,7 +42,7 @@ func (db *DB) Forget(ctx context.Context, keep time.Duration, limit int) (delete
 				DELETE FROM workers WHERE dead_at < clock_timestamp() - $4::interval
 			)
 			SELECT (SELECT count(*) FROM page), (SELECT count(*) FROM gone),
-			       coalesce(last.outcome, ''), coalesce(last.task_type, ''), coalesce(last.id, $3)
+			       coalesce(last.outcome::text, ''), coalesce(last.task_type, ''), coalesce(last.id, $3)
 			FROM (SELECT) always LEFT JOIN (
 				SELECT outcome, task_type, id FROM page
 				ORDER BY outcome DESC, task_type DESC, id DESC LIMIT 1) last ON true`,
