@@ -16,9 +16,11 @@ import (
 // its item was handed to a flush: nothing happened and nothing will.
 var ErrNotSent = errors.New("not sent")
 
-// Flush carries out a batch. It returns one result an item, in order, or an
-// error that stands for all of them. It is called with at least one item.
-type Flush[In, Out any] func([]In) ([]Out, error)
+// Flush carries out a batch of at least one item. It calls answer once, with one
+// result an item, in order, or with an error that stands for all of them. The
+// lane is free when it returns; answer may be called later, when more has been
+// done for the batch beside the next flush.
+type Flush[In, Out any] func(items []In, answer func([]Out, error))
 
 // Group gathers items and flushes them in at most a fixed number of lanes at
 // a time. It owns no goroutine while it is idle and needs no closing.
@@ -98,18 +100,22 @@ func (g *Group[In, Out]) run() {
 		for i, it := range items {
 			ins[i] = it.in
 		}
-		outs, err := g.flush(ins)
-		for i, it := range items {
-			switch {
-			case it.done == nil:
-				continue
-			case err != nil:
-				it.err = err
-			default:
-				it.out = outs[i]
-			}
-			close(it.done)
+		g.flush(ins, func(outs []Out, err error) { settle(items, outs, err) })
+	}
+}
+
+// settle tells those who wait what became of their items.
+func settle[In, Out any](items []*item[In, Out], outs []Out, err error) {
+	for i, it := range items {
+		switch {
+		case it.done == nil:
+			continue
+		case err != nil:
+			it.err = err
+		default:
+			it.out = outs[i]
 		}
+		close(it.done)
 	}
 }
 

@@ -21,7 +21,7 @@ const (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestAloneItemIsFlushedAtOnce(t *testing.T) {
-	g := batch.New(10, 1, func(in []int) ([]int, error) { return []int{in[0] * 2}, nil })
+	g := batch.New(10, 1, func(in []int, answer func([]int, error)) { answer([]int{in[0] * 2}, nil) })
 	out, err := g.Do(t.Context(), 21)
 	require.NoError(t, err)
 	require.Equal(t, 42, out)
@@ -33,7 +33,7 @@ func TestItemsGatherWhileAFlushIsInFlight(t *testing.T) {
 	const items, size = 25, 10
 	var sizes []int
 	entered, gate := make(chan struct{}, items), make(chan struct{})
-	g := batch.New(size, 1, func(in []int) ([]int, error) {
+	g := batch.New(size, 1, func(in []int, answer func([]int, error)) {
 		sizes = append(sizes, len(in)) // one lane: no race
 		entered <- struct{}{}
 		<-gate
@@ -41,7 +41,7 @@ func TestItemsGatherWhileAFlushIsInFlight(t *testing.T) {
 		for i, v := range in {
 			out[i] = -v
 		}
-		return out, nil
+		answer(out, nil)
 	})
 
 	var first sync.WaitGroup
@@ -69,10 +69,10 @@ func TestItemsGatherWhileAFlushIsInFlight(t *testing.T) {
 func TestSecondLaneTakesFullBatchesOnly(t *testing.T) {
 	const size = 10
 	flushed, gate := make(chan int, 2*size), make(chan struct{})
-	g := batch.New(size, 2, func(in []int) ([]int, error) {
+	g := batch.New(size, 2, func(in []int, answer func([]int, error)) {
 		flushed <- len(in)
 		<-gate
-		return nil, nil
+		answer(nil, nil)
 	})
 	g.Put(0)
 	require.Equal(t, 1, <-flushed)
@@ -92,9 +92,35 @@ func TestSecondLaneTakesFullBatchesOnly(t *testing.T) {
 	require.Eventually(t, g.Idle, waitFor, tick)
 }
 
+// What is left to do for a batch after its flush holds up nobody but those who
+// wait for it.
+func TestNextFlushDoesNotWaitForTheAnswer(t *testing.T) {
+	answers := make(chan func())
+	g := batch.New(10, 1, func(in []int, answer func([]int, error)) {
+		answers <- func() { answer(in, nil) }
+	})
+	outs := make(chan int, 2)
+	do := func(in int) {
+		out, err := g.Do(context.Background(), in)
+		if err != nil {
+			t.Errorf("item %d: %v", in, err)
+		}
+		outs <- out
+	}
+	go do(1)
+	first := <-answers
+	go do(2)
+	second := <-answers
+	require.Empty(t, outs)
+	second()
+	require.Equal(t, 2, <-outs)
+	first()
+	require.Equal(t, 1, <-outs)
+}
+
 func TestErrorReachesEveryItemOfItsBatch(t *testing.T) {
 	boom := errors.New("boom")
-	g := batch.New(10, 2, func([]int) ([]int, error) { return nil, boom })
+	g := batch.New(10, 2, func(_ []int, answer func([]int, error)) { answer(nil, boom) })
 	for range 3 {
 		_, err := g.Do(t.Context(), 1)
 		require.ErrorIs(t, err, boom)
@@ -104,11 +130,11 @@ func TestErrorReachesEveryItemOfItsBatch(t *testing.T) {
 func TestGivingUp(t *testing.T) {
 	entered, gate := make(chan struct{}), make(chan struct{})
 	var flushed []int
-	g := batch.New(10, 1, func(in []int) ([]int, error) {
+	g := batch.New(10, 1, func(in []int, answer func([]int, error)) {
 		flushed = append(flushed, in...)
 		entered <- struct{}{}
 		<-gate
-		return in, nil
+		answer(in, nil)
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 

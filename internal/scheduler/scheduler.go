@@ -95,16 +95,20 @@ func name(draft *task.Draft) error {
 	return nil
 }
 
-// commit is one flush of the group commit.
-func (s *Scheduler) commit(drafts []task.Draft) ([]task.Created, error) {
+// commit is one flush of the group commit. The next may go to Postgres while
+// this one is indexed.
+func (s *Scheduler) commit(drafts []task.Draft, answer func([]task.Created, error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	created, err := s.store.Create(ctx, drafts)
 	if err != nil {
-		return nil, err
+		answer(nil, err)
+		return
 	}
-	s.indexSoon(ctx, drafts, created)
-	return created, nil
+	go func() {
+		s.indexSoon(context.Background(), drafts, created)
+		answer(created, nil)
+	}()
 }
 
 // indexSoon indexes those of the tasks just committed that the ring should

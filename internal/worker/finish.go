@@ -23,7 +23,7 @@ func (w *Worker) finish(a *attempt, slots int, result json.RawMessage, failure *
 
 // flushEndings is one flush of the group commit of ends. They belong to one
 // session, but for the moment after it was lost.
-func (w *Worker) flushEndings(endings []ending) ([]struct{}, error) {
+func (w *Worker) flushEndings(endings []ending, answer func([]struct{}, error)) {
 	for rest := endings; len(rest) > 0; {
 		s, n := rest[0].attempt.run.session, 1
 		for n < len(rest) && rest[n].attempt.run.session == s {
@@ -32,7 +32,7 @@ func (w *Worker) flushEndings(endings []ending) ([]struct{}, error) {
 		w.flushSession(s, rest[:n])
 		rest = rest[n:]
 	}
-	return nil, nil
+	answer(nil, nil)
 }
 
 // flushSession goes on trying for as long as the session lives.
