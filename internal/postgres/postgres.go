@@ -37,6 +37,7 @@ var connectionSettings = map[string]string{
 	"application_name":  "timewheel",
 	"timezone":          "UTC",
 	"jit":               "off",
+	"plan_cache_mode":   "force_generic_plan",
 	"enable_seqscan":    "off",
 	"enable_bitmapscan": "off",
 	"enable_hashjoin":   "off",
