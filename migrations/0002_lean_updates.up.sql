@@ -7,7 +7,8 @@
 -- filled, all of its rows may start and stay in it. Task types and keys are
 -- names and not words, so they are ordered by their bytes, whatever the locale
 -- of the database, and no update of the system's locales harms their indexes.
-CREATE TYPE task_outcome AS ENUM ('open', 'done', 'failed', 'deleted');
+-- Open ones come last, so that new tasks stand at the end of the list index.
+CREATE TYPE task_outcome AS ENUM ('done', 'failed', 'deleted', 'open');
 
 ALTER TABLE tasks
     DROP CONSTRAINT tasks_status_check,

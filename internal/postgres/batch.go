@@ -4,7 +4,6 @@ import (
 	"context"
 	"sort"
 	"strconv"
-	"time"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
@@ -43,20 +42,11 @@ func itemKey(key string, i int) *string {
 }
 
 func (db *DB) createBatch(ctx context.Context, key string, drafts []task.Draft, in draftColumns) ([]task.Created, error) {
-	// Without ON CONFLICT one task that is there already undoes the statement.
-	var now time.Time
-	err := db.pool.QueryRow(ctx, `WITH inserted AS (`+insertDrafts+`) SELECT clock_timestamp()`, in.args()...).Scan(&now)
-	if isUniqueViolation(err, "tasks_pkey") || isUniqueViolation(err, "tasks_idempotency_key") {
+	out, err := db.insert(ctx, drafts, in)
+	if isConflict(err) {
 		return db.resolveBatch(ctx, key, in)
 	}
-	if err != nil {
-		return nil, err
-	}
-	out := make([]task.Created, len(drafts))
-	for i := range drafts {
-		out[i].Wait = task.Wait{ID: drafts[i].ID, In: drafts[i].ExecutionTime.Sub(now)}
-	}
-	return out, nil
+	return out, err
 }
 
 // resolveBatch answers a batch of which something was there already. It is the

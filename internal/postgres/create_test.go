@@ -33,7 +33,7 @@ func TestCreateAnswersInOrder(t *testing.T) {
 		stored := f.get(t, all[i].ID)
 		require.NoError(t, answer.Err)
 		require.Equal(t, all[i].ID, answer.ID)
-		require.Equal(t, stored.ExecutionTime.Sub(stored.CreatedAt), answer.In)
+		require.InDelta(t, stored.ExecutionTime.Sub(stored.CreatedAt), answer.In, float64(patience))
 		require.Equal(t, task.Submitted, stored.Status)
 		require.JSONEq(t, string(all[i].Payload), string(stored.Payload))
 		require.True(t, stored.DueAt.Equal(all[i].ExecutionTime))

@@ -9,8 +9,8 @@ import (
 )
 
 // history is where the walk over ended tasks stands. The zero value is its
-// beginning, before the first that is done: in the order of outcomes, open ones
-// come earlier and all ended ones later.
+// beginning, before the first that is done. In the order of outcomes, open ones
+// come last.
 type history struct {
 	mu                sync.Mutex
 	outcome, taskType string
@@ -32,7 +32,7 @@ func (db *DB) Forget(ctx context.Context, keep time.Duration, limit int) (delete
 		return db.pool.QueryRow(ctx, `
 			WITH page AS MATERIALIZED (
 				SELECT outcome, task_type, id, finished_at FROM tasks
-				WHERE (outcome, task_type, id) > (coalesce(nullif($1, ''), 'done')::task_outcome, $2, $3)
+				WHERE outcome < 'open' AND (outcome, task_type, id) > (coalesce(nullif($1, ''), 'done')::task_outcome, $2, $3)
 				ORDER BY outcome, task_type, id LIMIT $5
 			), gone AS (
 				DELETE FROM tasks USING page

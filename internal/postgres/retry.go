@@ -111,6 +111,11 @@ func isUndefinedTable(err error) bool {
 	return errors.As(err, &refusal) && refusal.Code == pgerrcode.UndefinedTable
 }
 
+// isConflict reports whether a draft's id or key was there already.
+func isConflict(err error) bool {
+	return isUniqueViolation(err, "tasks_pkey") || isUniqueViolation(err, "tasks_idempotency_key")
+}
+
 func isUniqueViolation(err error, constraint string) bool {
 	var refusal *pgconn.PgError
 	return errors.As(err, &refusal) && refusal.Code == pgerrcode.UniqueViolation &&
