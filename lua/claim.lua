@@ -22,13 +22,16 @@ if n == 0 then
   return { head[2] - now }
 end
 
-local popped = redis.call('ZPOPMIN', due, math.min(n, limit))
+-- By rank, and not by ZPOPMIN, which would write out a score for each. What is
+-- removed comes first: a full Redis refuses to begin with what is added.
+n = math.min(n, limit)
+local ids = redis.call('ZRANGE', due, 0, n - 1)
+redis.call('ZREMRANGEBYRANK', due, 0, n - 1)
 local lapses = string.format('%.0f', now + lapse)
 local entries, reply = {}, { 0 }
-for i = 1, #popped, 2 do
-  entries[i] = lapses
-  entries[i + 1] = popped[i]
-  reply[#reply + 1] = popped[i]
+for i = 1, n do
+  entries[2 * i - 1], entries[2 * i] = lapses, ids[i]
+  reply[i + 1] = ids[i]
 end
 redis.call('ZADD', claimed, unpack(entries))
 return reply

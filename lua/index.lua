@@ -23,24 +23,28 @@ local function head()
   return tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2])
 end
 
-local entries = {}
-for i = 3, #ARGV, 2 do
-  local at, id = now + ARGV[i], ARGV[i + 1]
-  if not (repair and redis.call('ZSCORE', claimed, id)) then
-    entries[#entries + 1] = string.format('%.0f', at)
-    entries[#entries + 1] = id
+-- Times that are given as they are and simply set need no look at each.
+local entries, first = ARGV, 3
+if repair or relative then
+  entries, first = {}, 1
+  for i = 3, #ARGV, 2 do
+    local at, id = now + ARGV[i], ARGV[i + 1]
+    if not (repair and redis.call('ZSCORE', claimed, id)) then
+      entries[#entries + 1] = string.format('%.0f', at)
+      entries[#entries + 1] = id
+    end
   end
 end
-if #entries == 0 then
+if #entries < first then
   return 0
 end
 
 local before = head()
 local added
 if repair then
-  added = redis.call('ZADD', due, 'NX', unpack(entries))
+  added = redis.call('ZADD', due, 'NX', unpack(entries, first))
 else
-  added = redis.call('ZADD', due, unpack(entries))
+  added = redis.call('ZADD', due, unpack(entries, first))
 end
 if not before or head() < before then
   redis.call('PUBLISH', wake, '')

@@ -38,9 +38,8 @@ func inner() []Bug {
 				"the move to claimed saves that second",
 		},
 		{
-			Name: "claim leaves the tasks due",
-			Change: change("lua/claim.lua", "redis.call('ZPOPMIN', due, math.min(n, limit))\n",
-				"redis.call('ZRANGE', due, 0, math.min(n, limit) - 1, 'WITHSCORES')\n"),
+			Name:   "claim leaves the tasks due",
+			Change: change("lua/claim.lua", "redis.call('ZREMRANGEBYRANK', due, 0, n - 1)\n", ""),
 		},
 	}
 }
