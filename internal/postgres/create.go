@@ -84,7 +84,7 @@ func (db *DB) createApart(ctx context.Context, drafts []task.Draft, in draftColu
 	createdAt := make(map[task.ID]time.Time, len(drafts))
 	var id task.ID
 	var at time.Time
-	_, err = pgx.ForEachRow(rows, []any{&id, &at}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{into(&id), &at}, func() error {
 		createdAt[id] = at
 		return nil
 	})
@@ -152,7 +152,7 @@ func (db *DB) lookUp(ctx context.Context, in draftColumns) (map[int]task.Created
 	var id task.ID
 	var due, now time.Time
 	var same bool
-	_, err = pgx.ForEachRow(rows, []any{&i, &id, &due, &now, &same}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&i, into(&id), &due, &now, &same}, func() error {
 		if same {
 			found[i] = task.Created{Wait: task.Wait{ID: id, In: due.Sub(now)}}
 		} else {

@@ -112,7 +112,7 @@ func collectFinished(rows pgx.Rows, out map[task.ID]task.Finished) error {
 	var id task.ID
 	var answer task.Finished
 	var in *time.Duration
-	_, err := pgx.ForEachRow(rows, []any{&id, &answer.Status, &in}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{into(&id), &answer.Status, &in}, func() error {
 		answer.In = orZero(in)
 		out[id] = answer
 		return nil

@@ -165,3 +165,6 @@ func uuids(ids []task.ID) []pgtype.UUID {
 	}
 	return out
 }
+
+// into is where the driver puts an id without such a detour.
+func into(id *task.ID) *[16]byte { return (*[16]byte)(id) }

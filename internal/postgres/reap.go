@@ -93,7 +93,7 @@ func settle(ctx context.Context, tx pgx.Tx, dead []uuid.UUID) (task.Reaped, erro
 	}
 	var id task.ID
 	var status task.Status
-	_, err = pgx.ForEachRow(rows, []any{&id, &status}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{into(&id), &status}, func() error {
 		if status == task.Submitted {
 			out.Retried = append(out.Retried, task.Wait{ID: id})
 		} else {

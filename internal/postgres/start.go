@@ -89,7 +89,7 @@ func collectStarted(rows pgx.Rows, session uuid.UUID) ([]task.Task, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (task.Task, error) {
 		t := task.Task{Status: task.Started, WorkerID: session}
 		var payload *string
-		err := row.Scan((*[16]byte)(&t.ID), &t.Type, &t.ExecutionTime, &t.DueAt, &payload, &t.Attempt, &t.MaxAttempts, &t.StartedAt)
+		err := row.Scan(into(&t.ID), &t.Type, &t.ExecutionTime, &t.DueAt, &payload, &t.Attempt, &t.MaxAttempts, &t.StartedAt)
 		t.Payload = raw(payload)
 		return t, err
 	})
@@ -107,7 +107,7 @@ func (db *DB) Submitted(ctx context.Context, ids []task.ID) (waiting []task.Wait
 		}
 		waiting, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w task.Wait, err error) {
 			var due, now time.Time
-			err = row.Scan(&w.ID, &due, &now)
+			err = row.Scan(into(&w.ID), &due, &now)
 			w.In = due.Sub(now)
 			return w, err
 		})

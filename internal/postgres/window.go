@@ -30,7 +30,7 @@ func (db *DB) Window(ctx context.Context, after task.Due, until time.Time, limit
 			return err
 		}
 		page, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (due task.Due, err error) {
-			err = row.Scan(&due.At, &due.ID)
+			err = row.Scan(&due.At, into(&due.ID))
 			return due, err
 		})
 		return err
