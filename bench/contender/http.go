@@ -2,6 +2,7 @@ package contender
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,16 +10,18 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // httpConn is one HTTP/1.1 connection that is kept alive. It costs the machine
 // that it shares with the server much less than http.Client does: what is
 // measured is the server.
 type httpConn struct {
-	conn    net.Conn
-	reader  *bufio.Reader
-	host    string
-	request []byte
+	conn     net.Conn
+	reader   *bufio.Reader
+	host     string
+	request  []byte
+	deadline time.Time
 }
 
 func dialHTTP(ctx context.Context, address string) (*httpConn, error) {
@@ -35,10 +38,11 @@ func (c *httpConn) Close() error { return c.conn.Close() }
 
 // do sends one request and returns the status and the body of its answer.
 func (c *httpConn) do(ctx context.Context, method, path string, body []byte) (status int, answer []byte, err error) {
-	if deadline, ok := ctx.Deadline(); ok {
+	if deadline, ok := ctx.Deadline(); ok && !deadline.Equal(c.deadline) {
 		if err := c.conn.SetDeadline(deadline); err != nil {
 			return 0, nil, fmt.Errorf("%s %s: %w", method, path, err)
 		}
+		c.deadline = deadline
 	}
 	c.request = append(c.request[:0], method...)
 	c.request = append(c.request, ' ')
@@ -54,15 +58,64 @@ func (c *httpConn) do(ctx context.Context, method, path string, body []byte) (st
 	if _, err := c.conn.Write(c.request); err != nil {
 		return 0, nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
+	if status, answer, err = c.readAnswer(); err != nil {
+		return 0, nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	return status, answer, nil
+}
+
+// readAnswer looks at the status and the length, and at no other header. An
+// answer that does not say its length is left to net/http.
+func (c *httpConn) readAnswer() (status int, answer []byte, err error) {
+	const statusAt, lengthName = len("HTTP/1.1 "), "Content-Length: "
+	head, err := c.peekHead()
+	if err != nil {
+		return 0, nil, err
+	}
+	_, rest, found := bytes.Cut(head, []byte("\r\n"+lengthName))
+	if !found {
+		return c.readAny()
+	}
+	digits, _, _ := bytes.Cut(rest, []byte("\r\n"))
+	length, err := strconv.Atoi(string(digits))
+	if err != nil {
+		return 0, nil, fmt.Errorf("read the length of an answer: %w", err)
+	}
+	if status, err = strconv.Atoi(string(head[statusAt : statusAt+3])); err != nil {
+		return 0, nil, fmt.Errorf("read the status of an answer: %w", err)
+	}
+	if _, err := c.reader.Discard(len(head)); err != nil {
+		return 0, nil, err
+	}
+	answer = make([]byte, length)
+	_, err = io.ReadFull(c.reader, answer)
+	return status, answer, err
+}
+
+// peekHead returns an answer up to the end of its headers, unread.
+func (c *httpConn) peekHead() ([]byte, error) {
+	const end = "\r\n\r\n"
+	for n := 1; ; n = c.reader.Buffered() + 1 {
+		if _, err := c.reader.Peek(n); err != nil {
+			return nil, err
+		}
+		head, err := c.reader.Peek(c.reader.Buffered())
+		if err != nil {
+			return nil, err
+		}
+		if at := bytes.Index(head, []byte(end)); at >= 0 {
+			return head[:at+len(end)], nil
+		}
+	}
+}
+
+func (c *httpConn) readAny() (status int, answer []byte, err error) {
 	response, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
-		return 0, nil, fmt.Errorf("%s %s: %w", method, path, err)
+		return 0, nil, err
 	}
 	answer, err = io.ReadAll(response.Body)
-	if err = errors.Join(err, response.Body.Close()); err != nil {
-		return 0, nil, fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	return response.StatusCode, answer, nil
+	return response.StatusCode, answer, errors.Join(err, response.Body.Close())
 }
 
 // want is do for a request that has one good answer.
