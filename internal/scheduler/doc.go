@@ -46,14 +46,13 @@
 // recognises its own earlier success; see package postgres. A handler runs only
 // after a start that was confirmed.
 //
-// Redis is gone: creates are committed and answered, and their creator tells it
-// later what it missed; workers wait. It comes back
-// empty: the epoch is missing, and the node that may turn the wheel rebuilds the
-// window, soonest first, while the others claim. It comes back with old data:
-// its run id differs, and the whole window is audited. One of its keys is
-// deleted by hand: the ring is empty although tasks are ahead, and the audit
-// runs; one id is deleted: it is put back a second after it was due, or by the
-// periodic audit before.
+// Redis is gone: creates and deletes are committed and answered, and who did so
+// tells it later what it missed; workers wait. It comes back empty: the epoch is
+// missing, and the node that may turn the wheel rebuilds the window, soonest
+// first, while the others claim. It comes back with old data: its run id differs,
+// and the whole window is audited. One of its keys is deleted by hand: the ring
+// is empty although tasks are ahead, and the audit runs; one id is deleted: it is
+// put back a second after it was due, or by the periodic audit before.
 //
 // Clocks: what is due, Redis decides by TIME when it hands out, and Postgres by
 // clock_timestamp when it commits the start. If Redis is ahead, T2 refuses and
