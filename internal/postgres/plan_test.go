@@ -174,7 +174,7 @@ func reads(t *testing.T, f *fixture) []probe {
 // says that tasks may be reached by their primary key alone.
 func astray(node *plan, byID bool) bool {
 	switch node.NodeType {
-	case "Bitmap Heap Scan", "Hash Join", "Merge Join", "Materialize":
+	case "Bitmap Heap Scan", "Hash Join", "Merge Join", "Materialize", "Gather", "Gather Merge":
 		return true
 	}
 	if node.Relation != "tasks" {

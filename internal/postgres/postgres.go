@@ -34,15 +34,17 @@ import (
 // batch updates must reach their rows through the primary key in id order,
 // whatever the statistics of the hour say; so the planner is told.
 var connectionSettings = map[string]string{
-	"application_name":  "timewheel",
-	"timezone":          "UTC",
-	"jit":               "off",
-	"plan_cache_mode":   "force_generic_plan",
-	"enable_seqscan":    "off",
-	"enable_bitmapscan": "off",
-	"enable_hashjoin":   "off",
-	"enable_mergejoin":  "off",
-	"enable_material":   "off",
+	"application_name": "timewheel",
+	"timezone":         "UTC",
+	"jit":              "off",
+	"plan_cache_mode":  "force_generic_plan",
+	// With rows at that price every plan looks worth other processes.
+	"max_parallel_workers_per_gather": "0",
+	"enable_seqscan":                  "off",
+	"enable_bitmapscan":               "off",
+	"enable_hashjoin":                 "off",
+	"enable_mergejoin":                "off",
+	"enable_material":                 "off",
 	// A plan that reads a whole table looks cheap while that is small, and is
 	// kept when it has grown.
 	"cpu_tuple_cost":                      "10",
