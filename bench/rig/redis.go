@@ -1,8 +1,11 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,9 +74,42 @@ func (r *Rig) redisNumber(ctx context.Context, section, name string) (float64, e
 }
 
 // CommandStats is a line for each command that Redis has carried out, the
-// costliest first as far as Redis orders them.
-func (r *Rig) CommandStats(ctx context.Context) (map[string]string, error) {
-	return r.redisInfo(ctx, "commandstats")
+// costliest first. A script's own cost contains that of its commands.
+func (r *Rig) CommandStats(ctx context.Context) ([]string, error) {
+	stats, err := r.redisInfo(ctx, "commandstats")
+	if err != nil {
+		return nil, err
+	}
+	cost := make(map[string]int, len(stats)) // µs
+	for name, text := range stats {
+		_, after, _ := strings.Cut(text, "usec=")
+		number, _, _ := strings.Cut(after, ",")
+		if cost[name], err = strconv.Atoi(number); err != nil {
+			return nil, fmt.Errorf("read the cost of redis' %s: %w", name, err)
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(stats), func(a, b string) int {
+		return cmp.Or(cmp.Compare(cost[b], cost[a]), strings.Compare(a, b))
+	})
+	lines := make([]string, len(names))
+	for i, name := range names {
+		lines[i] = strings.TrimPrefix(name, "cmdstat_") + ": " + stats[name]
+	}
+	return lines, nil
+}
+
+// Latencies is a line for each kind of event with which Redis kept its clients
+// waiting for a millisecond or more since ResetStatistics.
+func (r *Rig) Latencies(ctx context.Context) ([]string, error) {
+	events, err := r.Redis.Latency(ctx).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ask redis for its latencies: %w", err)
+	}
+	lines := make([]string, len(events))
+	for i, event := range events {
+		lines[i] = fmt.Sprintf("%s: at most %s", event.Name, event.Max)
+	}
+	return lines, nil
 }
 
 func (r *Rig) redisInfo(ctx context.Context, section string) (map[string]string, error) {

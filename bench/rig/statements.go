@@ -7,15 +7,22 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
 )
 
-// ResetStatistics lets pg_stat_statements and Redis' command statistics start
-// from zero.
+// ResetStatistics lets pg_stat_statements, and Redis' statistics of commands and
+// of latencies, start from zero.
 func (r *Rig) ResetStatistics(ctx context.Context) error {
 	if err := r.Exec(ctx, `SELECT pg_stat_statements_reset()`); err != nil {
 		return fmt.Errorf("reset the statistics of postgres: %w", err)
 	}
-	if err := r.Redis.ConfigResetStat(ctx).Err(); err != nil {
+	_, err := r.Redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.ConfigResetStat(ctx)
+		pipe.ConfigSet(ctx, "latency-monitor-threshold", "1") // ms
+		pipe.LatencyReset(ctx)
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("reset the statistics of redis: %w", err)
 	}
 	return nil

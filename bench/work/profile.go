@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -141,22 +140,22 @@ func (p *profiler) take(ctx context.Context, s *site, name string, remote witnes
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(&p.text, "%s\n\n## CPU of %s\n\n%s\n## The ten costliest statements of Postgres\n\n", summary, name, top)
-	for _, statement := range statements {
-		fmt.Fprintf(&p.text, "%s\n", statement)
+	latencies, err := s.Latencies(ctx)
+	if err != nil {
+		return err
 	}
-	fmt.Fprint(&p.text, "\n## Commands of Redis\n\n")
-	for _, command := range slices.Sorted(slices.Values(lines(commands))) {
-		fmt.Fprintf(&p.text, "%s\n", command)
-	}
-	fmt.Fprintln(&p.text)
+	fmt.Fprintf(&p.text, "%s\n\n", summary)
+	p.part("CPU of "+name, string(top))
+	p.part("The ten costliest statements of Postgres", statements...)
+	p.part("Commands of Redis", commands...)
+	p.part("What Redis kept its clients waiting for, from a millisecond on", latencies...)
 	return nil
 }
 
-func lines(stats map[string]string) []string {
-	var all []string
-	for name, value := range stats {
-		all = append(all, strings.TrimPrefix(name, "cmdstat_")+": "+value)
+func (p *profiler) part(title string, lines ...string) {
+	fmt.Fprintf(&p.text, "## %s\n\n", title)
+	for _, line := range lines {
+		fmt.Fprintln(&p.text, line)
 	}
-	return all
+	fmt.Fprintln(&p.text)
 }
