@@ -23,13 +23,7 @@ func (s *Scheduler) CreateBatch(ctx context.Context, key string, drafts []task.D
 	// As with a single create, the wait is bounded by time alone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	select {
-	case s.batches <- struct{}{}:
-		defer func() { <-s.batches }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for a turn to create a batch: %w: %w", task.ErrUnavailable, ctx.Err())
-	}
-	created, err := s.store.CreateBatch(ctx, key, drafts)
+	created, err := s.commitBatch(ctx, key, drafts)
 	if err != nil {
 		return nil, err
 	}
@@ -39,4 +33,16 @@ func (s *Scheduler) CreateBatch(ctx context.Context, key string, drafts []task.D
 		ids[i] = created[i].ID
 	}
 	return ids, nil
+}
+
+// commitBatch waits for a turn. The turn is over with the commit: the next batch
+// may go to Postgres while this one is indexed.
+func (s *Scheduler) commitBatch(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error) {
+	select {
+	case s.batches <- struct{}{}:
+		defer func() { <-s.batches }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a turn to create a batch: %w: %w", task.ErrUnavailable, ctx.Err())
+	}
+	return s.store.CreateBatch(ctx, key, drafts)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/timewheel/timewheel/internal/postgres"
 	"github.com/timewheel/timewheel/internal/scheduler"
 	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/internal/wheel"
 )
 
 func TestCreateBatchIndexesWhatIsDueWithinTheWindow(t *testing.T) {
@@ -99,4 +100,44 @@ func TestBatchesWaitForTheirTurn(t *testing.T) {
 	all.Wait()
 	require.Equal(t, scheduler.BatchLanes, store.most)
 	require.Equal(t, clients, f.count(t, "true"))
+}
+
+// heldRing is the real inner ring, which holds indexing back.
+type heldRing struct {
+	*wheel.Wheel
+	entered chan struct{}
+	open    chan struct{}
+}
+
+func (r *heldRing) Index(ctx context.Context, tasks []task.Due) error {
+	r.entered <- struct{}{}
+	<-r.open
+	return r.Wheel.Index(context.WithoutCancel(ctx), tasks)
+}
+
+// Redis must not keep Postgres from the next batch.
+func TestBatchesAreIndexedBesideTheNext(t *testing.T) {
+	t.Parallel()
+	const clients = scheduler.BatchLanes + 1
+	f := open(t)
+	ring := &heldRing{Wheel: f.ring, entered: make(chan struct{}, clients), open: make(chan struct{})}
+	s := scheduler.New(f.db, ring, horizon, f.log)
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			if _, err := s.CreateBatch(t.Context(), "", []task.Draft{draft(soon)}); err != nil {
+				t.Errorf("create a batch: %v", err)
+			}
+		})
+	}
+	late := time.After(patience)
+	for range clients {
+		select {
+		case <-ring.entered:
+		case <-late:
+			t.Error("a batch waits for those that are being indexed")
+		}
+	}
+	close(ring.open)
+	all.Wait()
 }
