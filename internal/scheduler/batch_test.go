@@ -130,11 +130,12 @@ func TestBatchesAreIndexedBesideTheNext(t *testing.T) {
 			}
 		})
 	}
-	late := time.After(patience)
+	patient, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for range clients {
 		select {
 		case <-ring.entered:
-		case <-late:
+		case <-patient.Done():
 			t.Error("a batch waits for those that are being indexed")
 		}
 	}
