@@ -99,7 +99,7 @@ func (r *Rig) CommandStats(ctx context.Context) ([]string, error) {
 }
 
 // Latencies is a line for each kind of event with which Redis kept its clients
-// waiting for a millisecond or more since ResetStatistics.
+// waiting for a millisecond or more since ResetStatistics, which lets it note them.
 func (r *Rig) Latencies(ctx context.Context) ([]string, error) {
 	events, err := r.Redis.Latency(ctx).Result()
 	if err != nil {

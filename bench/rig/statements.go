@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ResetStatistics lets pg_stat_statements, and Redis' statistics of commands and
-// of latencies, start from zero.
+// ResetStatistics lets pg_stat_statements and Redis' command statistics start
+// from zero, and lets Redis note from now on what takes it a millisecond or more.
 func (r *Rig) ResetStatistics(ctx context.Context) error {
 	if err := r.Exec(ctx, `SELECT pg_stat_statements_reset()`); err != nil {
 		return fmt.Errorf("reset the statistics of postgres: %w", err)

@@ -102,7 +102,8 @@ func TestBatchesWaitForTheirTurn(t *testing.T) {
 	require.Equal(t, clients, f.count(t, "true"))
 }
 
-// heldRing is the real inner ring, which holds indexing back.
+// heldRing is the real inner ring, which holds indexing back for longer than a
+// client waits for it.
 type heldRing struct {
 	*wheel.Wheel
 	entered chan struct{}

@@ -52,7 +52,7 @@ type Scheduler struct {
 	log     *slog.Logger
 
 	creates *batch.Group[task.Draft, task.Created]
-	// batches holds a token for each batch in work.
+	// batches holds a token for each batch that is being committed.
 	batches chan struct{}
 	later   later
 }
