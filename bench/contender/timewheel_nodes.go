@@ -131,7 +131,8 @@ func workTimewheel(ctx context.Context, cfg config.Worker, stores *node.Stores, 
 		Horizon:   cfg.WheelHorizon,
 		Grace:     worker.Grace,
 		Retention: cfg.Retention,
-		MayReap:   node.MayReap,
+		Judge:     node.Session,
+		Lease:     cfg.Lease,
 		Metrics:   registry,
 	}, log)
 	admin := seen.Handler(telemetry.Admin(registry, stores.Ready))

@@ -12,26 +12,41 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
+// backoff is how long a task waits for its next attempt: twice as long with each
+// one, from a second to an hour, and a fifth more or less by chance, so that what
+// failed together does not come back together.
+const backoff = `make_interval(secs => least(3600, 2 ^ (t.attempt - 1)) * (0.8 + 0.4 * random()))`
+
 // Finish ends attempts of one session (T3) and answers in order. A failed task
-// that may be attempted again becomes submitted, due after a pause that doubles
-// with each attempt from one second to one hour. closed are the receipts whose
-// tasks have now all ended; they are removed in the same statement.
-func (db *DB) Finish(ctx context.Context, session uuid.UUID, ended []task.Finish, closed []int64) ([]task.Finished, error) {
+// that may be attempted again becomes submitted, due after its backoff. closed
+// are receipts that are no longer needed; they go in the same statement.
+//
+// wait says whether to wait for rows that others have locked. A statement that
+// waits too long is given up, and the ends of all others are committed without
+// those; the answer to an end that was passed by is task.ErrLocked. An error
+// stands for all of ended. It is safe to call again with any of them, for as long
+// as the session lives.
+func (db *DB) Finish(
+	ctx context.Context, session uuid.UUID, ended []task.Finish, closed task.Closed, wait bool,
+) ([]task.Finished, error) {
 	in := newFinishColumns(ended)
 	out := make(map[task.ID]task.Finished, len(ended))
-	tries := 0
+	query := finishUnlocked
+	if wait {
+		query = finishAll
+	}
 	err := db.retry(ctx, "finish tasks", func(ctx context.Context) error {
-		tries++
-		if err := db.finish(ctx, session, in, closed, out); err != nil {
-			return err
+		err := db.finish(ctx, query, session, in, closed, out)
+		if err == nil && len(out) < len(ended) {
+			err = db.lookUpEnds(ctx, session, in, out)
 		}
-		if tries > 1 && len(out) < len(ended) {
-			return db.finishedBefore(ctx, session, in, out)
+		if ctx.Err() != nil {
+			query = finishUnlocked
 		}
-		return nil
+		return err
 	})
-	if refusal, ok := isData(err); ok {
-		return db.finishApart(ctx, session, ended, closed, refusal.Message)
+	if refusal, ok := isData(err); ok && len(ended) == 1 {
+		return db.Finish(ctx, session, []task.Finish{db.storable(ended[0], refusal.Message)}, closed, wait)
 	}
 	if err != nil {
 		return nil, err
@@ -43,64 +58,70 @@ func (db *DB) Finish(ctx context.Context, session uuid.UUID, ended []task.Finish
 	return answers, nil
 }
 
-// finishApart isolates an end that no column can hold, so that it does not
-// fail its neighbours. The attempt happened and ended, so that is recorded
-// without the offending text.
-func (db *DB) finishApart(
-	ctx context.Context, session uuid.UUID, ended []task.Finish, closed []int64, reason string,
-) ([]task.Finished, error) {
-	if len(ended) == 1 {
-		end := task.Finish{ID: ended[0].ID, Attempt: ended[0].Attempt}
-		if failure := ended[0].Failure; failure != nil {
-			end.Failure = &task.Failure{Code: failure.Code, Message: "the message could not be stored: " + reason}
-		}
-		db.log.Warn("result could not be stored", "task_id", end.ID, "reason", reason)
-		return db.Finish(ctx, session, []task.Finish{end}, closed)
+// storable is an end without the text that no column can hold. The attempt
+// happened and ended, and that is recorded.
+func (db *DB) storable(end task.Finish, reason string) task.Finish {
+	db.log.Warn("result could not be stored", "task_id", end.ID, "reason", reason)
+	bare := task.Finish{ID: end.ID, Attempt: end.Attempt}
+	if end.Failure != nil {
+		bare.Failure = &task.Failure{Code: end.Failure.Code, Message: "the message could not be stored: " + reason}
 	}
-	half := len(ended) / 2
-	left, err := db.Finish(ctx, session, ended[:half], nil)
-	if err != nil {
-		return nil, err
-	}
-	right, err := db.Finish(ctx, session, ended[half:], closed)
-	return append(left, right...), err
+	return bare
 }
 
-func (db *DB) finish(
-	ctx context.Context, session uuid.UUID, in finishColumns, closed []int64, out map[task.ID]task.Finished,
-) error {
-	rows, err := db.pool.Query(ctx, `
+const (
+	finishAll = finishReceipts + finishUpdate + finishReturning
+
+	// finishUnlocked passes by the rows that others have locked.
+	finishUnlocked = finishReceipts + `, unlocked AS MATERIALIZED (
+			SELECT id FROM tasks WHERE id = ANY($2) ORDER BY id FOR UPDATE SKIP LOCKED
+		)` + finishUpdate + ` AND t.id IN (SELECT id FROM unlocked)` + finishReturning
+
+	finishReceipts = `
 		WITH closed AS (
 			DELETE FROM starts WHERE worker_id = $1 AND seq = ANY($7)
-		)
+		), emptied AS (
+			UPDATE starts SET task_ids = '{}' WHERE worker_id = $1 AND seq = ANY($8)
+		)`
+
+	finishUpdate = `
 		UPDATE tasks t SET
 			status = CASE WHEN ended.code IS NULL THEN 'done' WHEN t.attempt < t.max_attempts THEN 'submitted' ELSE 'failed' END,
 			due_at = CASE WHEN ended.code IS NOT NULL AND t.attempt < t.max_attempts
-				THEN clock_timestamp() + make_interval(secs => least(3600, 2 ^ (t.attempt - 1))) ELSE t.due_at END,
+				THEN clock_timestamp() + ` + backoff + ` ELSE t.due_at END,
 			started_at = CASE WHEN ended.code IS NOT NULL AND t.attempt < t.max_attempts THEN NULL ELSE t.started_at END,
 			finished_at = CASE WHEN ended.code IS NOT NULL AND t.attempt < t.max_attempts THEN NULL ELSE clock_timestamp() END,
-			result = ended.result::jsonb, failure_code = ended.code, failure_message = ended.message
+			result = ended.result::json, failure_code = ended.code, failure_message = ended.message
 		FROM unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[])
 		     AS ended (id, attempt, result, code, message)
-		WHERE t.id = ended.id AND t.status = 'started_executing' AND t.worker_id = $1 AND t.attempt = ended.attempt
-		RETURNING t.id, t.status, CASE WHEN t.status = 'submitted' THEN t.due_at - clock_timestamp() END`,
-		session, uuids(in.ids), in.attempts, in.results, in.codes, in.messages, closed)
+		WHERE t.id = ended.id AND t.status = 'started_executing' AND t.worker_id = $1 AND t.attempt = ended.attempt`
+
+	finishReturning = `
+		RETURNING t.id, t.status, CASE WHEN t.status = 'submitted' THEN t.due_at - clock_timestamp() END`
+)
+
+func (db *DB) finish(
+	ctx context.Context, query string, session uuid.UUID, in finishColumns, closed task.Closed, out map[task.ID]task.Finished,
+) error {
+	rows, err := db.pool.Query(ctx, query,
+		session, uuids(in.ids), in.attempts, in.results, in.codes, in.messages, closed.Once, closed.Again)
 	if err != nil {
 		return err
 	}
 	return collectFinished(rows, out)
 }
 
-// finishedBefore finds what an earlier try of the same call wrote although its
-// reply was lost: nobody else writes this session's attempt but the reaper,
-// whose mark is worker_lost.
-func (db *DB) finishedBefore(ctx context.Context, session uuid.UUID, in finishColumns, out map[task.ID]task.Finished) error {
+// lookUpEnds tells apart what was not ended now. An earlier try may have written
+// it although its reply was lost: nobody else writes this session's attempt but
+// the reaper, whose mark is worker_lost. Or the attempt is still this session's to
+// end, and only its row was locked. What is neither is late.
+func (db *DB) lookUpEnds(ctx context.Context, session uuid.UUID, in finishColumns, out map[task.ID]task.Finished) error {
 	rows, err := db.pool.Query(ctx, `
 		SELECT t.id, t.status, CASE WHEN t.status = 'submitted' THEN t.due_at - clock_timestamp() END
 		FROM unnest($2::uuid[], $3::int[]) AS ended (id, attempt)
 		JOIN tasks t ON t.id = ended.id
-		WHERE t.worker_id = $1 AND t.attempt = ended.attempt AND t.status IN ('done', 'failed', 'submitted')
-		      AND t.failure_code IS DISTINCT FROM $4`,
+		WHERE t.worker_id = $1 AND t.attempt = ended.attempt AND t.status <> 'deleted'
+		      AND (t.status = 'started_executing' OR t.failure_code IS DISTINCT FROM $4)`,
 		session, uuids(in.ids), in.attempts, task.WorkerLost)
 	if err != nil {
 		return err
@@ -110,11 +131,14 @@ func (db *DB) finishedBefore(ctx context.Context, session uuid.UUID, in finishCo
 
 func collectFinished(rows pgx.Rows, out map[task.ID]task.Finished) error {
 	var id task.ID
-	var answer task.Finished
+	var status task.Status
 	var in *time.Duration
-	_, err := pgx.ForEachRow(rows, []any{into(&id), &answer.Status, &in}, func() error {
-		answer.In = orZero(in)
-		out[id] = answer
+	_, err := pgx.ForEachRow(rows, []any{into(&id), &status, &in}, func() error {
+		if status == task.Started {
+			out[id] = task.Finished{Err: task.ErrLocked}
+		} else {
+			out[id] = task.Finished{Status: status, In: orZero(in)}
+		}
 		return nil
 	})
 	return err

@@ -131,7 +131,7 @@ func (f *fixture) finish(t *testing.T, session uuid.UUID, id task.ID, attempt in
 	if code != "" {
 		end.Failure = &task.Failure{Code: code, Message: "it broke"}
 	}
-	answers, err := f.Finish(t.Context(), session, []task.Finish{end}, nil)
+	answers, err := f.Finish(t.Context(), session, []task.Finish{end}, task.Closed{}, true)
 	require.NoError(t, err)
 	require.Len(t, answers, 1)
 	return answers[0]
@@ -154,6 +154,24 @@ func (f *fixture) count(t *testing.T, sql string, args ...any) (n int) {
 	t.Helper()
 	require.NoError(t, f.sql.QueryRow(t.Context(), sql, args...).Scan(&n))
 	return n
+}
+
+// judge is a session that has been renewing its lease for a day, without a gap.
+func (f *fixture) judge(t *testing.T) uuid.UUID {
+	t.Helper()
+	judge := f.session(t)
+	f.exec(t, `UPDATE workers SET steady_since = clock_timestamp() - interval '1 day' WHERE id = $1`, judge)
+	return judge
+}
+
+// reap lets a judge reap, and removes its session.
+func (f *fixture) reap(t *testing.T, db *postgres.DB) task.Reaped {
+	t.Helper()
+	judge := f.judge(t)
+	reaped, err := db.Reap(t.Context(), judge, lease, grace)
+	require.NoError(t, err)
+	f.exec(t, `DELETE FROM workers WHERE id = $1`, judge)
+	return reaped
 }
 
 // lapse lets a session's lease have ended so long ago.

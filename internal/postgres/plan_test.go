@@ -60,7 +60,7 @@ func TestFinishOfATableWithoutStatistics(t *testing.T) {
 		ends[i] = task.Finish{ID: id, Attempt: 1}
 	}
 	db, notes := f.recorded(t)
-	require.Len(t, must(db.Finish(t.Context(), session, ends, nil))(t), batch)
+	require.Len(t, must(db.Finish(t.Context(), session, ends, task.Closed{}, true))(t), batch)
 	f.exec(t, `UPDATE tasks SET status = 'started_executing' WHERE id = ANY($1)`, ids)
 	for _, mode := range planModes {
 		root := explain(t, db, notes.all[0], mode)
@@ -117,7 +117,7 @@ func updates(f *fixture, session uuid.UUID) []probe {
 			for _, id := range f.newest(t, 0, 50) {
 				ends = append(ends, task.Finish{ID: id, Attempt: 1})
 			}
-			answers := must(db.Finish(t.Context(), session, ends, []int64{7}))(t)
+			answers := must(db.Finish(t.Context(), session, ends, task.Closed{Once: []int64{7}}, true))(t)
 			require.Equal(t, task.Done, answers[0].Status)
 			return len(answers)
 		}, true},

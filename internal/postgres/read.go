@@ -19,7 +19,7 @@ const columns = `t.id, t.task_type, t.status, t.execution_time, t.due_at, t.payl
 // Get reads one task. The error is task.ErrNotFound or task.ErrUnavailable.
 func (db *DB) Get(ctx context.Context, id task.ID) (*task.Task, error) {
 	var found task.Task
-	err := db.retry(ctx, "get task", func(ctx context.Context) error {
+	err := db.retryRead(ctx, "get task", func(ctx context.Context) error {
 		err := scan(db.pool.QueryRow(ctx, `SELECT `+columns+` FROM tasks t WHERE t.id = $1`, id), &found)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return task.ErrNotFound
@@ -68,7 +68,7 @@ func (db *DB) List(ctx context.Context, f task.Filter) (page []task.Task, more b
 		"before": before, "limit": f.Limit + 1, "outcomes": outcomes,
 		"type": f.Type, "status": string(f.Status),
 	}
-	err = db.retry(ctx, "list tasks", func(ctx context.Context) (err error) {
+	err = db.retryRead(ctx, "list tasks", func(ctx context.Context) (err error) {
 		page, more, err = db.readPage(ctx, query, args, f.Limit)
 		return err
 	})

@@ -11,27 +11,50 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
+// reapTimeout bounds one Reap. Its statements end many tasks, and are not tried
+// again within the call.
+const reapTimeout = 30 * time.Second
+
 // Reap ends the sessions whose lease passed at least grace ago, by Postgres'
-// clock, and settles what they had running (T4).
-func (db *DB) Reap(ctx context.Context, grace time.Duration) (out task.Reaped, err error) {
-	err = db.retry(ctx, "reap dead sessions", func(ctx context.Context) error {
-		// The cheap look comes first: there is nearly always nothing to do.
-		var next *time.Duration
-		err := db.pool.QueryRow(ctx, `
-			SELECT min(lease_until) + $1 - clock_timestamp() FROM workers WHERE dead_at IS NULL`,
-			grace).Scan(&next)
-		if err != nil {
-			return err
-		}
-		if next == nil || *next >= 0 {
-			out = task.Reaped{Next: next}
-			return nil
-		}
-		out, err = db.bury(ctx, `dead_at IS NULL AND lease_until + $1 < clock_timestamp()`, grace)
-		return err
-	})
-	return out, err
+// clock, and settles what they had running (T4). judge is the session of the
+// caller, and lease the time of its lease.
+//
+// After an outage of Postgres the leases of live workers have passed too. What
+// tells them from the dead is that they renew within moments, so the judge must
+// have been able to renew for that long: its last renewal is less than half a
+// lease old, and for half a lease and a second no two of them were further apart.
+// A live neighbour needs less than that: a heartbeat that hangs, a pause, and one
+// that succeeds. The guard is in the statement, and the statement is not tried
+// again here: a copy that arrives after the outage finds a judge in doubt and
+// ends nothing.
+func (db *DB) Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Duration) (out task.Reaped, err error) {
+	ctx, cancel := context.WithTimeout(ctx, reapTimeout)
+	defer cancel()
+	// The cheap look comes first: there is nearly always nothing to do.
+	var next *time.Duration
+	err = db.pool.QueryRow(ctx, `
+		SELECT min(lease_until) + $1 - clock_timestamp() FROM workers WHERE dead_at IS NULL`,
+		grace).Scan(&next)
+	if err == nil && (next == nil || *next >= 0) {
+		return task.Reaped{Next: next}, nil
+	}
+	if err == nil {
+		out, err = db.bury(ctx, expired, grace, judge, lease/2, lease/2+time.Second)
+	}
+	if err != nil {
+		return out, fmt.Errorf("reap dead sessions: %w", err)
+	}
+	return out, nil
 }
+
+// expired are the sessions that a steady judge finds past their lease. Both are
+// seen at the moment at which the statement arrived: should the server be paused
+// in the middle of it, nobody's lease passes meanwhile.
+const expired = `dead_at IS NULL AND lease_until + $1 < statement_timestamp() AND EXISTS (
+	SELECT FROM workers judge
+	WHERE judge.id = $2 AND judge.dead_at IS NULL AND judge.lease_until > statement_timestamp()
+	      AND judge.renewed_at > statement_timestamp() - $3::interval
+	      AND judge.steady_since < statement_timestamp() - $4::interval)`
 
 // End ends one session at once, for a worker that is about to exit, and
 // settles what it leaves behind.
@@ -48,7 +71,7 @@ func (db *DB) End(ctx context.Context, session uuid.UUID) (out task.Reaped, err 
 // committed, so the lock waits for it or passes it by; and the second statement
 // has a later snapshot than the lock, so it sees every start that was ever
 // permitted. Once the mark is committed no further start can be.
-func (db *DB) bury(ctx context.Context, which string, arg any) (out task.Reaped, err error) {
+func (db *DB) bury(ctx context.Context, which string, args ...any) (out task.Reaped, err error) {
 	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			WITH locked AS MATERIALIZED (
@@ -56,7 +79,7 @@ func (db *DB) bury(ctx context.Context, which string, arg any) (out task.Reaped,
 			)
 			UPDATE workers SET dead_at = clock_timestamp() FROM locked
 			WHERE workers.id = locked.id
-			RETURNING workers.id`, arg)
+			RETURNING workers.id`, args...)
 		if err != nil {
 			return err
 		}
@@ -80,22 +103,23 @@ func settle(ctx context.Context, tx pgx.Tx, dead []uuid.UUID) (task.Reaped, erro
 		)
 		UPDATE tasks t SET
 			status = CASE WHEN attempt < max_attempts THEN 'submitted' ELSE 'failed' END,
-			due_at = CASE WHEN attempt < max_attempts THEN clock_timestamp() ELSE due_at END,
+			due_at = CASE WHEN attempt < max_attempts THEN clock_timestamp() + `+backoff+` ELSE due_at END,
 			started_at = CASE WHEN attempt < max_attempts THEN NULL ELSE started_at END,
 			finished_at = CASE WHEN attempt < max_attempts THEN NULL ELSE clock_timestamp() END,
 			failure_code = $2,
 			failure_message = 'the worker''s session ended while the task ran: it had zero or one effects'
 		FROM running
 		WHERE t.id = running.id AND t.status = 'started_executing' AND t.worker_id = ANY($1)
-		RETURNING t.id, t.status`, dead, task.WorkerLost)
+		RETURNING t.id, t.status, t.due_at - clock_timestamp()`, dead, task.WorkerLost)
 	if err != nil {
 		return out, fmt.Errorf("settle the tasks of dead sessions: %w", err)
 	}
 	var id task.ID
 	var status task.Status
-	_, err = pgx.ForEachRow(rows, []any{into(&id), &status}, func() error {
+	var in time.Duration
+	_, err = pgx.ForEachRow(rows, []any{into(&id), &status, &in}, func() error {
 		if status == task.Submitted {
-			out.Retried = append(out.Retried, task.Wait{ID: id})
+			out.Retried = append(out.Retried, task.Wait{ID: id, In: in})
 		} else {
 			out.Failed++
 		}

@@ -29,8 +29,7 @@ func TestReapWaitsForTheLeaseAndTheGrace(t *testing.T) {
 		session, id := f.session(t), f.tasks(t, 1, 1)[0]
 		f.start(t, session, id)
 		f.lapse(t, session, c.ago)
-		reaped, err := f.Reap(t.Context(), grace)
-		require.NoError(t, err)
+		reaped := f.reap(t, f.DB)
 		if !c.dead {
 			require.Zero(t, reaped.Sessions, c.name)
 			require.NotNil(t, reaped.Next, c.name)
@@ -43,7 +42,7 @@ func TestReapWaitsForTheLeaseAndTheGrace(t *testing.T) {
 		require.Equal(t, task.Reaped{Sessions: 1, Failed: 1}, reaped, c.name)
 		require.Equal(t, task.WorkerLost, f.get(t, id).Failure.Code, c.name)
 		require.ErrorIs(t, f.Renew(t.Context(), session, lease), task.ErrSessionLost, c.name)
-		require.Zero(t, must(f.Reap(t.Context(), grace))(t).Sessions, "once is all")
+		require.Zero(t, f.reap(t, f.DB).Sessions, "once is all")
 	}
 }
 
@@ -53,7 +52,7 @@ func TestASessionsEndSettlesWhatItHadRunning(t *testing.T) {
 		"reaped": func(t *testing.T, f *fixture, session uuid.UUID) (task.Reaped, error) {
 			t.Helper()
 			f.lapse(t, session, time.Minute)
-			return f.Reap(t.Context(), grace)
+			return f.reap(t, f.DB), nil
 		},
 		"ended by itself": func(t *testing.T, f *fixture, session uuid.UUID) (task.Reaped, error) {
 			t.Helper()
@@ -78,7 +77,11 @@ func TestASessionsEndSettlesWhatItHadRunning(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 1, reaped.Sessions)
 			require.Equal(t, 2, reaped.Failed)
-			require.ElementsMatch(t, []task.Wait{{ID: again[0]}, {ID: again[1]}}, reaped.Retried)
+			require.Len(t, reaped.Retried, 2)
+			for _, retried := range reaped.Retried {
+				require.Contains(t, again, retried.ID)
+				require.InDelta(t, time.Second, retried.In, float64(200*time.Millisecond), "after a pause, as any failed attempt")
+			}
 			for _, id := range once {
 				lost := f.get(t, id)
 				require.Equal(t, task.Failed, lost.Status)
@@ -92,7 +95,7 @@ func TestASessionsEndSettlesWhatItHadRunning(t *testing.T) {
 				require.Equal(t, task.Submitted, lost.Status)
 				require.Equal(t, 1, lost.Attempt)
 				require.Equal(t, task.WorkerLost, lost.Failure.Code)
-				require.WithinRange(t, lost.DueAt, now.Add(-patience), now, "due at once")
+				require.WithinRange(t, lost.DueAt, now.Add(-patience), now.Add(2*time.Second))
 				require.Zero(t, lost.StartedAt)
 				require.Zero(t, lost.FinishedAt)
 			}
@@ -101,6 +104,7 @@ func TestASessionsEndSettlesWhatItHadRunning(t *testing.T) {
 			}
 			require.Zero(t, f.count(t, `SELECT count(*) FROM starts WHERE worker_id = $1`, session))
 			require.Equal(t, 2, f.count(t, `SELECT count(*) FROM starts WHERE worker_id = $1`, other))
+			f.exec(t, `UPDATE tasks SET due_at = execution_time WHERE id = ANY($1)`, again)
 			require.Equal(t, 2, f.start(t, other, again...)[0].Attempt)
 		})
 	}
@@ -112,10 +116,10 @@ func TestAZombieWritesNothing(t *testing.T) {
 	session, ids := f.session(t), append(f.tasks(t, 1, 1), f.tasks(t, 1, 2)...)
 	f.start(t, session, ids...)
 	f.lapse(t, session, time.Minute)
-	require.Equal(t, 1, must(f.Reap(t.Context(), grace))(t).Sessions)
+	require.Equal(t, 1, f.reap(t, f.DB).Sessions)
 	before := []*task.Task{f.get(t, ids[0]), f.get(t, ids[1])}
 
-	require.NoError(t, f.Register(t.Context(), session, "host", lease))
+	require.ErrorIs(t, f.Register(t.Context(), session, "host", lease), task.ErrSessionLost)
 	require.ErrorIs(t, f.Renew(t.Context(), session, lease), task.ErrSessionLost)
 	require.Zero(t, f.count(t, `SELECT count(*) FROM workers WHERE lease_until > clock_timestamp()`))
 	for i, id := range ids {
@@ -132,6 +136,7 @@ func TestAZombieWritesNothing(t *testing.T) {
 func TestReapersAtOnceSettleOnce(t *testing.T) {
 	t.Parallel()
 	f := open(t)
+	judge := f.judge(t)
 	for range 10 {
 		session := f.session(t)
 		f.start(t, session, append(f.tasks(t, 20, 1), f.tasks(t, 20, 2)...)...)
@@ -141,7 +146,7 @@ func TestReapersAtOnceSettleOnce(t *testing.T) {
 		var all errgroup.Group
 		for range 4 {
 			all.Go(func() error {
-				reaped, err := f.Reap(t.Context(), grace)
+				reaped, err := f.Reap(t.Context(), judge, lease, grace)
 				mu.Lock()
 				defer mu.Unlock()
 				sum.Sessions += reaped.Sessions
@@ -157,8 +162,8 @@ func TestReapersAtOnceSettleOnce(t *testing.T) {
 	}
 }
 
-// The reply to the reaper's commit is lost: the second try finds nothing left
-// to do, and what the first one settled stays settled.
+// The reply to the reaper's commit is lost: that is no reason to judge again. The
+// next call finds nothing left to do, and what was settled stays settled.
 func TestReapWhoseReplyWasLost(t *testing.T) {
 	t.Parallel()
 	f := open(t)
@@ -168,9 +173,53 @@ func TestReapWhoseReplyWasLost(t *testing.T) {
 	f.start(t, session, id)
 	f.lapse(t, session, time.Minute)
 	proxy.loseReply("COMMIT")
-	_, err := db.Reap(t.Context(), grace)
-	require.NoError(t, err)
+	_, err := db.Reap(t.Context(), f.judge(t), lease, grace)
+	require.Error(t, err)
 	require.Equal(t, 1, proxy.losses())
 	require.Equal(t, task.WorkerLost, f.get(t, id).Failure.Code)
-	require.Zero(t, must(db.Reap(t.Context(), grace))(t).Sessions)
+	require.Zero(t, f.reap(t, db).Sessions)
+}
+
+// Who was out of reach of Postgres a moment ago cannot tell the dead from those
+// who were out of reach as well.
+func TestAJudgeInDoubtReapsNobody(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	session, id := f.session(t), f.tasks(t, 1, 1)[0]
+	f.start(t, session, id)
+	f.lapse(t, session, time.Minute)
+	for name, doubt := range map[string]string{
+		"unknown":                      `DELETE FROM workers WHERE id = $1`,
+		"dead":                         `UPDATE workers SET dead_at = clock_timestamp() WHERE id = $1`,
+		"its lease has passed":         `UPDATE workers SET lease_until = clock_timestamp() - interval '1 s' WHERE id = $1`,
+		"not renewed for half a lease": `UPDATE workers SET renewed_at = clock_timestamp() - interval '31 min' WHERE id = $1`,
+		"renewed again since a moment": `UPDATE workers SET steady_since = clock_timestamp() - interval '30 min' WHERE id = $1`,
+		"opened its session just now":  `UPDATE workers SET steady_since = clock_timestamp() WHERE id = $1`,
+	} {
+		judge := f.judge(t)
+		f.exec(t, doubt, judge)
+		require.Zero(t, must(f.Reap(t.Context(), judge, lease, grace))(t).Sessions, name)
+		require.Equal(t, task.Started, f.get(t, id).Status, name)
+		require.NoError(t, f.Renew(t.Context(), session, lease), name)
+		f.lapse(t, session, time.Minute)
+		f.exec(t, `DELETE FROM workers WHERE id = $1`, judge)
+	}
+	require.Equal(t, 1, f.reap(t, f.DB).Sessions)
+}
+
+func TestARenewalAfterAGapBeginsAnew(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	session := f.judge(t)
+	steady := func() bool {
+		return f.count(t, `SELECT count(*) FROM workers WHERE id = $1 AND steady_since < clock_timestamp() - interval '1 h'`, session) == 1
+	}
+	require.NoError(t, f.Renew(t.Context(), session, lease))
+	require.True(t, steady())
+	f.exec(t, `UPDATE workers SET renewed_at = clock_timestamp() - interval '29 min' WHERE id = $1`, session)
+	require.NoError(t, f.Renew(t.Context(), session, lease))
+	require.True(t, steady(), "two heartbeats that are half a lease apart are no gap")
+	f.exec(t, `UPDATE workers SET renewed_at = clock_timestamp() - interval '31 min' WHERE id = $1`, session)
+	require.NoError(t, f.Renew(t.Context(), session, lease))
+	require.False(t, steady())
 }

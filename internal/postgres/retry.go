@@ -14,11 +14,19 @@ import (
 )
 
 const (
-	// attemptTimeout bounds one try of a statement. A reply that takes longer
-	// is given up, and the statement is issued again on another connection.
-	attemptTimeout = 10 * time.Second
+	// firstAttempt bounds the first try of a statement, and maxAttempt later
+	// ones, each of which has twice the time of the one before. A reply that
+	// takes longer is given up, and the statement is issued again on another
+	// connection: soon, for a client waits, and with more time, lest a statement
+	// that is merely slow be cut off for ever.
+	firstAttempt, maxAttempt = 2 * time.Second, 10 * time.Second
 
 	firstPause, maxPause = 20 * time.Millisecond, time.Second
+
+	// maxStalePlans bounds the tries that follow each other at once because a
+	// connection had a plan from before a change of the schema. Each connection
+	// of a pool may have one.
+	maxStalePlans = 64
 )
 
 // retry runs an idempotent statement until it has a definite outcome or ctx
@@ -26,12 +34,19 @@ const (
 // ErrUnavailable if no try reached a commit, ErrUnknownOutcome otherwise.
 func (db *DB) retry(ctx context.Context, what string, try func(context.Context) error) error {
 	unknown := false
-	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+	stale := 0
+	pause, patience := firstPause, firstAttempt
+	for {
+		attempt, cancel := context.WithTimeout(ctx, patience)
 		err := try(attempt)
+		timedOut := attempt.Err() != nil
 		cancel()
 		if err == nil {
 			return nil
+		}
+		if isStalePlan(err) && stale < maxStalePlans && ctx.Err() == nil {
+			stale++
+			continue
 		}
 		verdict := classify(err)
 		if verdict == definite {
@@ -50,7 +65,21 @@ func (db *DB) retry(ctx context.Context, what string, try func(context.Context) 
 			return fmt.Errorf("%s: %w: %w", what, outcome, err)
 		case <-time.After(jitter(pause)):
 		}
+		pause = min(2*pause, maxPause)
+		if timedOut {
+			patience = min(2*patience, maxAttempt)
+		}
 	}
+}
+
+// retryRead is retry for a statement that changes nothing: that its outcome is
+// not known is no news to anybody.
+func (db *DB) retryRead(ctx context.Context, what string, try func(context.Context) error) error {
+	err := db.retry(ctx, what, try)
+	if errors.Is(err, task.ErrUnknownOutcome) {
+		return fmt.Errorf("%w: %s", task.ErrUnavailable, err.Error())
+	}
+	return err
 }
 
 // jitter spreads pauses over the upper half of d, so that many callers that
@@ -86,6 +115,9 @@ func classify(err error) verdict {
 		// before its reply.
 		return maybeDone
 	}
+	if isStalePlan(err) {
+		return notDone
+	}
 	switch refusal.Code[:2] {
 	case "40", "53", "55", "57", "58": // rollback, resources, locks, operator, system
 		return notDone
@@ -104,6 +136,15 @@ func isData(err error) (*pgconn.PgError, bool) {
 		return nil, false
 	}
 	return refusal, pgerrcode.IsDataException(refusal.Code) || pgerrcode.IsProgramLimitExceeded(refusal.Code)
+}
+
+// isStalePlan reports whether the connection had prepared the statement before
+// the schema changed. The driver has forgotten that plan, so the next try on
+// this connection makes a new one.
+func isStalePlan(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && refusal.Code == pgerrcode.FeatureNotSupported &&
+		refusal.Routine == "RevalidateCachedQuery"
 }
 
 func isUndefinedTable(err error) bool {

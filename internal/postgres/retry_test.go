@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/timewheel/timewheel/internal/postgres"
 	"github.com/timewheel/timewheel/internal/task"
@@ -112,4 +114,44 @@ func TestABackendThatIsEndedIsTriedAgain(t *testing.T) {
 	require.Len(t, finish(), 1)
 	require.Equal(t, 1, f.get(t, id).Attempt)
 	require.Contains(t, f.log.String(), "tried again")
+}
+
+// Each connection prepared its statements before the schema changed. Nobody
+// notices.
+func TestStatementsOutliveAChangeOfTheSchema(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	id := f.tasks(t, 1, 1)[0]
+	read := func() {
+		var readers errgroup.Group
+		for range 16 {
+			readers.Go(func() error {
+				_, err := f.Get(t.Context(), id)
+				return err
+			})
+		}
+		require.NoError(t, readers.Wait())
+	}
+	read()
+	f.exec(t, `ALTER TABLE tasks ALTER COLUMN failure_message TYPE varchar(4200)`)
+	read()
+	require.NotContains(t, f.log.String(), "tried again", "it happens at once, on the same connection")
+}
+
+// A read that was given up changed nothing, whatever became of it.
+func TestAReadHasNoUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.hold(t, `LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE`)
+	ctx, cancel := context.WithCancel(t.Context())
+	answer := make(chan error, 1)
+	go func() {
+		_, err := f.Get(ctx, uuid.New())
+		answer <- err
+	}()
+	f.awaitBlocked(t, 1)
+	cancel()
+	err := <-answer
+	require.ErrorIs(t, err, task.ErrUnavailable)
+	require.NotErrorIs(t, err, task.ErrUnknownOutcome)
 }

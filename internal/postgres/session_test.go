@@ -75,11 +75,11 @@ func TestReapPassesByASessionWithAStartInFlight(t *testing.T) {
 	f.lapse(t, session, time.Minute)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	require.Equal(t, task.Reaped{}, must(f.Reap(ctx, grace))(t))
+	require.Equal(t, task.Reaped{}, f.reap(t, f.DB))
 	require.Equal(t, task.Reaped{}, must(f.End(ctx, session))(t))
 	require.Equal(t, 1, f.blocked(t), "the start is still in flight")
 	require.Len(t, finish(), 3)
-	require.Equal(t, task.Reaped{Sessions: 1, Failed: 3}, must(f.Reap(t.Context(), grace))(t))
+	require.Equal(t, task.Reaped{Sessions: 1, Failed: 3}, f.reap(t, f.DB))
 }
 
 // A session that is being buried permits no start, although the mark is not

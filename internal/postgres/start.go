@@ -29,39 +29,62 @@ func (db *DB) Start(
 	ctx context.Context, session uuid.UUID, seq int64, ids []task.ID,
 ) (started []task.Task, once bool, err error) {
 	tries := 0
+	query := startAll
 	err = db.retry(ctx, "start tasks", func(ctx context.Context) (err error) {
 		tries++
-		started, err = db.start(ctx, session, seq, ids)
+		started, err = db.start(ctx, query, session, seq, ids)
 		if isUniqueViolation(err, "starts_pkey") {
 			started, err = db.receipt(ctx, session, seq)
 		}
+		if ctx.Err() != nil {
+			query = startUnlocked
+		}
 		return err
 	})
+	if err == nil {
+		started, err = db.loadPayloads(ctx, session, started)
+	}
 	return started, tries == 1, err
 }
 
-// start reaches the tasks through their primary key, which sorts the array: two
-// overlapping batches cannot deadlock.
-func (db *DB) start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) ([]task.Task, error) {
-	rows, err := db.pool.Query(ctx, `
+// The start reaches the tasks through their primary key, which sorts the array:
+// two overlapping batches cannot deadlock.
+const (
+	startAll = startSession + startUpdate + startReceipt
+
+	// startUnlocked refuses the tasks whose rows others have locked. It is for a
+	// start that waited too long for one: the rest of them need not wait.
+	startUnlocked = startSession + `, unlocked AS MATERIALIZED (
+			SELECT id FROM tasks WHERE id = ANY($3) ORDER BY id FOR UPDATE SKIP LOCKED
+		)` + startUpdate + ` AND t.id IN (SELECT id FROM unlocked)` + startReceipt
+
+	startSession = `
 		WITH session AS MATERIALIZED (
 			SELECT id, lease_until > clock_timestamp() AS live FROM workers
 			WHERE id = $1 AND dead_at IS NULL
 			FOR KEY SHARE
-		), started AS (
+		)`
+
+	startUpdate = `, started AS (
 			UPDATE tasks t SET
 				status = 'started_executing', worker_id = $1, attempt = attempt + 1,
 				started_at = clock_timestamp()
 			FROM session
-			WHERE session.live AND t.id = ANY($3) AND t.status = 'submitted' AND t.due_at <= clock_timestamp()
-			RETURNING `+startedColumns+`
+			WHERE session.live AND t.id = ANY($3) AND t.status = 'submitted' AND t.due_at <= clock_timestamp()`
+
+	startReceipt = `
+			RETURNING ` + startedColumns + `
 		), receipt AS (
 			-- Also for a lapsed session, which may be renewed: its refusal must
 			-- be as final as a start, or an earlier copy could still commit one.
 			INSERT INTO starts (worker_id, seq, task_ids)
 			SELECT id, $2, (SELECT coalesce(array_agg(id), '{}') FROM started) FROM session
 		)
-		SELECT * FROM started`, session, seq, uuids(ids))
+		SELECT * FROM started`
+)
+
+func (db *DB) start(ctx context.Context, query string, session uuid.UUID, seq int64, ids []task.ID) ([]task.Task, error) {
+	rows, err := db.pool.Query(ctx, query, session, seq, uuids(ids))
 	if err != nil {
 		return nil, err
 	}
@@ -82,15 +105,24 @@ func (db *DB) receipt(ctx context.Context, session uuid.UUID, seq int64) ([]task
 	return collectStarted(rows, session)
 }
 
-// startedColumns are what a handler and the worker need of a started task.
-const startedColumns = `t.id, t.task_type, t.execution_time, t.due_at, t.payload, t.attempt, t.max_attempts, t.started_at`
+// startedColumns are what a handler and the worker need of a started task. A
+// payload of 8 KiB or more is left out, and the last column says so; see
+// loadPayloads.
+const startedColumns = `t.id, t.task_type, t.execution_time, t.due_at, t.created_at, t.attempt, t.max_attempts, t.started_at,
+	CASE WHEN octet_length(t.payload::text) < 8192 THEN t.payload END AS payload,
+	coalesce(octet_length(t.payload::text) >= 8192, false) AS large`
 
 func collectStarted(rows pgx.Rows, session uuid.UUID) ([]task.Task, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (task.Task, error) {
 		t := task.Task{Status: task.Started, WorkerID: session}
 		var payload *string
-		err := row.Scan(into(&t.ID), &t.Type, &t.ExecutionTime, &t.DueAt, &payload, &t.Attempt, &t.MaxAttempts, &t.StartedAt)
+		var large bool
+		err := row.Scan(into(&t.ID), &t.Type, &t.ExecutionTime, &t.DueAt, &t.CreatedAt, &t.Attempt, &t.MaxAttempts,
+			&t.StartedAt, &payload, &large)
 		t.Payload = raw(payload)
+		if large {
+			t.Payload = notLoaded
+		}
 		return t, err
 	})
 }
@@ -98,7 +130,7 @@ func collectStarted(rows pgx.Rows, session uuid.UUID) ([]task.Task, error) {
 // Submitted picks those of ids that still have to run, and says when by
 // Postgres' clock. The others have started, ended or never were.
 func (db *DB) Submitted(ctx context.Context, ids []task.ID) (waiting []task.Wait, err error) {
-	err = db.retry(ctx, "look up refused tasks", func(ctx context.Context) error {
+	err = db.retryRead(ctx, "look up refused tasks", func(ctx context.Context) error {
 		rows, err := db.pool.Query(ctx, `
 			SELECT id, due_at, clock_timestamp()
 			FROM tasks WHERE id = ANY($1) AND status = 'submitted'`, uuids(ids))

@@ -3,6 +3,8 @@ package postgres_test
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +25,8 @@ func TestStartReturnsWhatAHandlerNeeds(t *testing.T) {
 	stored := f.get(t, wanted.ID)
 	require.Equal(t, task.Task{
 		ID: wanted.ID, Type: "foo", Status: task.Started, ExecutionTime: wanted.ExecutionTime, DueAt: wanted.ExecutionTime,
-		Payload: stored.Payload, Attempt: 1, MaxAttempts: 3, WorkerID: session, StartedAt: stored.StartedAt,
+		Payload: stored.Payload, Attempt: 1, MaxAttempts: 3, WorkerID: session,
+		StartedAt: stored.StartedAt, CreatedAt: stored.CreatedAt,
 	}, started)
 	require.JSONEq(t, string(wanted.Payload), string(started.Payload))
 	require.Equal(t, task.Started, stored.Status)
@@ -190,5 +193,53 @@ func must[T any](value T, err error) func(*testing.T) T {
 		t.Helper()
 		require.NoError(t, err)
 		return value
+	}
+}
+
+// One row that somebody else has locked holds up its own start only.
+func TestStartPassesByALockedRow(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	ids, session := f.tasks(t, 10, 1), f.session(t)
+	unlock := f.hold(t, `SELECT FROM tasks WHERE id = $1 FOR UPDATE`, ids[3])
+	started, once, err := f.Start(t.Context(), session, 1, ids)
+	require.NoError(t, err)
+	require.False(t, once)
+	unlock()
+	// What the first try had locked itself may be passed by as well; it is refused
+	// like any other, and started by a later call.
+	rest, _, err := f.Start(t.Context(), session, 2, ids)
+	require.NoError(t, err)
+	require.ElementsMatch(t, ids, append(idsOf(started), idsOf(rest)...))
+	require.Contains(t, idsOf(rest), ids[3])
+	require.Equal(t, 10, f.count(t, `SELECT count(*) FROM tasks WHERE status = 'started_executing' AND attempt = 1`))
+}
+
+// However large the payloads of a start are, its reply is small, and each task
+// has its own payload in the end.
+func TestStartOfLargePayloads(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	all := drafts(40)
+	for i := range all {
+		switch i % 4 {
+		case 1:
+			all[i].Payload = json.RawMessage(`{"n":` + strconv.Itoa(i) + `}`)
+		case 2, 3:
+			all[i].Payload = json.RawMessage(`{"n":"` + strings.Repeat(strconv.Itoa(i), 100_000) + `"}`)
+		}
+	}
+	ids, session := f.create(t, all...), f.session(t)
+	for _, call := range []string{"start", "receipt"} {
+		started := issue(t, f.DB, session, 1, ids)
+		require.Len(t, started, len(ids), call)
+		for _, tk := range started {
+			want := all[slices.Index(ids, tk.ID)].Payload
+			if want == nil {
+				require.Nil(t, tk.Payload, call)
+			} else {
+				require.JSONEq(t, string(want), string(tk.Payload), call)
+			}
+		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // Now reads Postgres' clock.
 func (db *DB) Now(ctx context.Context) (now time.Time, err error) {
-	err = db.retry(ctx, "read the clock", func(ctx context.Context) error {
+	err = db.retryRead(ctx, "read the clock", func(ctx context.Context) error {
 		return db.pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now)
 	})
 	return now, err
@@ -21,7 +21,7 @@ func (db *DB) Now(ctx context.Context) (now time.Time, err error) {
 // after the point that after names, up to and including until. Its cost is
 // that of the page.
 func (db *DB) Window(ctx context.Context, after task.Due, until time.Time, limit int) (page []task.Due, err error) {
-	err = db.retry(ctx, "read the window", func(ctx context.Context) error {
+	err = db.retryRead(ctx, "read the window", func(ctx context.Context) error {
 		rows, err := db.pool.Query(ctx, `
 			SELECT due_at, id FROM tasks
 			WHERE outcome = 'open' AND status = 'submitted' AND (due_at, id) > ($1, $2) AND due_at <= $3

@@ -16,9 +16,10 @@
 //	T2  Start    one UPDATE: submitted, due by Postgres' clock, the session's
 //	             lease live. It counts the attempt and leaves a receipt.
 //	T3  Finish   one UPDATE: started, by this session, this attempt.
-//	T4  Reap     a session whose lease passed is marked dead, and what its
-//	             receipts name is failed with worker_lost, or submitted again if
-//	             the user allowed more attempts. One transaction.
+//	T4  Reap     a session whose lease passed is marked dead, by one that renews
+//	             its own without a gap, and what its receipts name is failed
+//	             with worker_lost, or submitted again if the user allowed more
+//	             attempts. One transaction.
 //	T5  Delete   one UPDATE: submitted. 200 means that it never runs.
 //	T6  Index    put a missing id into Redis, drop a stale one. Idempotent.
 //

@@ -17,7 +17,7 @@ type KeeperStore interface {
 	Now(ctx context.Context) (time.Time, error)
 	Window(ctx context.Context, after task.Due, until time.Time, limit int) ([]task.Due, error)
 	Submitted(ctx context.Context, ids []task.ID) ([]task.Wait, error)
-	Reap(ctx context.Context, grace time.Duration) (task.Reaped, error)
+	Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Duration) (task.Reaped, error)
 	Forget(ctx context.Context, keep time.Duration, limit int) (deleted int, round bool, err error)
 }
 
@@ -46,10 +46,11 @@ type KeeperConfig struct {
 	// Audit is how often the whole inner ring is compared with the outer one.
 	// Zero means five minutes.
 	Audit time.Duration
-	// MayReap says whether this node can judge others: it cannot if its own
-	// lease was in doubt a moment ago, since then Postgres was out of reach and
-	// theirs were too. Nil means always.
-	MayReap func() bool
+	// Judge is the worker session in whose name this node declares others dead,
+	// and Lease the time of its lease. Without one, nil or the zero UUID, it
+	// declares nobody dead.
+	Judge func() uuid.UUID
+	Lease time.Duration
 	// Metrics is where the loops' metrics are registered. Nil means nowhere.
 	Metrics prometheus.Registerer
 }
@@ -75,8 +76,8 @@ func NewKeeper(store KeeperStore, ring KeeperRing, cfg KeeperConfig, log *slog.L
 	if cfg.Audit == 0 {
 		cfg.Audit = 5 * time.Minute
 	}
-	if cfg.MayReap == nil {
-		cfg.MayReap = func() bool { return true }
+	if cfg.Judge == nil {
+		cfg.Judge = func() uuid.UUID { return uuid.Nil }
 	}
 	return &Keeper{
 		store: store, ring: ring, cfg: cfg, log: log.With("component", "keeper"),

@@ -3,14 +3,17 @@ package scheduler
 import (
 	"context"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // reap ends the sessions of dead workers and settles their tasks (T4).
 func (k *Keeper) reap(ctx context.Context) error {
-	if !k.cfg.MayReap() {
+	judge := k.cfg.Judge()
+	if judge == uuid.Nil {
 		return nil
 	}
-	reaped, err := k.store.Reap(ctx, k.cfg.Grace)
+	reaped, err := k.store.Reap(ctx, judge, k.cfg.Lease, k.cfg.Grace)
 	if err != nil {
 		return err
 	}

@@ -23,17 +23,17 @@ func TestReapSettlesAndIndexesWhatMayRunAgain(t *testing.T) {
 	once, again := f.insert(t, 3, -time.Hour, 0), f.insert(t, 3, -time.Hour, 0)
 	f.exec(t, `UPDATE tasks SET max_attempts = 2 WHERE id = ANY($1::uuid[])`, again)
 	session := f.session(t, parse(t, append(once, again...))...)
-	mayReap := false
+	judge := f.session(t)
 	k := f.keeper(func(c *scheduler.KeeperConfig) {
-		c.Grace = time.Minute
-		c.MayReap = func() bool { return mayReap }
+		c.Grace, c.Lease = time.Minute, never
+		c.Judge = func() uuid.UUID { return judge }
 	})
 
 	f.lapse(t, session, 2*time.Minute)
 	require.NoError(t, k.Reap(t.Context()))
-	require.Equal(t, 6, f.count(t, "status = 'started_executing'"), "a node in doubt judges nobody")
+	require.Equal(t, 6, f.count(t, "status = 'started_executing'"), "a session that was opened a moment ago judges nobody")
 
-	mayReap = true
+	f.exec(t, `UPDATE workers SET steady_since = clock_timestamp() - interval '1 day' WHERE id = $1`, judge)
 	f.lapse(t, session, 30*time.Second)
 	require.NoError(t, k.Reap(t.Context()))
 	require.Equal(t, 6, f.count(t, "status = 'started_executing'"), "the grace is not over")
@@ -48,9 +48,10 @@ func TestReapSettlesAndIndexesWhatMayRunAgain(t *testing.T) {
 		require.Equal(t, task.Failed, lost.Status)
 		require.Equal(t, task.WorkerLost, lost.Failure.Code)
 	}
-	claimed, _, err := f.ring.Claim(t.Context(), 0, 10, never)
+	claimed, next, err := f.ring.Claim(t.Context(), 0, 10, never)
 	require.NoError(t, err)
-	require.Len(t, claimed, 3, "they are due at once")
+	require.Empty(t, claimed)
+	require.InDelta(t, time.Second, next, float64(time.Second), "they are due after their backoff")
 }
 
 func TestRetainDeletesWhatEndedLongAgo(t *testing.T) {

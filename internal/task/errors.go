@@ -18,6 +18,9 @@ var (
 	ErrKeyReused = errors.New("idempotency key belongs to a different task")
 	// ErrSessionLost: the worker's session is dead or its lease has passed.
 	ErrSessionLost = errors.New("worker session lost")
+	// ErrLocked: another transaction holds the task's row, so nothing was
+	// written. It may be asked again.
+	ErrLocked = errors.New("the task's row is locked by another transaction")
 )
 
 // RejectedError says that the store refuses this value and always will, for

@@ -37,7 +37,23 @@ type Finished struct {
 	Status Status
 	// In is how far ahead the next attempt is due, if Status is Submitted.
 	In time.Duration
+	// Err is ErrLocked if it is not known yet, or nil.
+	Err error
 }
+
+// Closed are receipts of starts whose tasks have all ended.
+type Closed struct {
+	// Issued once: no copy of such a start is under way, and its receipt is
+	// removed.
+	Once []int64
+	// Issued again: an earlier copy may still arrive, which finds the receipt
+	// there and starts nothing. The receipt stays for the session's life, but the
+	// tasks it names are taken out.
+	Again []int64
+}
+
+// Empty reports whether there is nothing to close.
+func (c Closed) Empty() bool { return len(c.Once) == 0 && len(c.Again) == 0 }
 
 // Reaped is what became of the tasks of dead sessions.
 type Reaped struct {

@@ -54,6 +54,9 @@ const (
 	// WorkerLost: the worker's session ended while the handler ran. The task
 	// had zero or one effects, and only the outside world knows which.
 	WorkerLost Code = "worker_lost"
+	// WorkerStopped: the worker was told to stop, and the handler had not ended
+	// when its drain time was over.
+	WorkerStopped Code = "worker_stopped"
 	// UnknownType: the worker that started the task has no handler for it.
 	UnknownType Code = "unknown_type"
 )

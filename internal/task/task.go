@@ -56,6 +56,20 @@ func (t *Task) Lateness() (time.Duration, bool) {
 	return t.StartedAt.Sub(t.ExecutionTime), true
 }
 
+// StartDelay is how long the latest start kept the task waiting: from the time
+// at which the attempt was due or, for a task that was created overdue, from its
+// creation. It is false for a task that has not been started.
+func (t *Task) StartDelay() (time.Duration, bool) {
+	if t.StartedAt.IsZero() {
+		return 0, false
+	}
+	since := t.DueAt
+	if t.CreatedAt.After(since) {
+		since = t.CreatedAt
+	}
+	return t.StartedAt.Sub(since), true
+}
+
 // Draft is a task that a client asks for and that does not exist yet.
 type Draft struct {
 	ID            ID

@@ -52,9 +52,7 @@ type attempt struct {
 func (w *Worker) launch(s *session, seq int64, once bool, started []task.Task) {
 	n := len(started)
 	if n == 0 {
-		if once {
-			s.receipts.close(seq)
-		}
+		s.receipts.close(seq, once)
 		return
 	}
 	r := &run{session: s, seq: seq, once: once, attempts: make([]attempt, n)}
@@ -94,8 +92,8 @@ func (w *Worker) execute(a *attempt) {
 		w.leave(1)
 		return
 	}
-	lateness, _ := a.task.Lateness()
-	w.metrics.lateness.Observe(lateness.Seconds())
+	delay, _ := a.task.StartDelay()
+	w.metrics.lateness.Observe(delay.Seconds())
 	w.call(a)
 }
 
@@ -123,6 +121,10 @@ func (w *Worker) call(a *attempt) {
 	result, err := handle(a.run.ctx, a.task)
 	returned = true
 	failpoint.Hit(failpoint.Ran)
+	if result != nil && !json.Valid(result) {
+		w.log.Warn("result is no JSON and is not kept", "task_id", a.task.ID, "task_type", a.task.Type)
+		result = nil
+	}
 	w.end(a, result, w.failure(a.run.ctx, err))
 }
 
@@ -165,7 +167,11 @@ func (w *Worker) failure(ctx context.Context, err error) *task.Failure {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &task.Failure{Code: task.Timeout, Message: clean(err.Error())}
 	case ctx.Err() != nil && w.drained.Err() != nil:
-		return &task.Failure{Code: task.HandlerError, Message: clean(errDraining.Error() + ": " + err.Error())}
+		message := errDraining.Error()
+		if !errors.Is(err, errDraining) {
+			message += ": " + err.Error()
+		}
+		return &task.Failure{Code: task.WorkerStopped, Message: clean(message)}
 	}
 	return &task.Failure{Code: task.HandlerError, Message: clean(err.Error())}
 }

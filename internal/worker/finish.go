@@ -1,11 +1,17 @@
 package worker
 
 import (
+	"context"
 	"encoding/json"
+	"math/rand/v2"
+	"time"
 
 	"github.com/timewheel/timewheel/internal/failpoint"
 	"github.com/timewheel/timewheel/internal/task"
 )
+
+// firstEndPause and maxEndPause bound the pauses before ends are tried again.
+const firstEndPause, maxEndPause = 50 * time.Millisecond, 5 * time.Second
 
 // ending is one attempt's end on its way to Postgres.
 type ending struct {
@@ -18,6 +24,7 @@ type ending struct {
 // with all others that end at this time. Nobody waits for it; the slot does.
 func (w *Worker) finish(a *attempt, slots int, result json.RawMessage, failure *task.Failure) {
 	end := task.Finish{ID: a.task.ID, Attempt: a.task.Attempt, Result: result, Failure: failure}
+	w.metrics.endsWaiting.Inc()
 	w.finishes.Put(ending{a, end, slots})
 }
 
@@ -29,46 +36,69 @@ func (w *Worker) flushEndings(endings []ending, answer func([]struct{}, error)) 
 		for n < len(rest) && rest[n].attempt.run.session == s {
 			n++
 		}
-		w.flushSession(s, rest[:n])
+		w.commitEnds(s, rest[:n], 0)
 		rest = rest[n:]
 	}
 	answer(nil, nil)
 }
 
-// flushSession goes on trying for as long as the session lives.
-func (w *Worker) flushSession(s *session, endings []ending) {
-	defer func() {
-		slots := 0
-		for i := range endings {
-			slots += endings[i].slots
-		}
-		w.slots.give(slots)
-		w.tasks.Add(-len(endings))
-	}()
+// commitEnds commits ends that failed so many times before. An end is never
+// dropped while its session lives, whatever the error: what fails is tried again,
+// in halves, so that one end that cannot be written parts from its neighbours.
+func (w *Worker) commitEnds(s *session, endings []ending, failures int) {
 	ends := make([]task.Finish, len(endings))
 	for i := range endings {
 		ends[i] = endings[i].end
 	}
 	closed := s.receipts.takeClosed()
-	finished, err := w.store.Finish(s.ctx, s.id, ends, closed)
-	if err != nil {
+	finished, err := w.store.Finish(s.ctx, s.id, ends, closed, failures == 0)
+	switch {
+	case err == nil:
+		failpoint.Hit(failpoint.Finished)
+		w.finished(s, endings, finished, failures)
+	case s.ctx.Err() != nil:
+		w.log.Warn("ends of tasks were not recorded, their session is over", "session", s.id, "tasks", len(endings))
+		w.letGo(endings)
+	default:
 		s.receipts.putBack(closed)
-		for i := range endings {
-			w.log.Warn("end of a task was not recorded", "task_id", endings[i].end.ID, "error", err)
-		}
-		return
+		w.log.Warn("ends of tasks are tried again", "tasks", len(endings), "failures", failures+1, "error", err)
+		half := len(endings) / 2
+		w.tryAgain(s, endings[:half], failures+1)
+		w.tryAgain(s, endings[half:], failures+1)
 	}
-	failpoint.Hit(failpoint.Finished)
-	w.finished(s, endings, finished)
 }
 
-// finished notes ends that are committed.
-func (w *Worker) finished(s *session, endings []ending, finished []task.Finished) {
+// tryAgain commits ends after a pause that grows with their failures.
+func (w *Worker) tryAgain(s *session, endings []ending, failures int) {
+	if len(endings) == 0 {
+		return
+	}
+	w.metrics.endsRetried.Add(float64(len(endings)))
+	pause := min(firstEndPause<<min(failures-1, 10), maxEndPause)
+	go func() {
+		sleep(s.ctx, pause/2+rand.N(pause), nil)
+		w.retries <- struct{}{}
+		defer func() { <-w.retries }()
+		w.commitEnds(s, endings, failures)
+	}()
+}
+
+// finished notes ends that are committed, and tries again those whose row was
+// locked.
+func (w *Worker) finished(s *session, endings []ending, finished []task.Finished, failures int) {
 	var again []task.Wait
+	var locked []ending
+	done := endings[:0]
 	for i, f := range finished {
-		e := &endings[i]
-		if r := e.attempt.run; r.open.Add(-1) == 0 && r.once {
-			s.receipts.close(r.seq)
+		e := endings[i]
+		if f.Err != nil {
+			w.log.Warn("end of a task is tried again", "task_id", e.end.ID, "failures", failures+1, "error", f.Err)
+			locked = append(locked, e)
+			continue
+		}
+		done = append(done, e)
+		if r := e.attempt.run; r.open.Add(-1) == 0 {
+			s.receipts.close(r.seq, r.once)
 		}
 		w.metrics.finished(e.attempt.task.Type, f.Status, e.end.Failure)
 		if f.Status == "" {
@@ -78,9 +108,31 @@ func (w *Worker) finished(s *session, endings []ending, finished []task.Finished
 			again = append(again, task.Wait{ID: e.end.ID, In: f.In})
 		}
 	}
+	w.tryAgain(s, locked, failures+1)
 	if len(again) > 0 {
-		if err := w.ring.IndexIn(s.ctx, again); err != nil {
-			w.log.Warn("retried tasks are not indexed yet", "tasks", len(again), "error", err)
-		}
+		// Redis may be silent, and the next ends do not wait for it.
+		w.tasks.Go(func() { w.indexRetried(s, again) })
 	}
+	w.letGo(done)
+}
+
+// indexRetried makes tasks due that failed and may be attempted again. Should it
+// fail, the repair finds them once they are overdue.
+func (w *Worker) indexRetried(s *session, again []task.Wait) {
+	ctx, cancel := context.WithTimeout(s.ctx, exitTimeout)
+	defer cancel()
+	if err := w.ring.IndexIn(ctx, again); err != nil {
+		w.log.Warn("retried tasks are not indexed yet", "tasks", len(again), "error", err)
+	}
+}
+
+// letGo gives back what ends held while they were on their way.
+func (w *Worker) letGo(endings []ending) {
+	slots := 0
+	for i := range endings {
+		slots += endings[i].slots
+	}
+	w.slots.give(slots)
+	w.metrics.endsWaiting.Sub(float64(len(endings)))
+	w.tasks.Add(-len(endings))
 }

@@ -34,11 +34,17 @@ type env struct {
 	ring *wheel.Wheel
 	sql  *pgxpool.Pool // the test's own view
 	log  *slog.Logger
+	// metrics are those of the worker that was started last.
+	metrics *prometheus.Registry
 }
 
 func newEnv(t *testing.T) *env {
 	t.Helper()
-	url := testenv.Postgres(t)
+	return newEnvOn(t, testenv.Postgres(t))
+}
+
+func newEnvOn(t *testing.T, url string) *env {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	db, err := postgres.Open(t.Context(), url, 10, log)
 	require.NoError(t, err)
@@ -49,7 +55,7 @@ func newEnv(t *testing.T) *env {
 	sql, err := pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(sql.Close)
-	return &env{t, db, ring, sql, log}
+	return &env{t, db, ring, sql, log, prometheus.NewRegistry()}
 }
 
 // add creates n tasks that are due in a while, in both rings.
@@ -86,7 +92,8 @@ func (e *env) start(handle worker.Handler, change func(*worker.Config)) (w *work
 		change(&cfg)
 	}
 	lookup := func(taskType string) (worker.Handler, bool) { return handle, taskType == "test" }
-	w = worker.New(e.db, e.ring, lookup, cfg, e.log, prometheus.NewRegistry())
+	e.metrics = prometheus.NewRegistry()
+	w = worker.New(e.db, e.ring, lookup, cfg, e.log, e.metrics)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -128,6 +135,31 @@ func (e *env) exec(sql string, args ...any) {
 	e.t.Helper()
 	_, err := e.sql.Exec(context.Background(), sql, args...)
 	require.NoError(e.t, err)
+}
+
+// reap lets a session that has been steady for long declare others dead.
+func (e *env) reap() task.Reaped {
+	e.t.Helper()
+	judge := uuid.New()
+	require.NoError(e.t, e.db.Register(e.t.Context(), judge, "judge", time.Hour))
+	e.exec(`UPDATE workers SET steady_since = clock_timestamp() - interval '1 day' WHERE id = $1`, judge)
+	reaped, err := e.db.Reap(e.t.Context(), judge, time.Hour, worker.Grace)
+	require.NoError(e.t, err)
+	return reaped
+}
+
+// metric is the value of a metric without labels.
+func (e *env) metric(name string) float64 {
+	e.t.Helper()
+	families, err := e.metrics.Gather()
+	require.NoError(e.t, err)
+	for _, family := range families {
+		if m := family.GetMetric(); family.GetName() == name && len(m) == 1 {
+			return m[0].GetCounter().GetValue() + m[0].GetGauge().GetValue()
+		}
+	}
+	e.t.Fatalf("there is no metric %s", name)
+	return 0
 }
 
 // runs counts the calls of a handler by task.

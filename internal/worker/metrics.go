@@ -13,6 +13,8 @@ type metrics struct {
 	refused      prometheus.Counter
 	sessionsLost prometheus.Counter
 	ends         *prometheus.CounterVec
+	endsWaiting  prometheus.Gauge
+	endsRetried  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -20,7 +22,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		lateness: factory.NewHistogram(prometheus.HistogramOpts{
 			Name:    "timewheel_start_lateness_seconds",
-			Help:    "Time from a task's execution time to its committed start, both by Postgres' clock.",
+			Help:    "Time from when an attempt was due, or its task created if that was later, to its committed start, by Postgres' clock.",
 			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800},
 		}),
 		running: factory.NewGauge(prometheus.GaugeOpts{
@@ -39,6 +41,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "timewheel_attempts_ended_total",
 			Help: "Attempts that ended, by task type and outcome: done, a failure's code, or late_result.",
 		}, []string{"task_type", "outcome"}),
+		endsWaiting: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "timewheel_ends_waiting",
+			Help: "Attempts that have ended and whose end Postgres has not committed yet.",
+		}),
+		endsRetried: factory.NewCounter(prometheus.CounterOpts{
+			Name: "timewheel_ends_retried_total",
+			Help: "Ends of attempts that Postgres refused or whose row was locked, and that are tried again.",
+		}),
 	}
 }
 

@@ -1,31 +1,42 @@
 package worker
 
-import "sync"
+import (
+	"sync"
 
-// receipts are those of committed starts that may be removed, since the ends
-// of all their tasks are committed, and not before: a receipt is how a reaper
-// finds the tasks. That of a start that was issued more than once is never
-// among them and stays while the session lives.
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// receipts are those of committed starts that are no longer needed, since the
+// ends of all their tasks are committed, and not before: a receipt is how a
+// reaper finds the tasks.
 type receipts struct {
 	mu     sync.Mutex
-	closed []int64
+	closed task.Closed
 }
 
-// close notes a receipt that may be removed.
-func (r *receipts) close(seq int64) { r.putBack([]int64{seq}) }
+// close notes a receipt that is no longer needed. once says that its start was
+// issued once.
+func (r *receipts) close(seq int64, once bool) {
+	if once {
+		r.putBack(task.Closed{Once: []int64{seq}})
+	} else {
+		r.putBack(task.Closed{Again: []int64{seq}})
+	}
+}
 
-// takeClosed returns the receipts that may be removed.
-func (r *receipts) takeClosed() []int64 {
+// takeClosed returns the receipts that are no longer needed.
+func (r *receipts) takeClosed() task.Closed {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	closed := r.closed
-	r.closed = nil
+	r.closed = task.Closed{}
 	return closed
 }
 
-// putBack returns receipts that were taken and not removed.
-func (r *receipts) putBack(closed []int64) {
+// putBack returns receipts that were taken and not closed.
+func (r *receipts) putBack(closed task.Closed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.closed = append(r.closed, closed...)
+	r.closed.Once = append(r.closed.Once, closed.Once...)
+	r.closed.Again = append(r.closed.Again, closed.Again...)
 }

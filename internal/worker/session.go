@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +30,6 @@ type session struct {
 	// trusted is until when, by the monotonic clock, the lease is live for
 	// certain: counted from the start of the last renewal that succeeded.
 	trusted time.Time
-	// since is when the present run of successful renewals began.
-	since   time.Time
 	renewed chan struct{} // closed and replaced by each renewal
 }
 
@@ -38,8 +37,10 @@ func newSession(alive, drained context.Context) *session {
 	s := &session{id: uuid.New(), renewed: make(chan struct{})}
 	s.ctx, s.lose = context.WithCancelCause(alive)
 	handlers, stop := context.WithCancelCause(s.ctx)
-	context.AfterFunc(drained, func() { stop(context.Cause(drained)) })
 	s.handlers = handlers
+	forget := context.AfterFunc(drained, func() { stop(context.Cause(drained)) })
+	// A worker may have many sessions in its life: none of them stays behind.
+	context.AfterFunc(s.ctx, func() { forget() })
 	return s
 }
 
@@ -49,18 +50,8 @@ func (s *session) hold(start time.Time, lease time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trusted = start.Add(lease - lease/10)
-	if s.since.IsZero() {
-		s.since = start
-	}
 	close(s.renewed)
 	s.renewed = make(chan struct{})
-}
-
-// doubt notes a renewal that failed.
-func (s *session) doubt() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.since = time.Time{}
 }
 
 // await waits until the lease is live for certain. It is false if the session
@@ -126,20 +117,46 @@ func (h *sessionHolder) live(ctx context.Context) *session {
 	return nil
 }
 
+// renewTimeout bounds one try to renew a lease or to open a session. What hangs
+// is given up soon: a live session has to be renewed within moments after an
+// outage of Postgres, before others may judge it (see postgres.DB.Reap).
+func (w *Worker) renewTimeout() time.Duration { return min(w.cfg.Lease/3, 2*time.Second) }
+
+// renewPause is how long after a failed try the next one comes.
+const renewPause = 500 * time.Millisecond
+
 // register opens a new session, for as long as alive, trying until ctx ends.
 func (w *Worker) register(ctx, alive context.Context) error {
 	s := newSession(alive, w.drained)
-	start := time.Now()
-	if err := w.store.Register(ctx, s.id, w.cfg.Host, w.cfg.Lease); err != nil {
-		s.lose(err)
-		return err
+	for failed := false; ; failed = true {
+		start := time.Now()
+		err := w.tryToRegister(ctx, s)
+		if err == nil {
+			s.hold(start, w.cfg.Lease)
+			w.session.replace(s)
+			w.log.Info("session is open", "session", s.id, "lease_seconds", w.cfg.Lease.Seconds())
+			return nil
+		}
+		if ctx.Err() != nil {
+			s.lose(err)
+			return fmt.Errorf("open a session: %w", err)
+		}
+		if errors.Is(err, task.ErrSessionLost) {
+			// Committed without a reply, and declared dead since: another one.
+			s.lose(err)
+			s = newSession(alive, w.drained)
+		}
+		if !failed {
+			w.log.Warn("session cannot be opened yet", "error", err)
+		}
+		sleep(ctx, renewPause, nil)
 	}
-	// A registration that took long was tried again, and the last try counts
-	// from its own start. The first heartbeat clears it up.
-	s.hold(start, w.cfg.Lease)
-	w.session.replace(s)
-	w.log.Info("session is open", "session", s.id, "lease_seconds", w.cfg.Lease.Seconds())
-	return nil
+}
+
+func (w *Worker) tryToRegister(ctx context.Context, s *session) error {
+	ctx, cancel := context.WithTimeout(ctx, w.renewTimeout())
+	defer cancel()
+	return w.store.Register(ctx, s.id, w.cfg.Host, w.cfg.Lease)
 }
 
 // keepSession is the heartbeat: it renews the lease three times in its length,
@@ -168,8 +185,7 @@ func (w *Worker) keepSession(alive context.Context) {
 			wait = pace
 		case err != nil:
 			w.log.Warn("heartbeat failed", "session", s.id, "error", err)
-			s.doubt()
-			wait = min(pace, 500*time.Millisecond)
+			wait = min(pace, renewPause)
 		default:
 			wait = pace
 		}
@@ -177,33 +193,27 @@ func (w *Worker) keepSession(alive context.Context) {
 }
 
 func (w *Worker) renew(ctx context.Context, s *session) error {
-	ctx, cancel := context.WithTimeout(ctx, w.cfg.Lease/3)
+	ctx, cancel := context.WithTimeout(ctx, w.renewTimeout())
 	defer cancel()
 	start := time.Now()
 	if err := w.store.Renew(ctx, s.id, w.cfg.Lease); err != nil {
 		return err
 	}
 	s.hold(start, w.cfg.Lease)
-	if closed := s.receipts.takeClosed(); len(closed) > 0 {
+	if closed := s.receipts.takeClosed(); !closed.Empty() {
 		// Nothing has ended lately that could have taken them along.
-		if _, err := w.store.Finish(ctx, s.id, nil, closed); err != nil {
+		if _, err := w.store.Finish(ctx, s.id, nil, closed, true); err != nil {
 			s.receipts.putBack(closed)
-			return err
+			w.log.Debug("receipts are removed later", "error", err)
 		}
 	}
 	return nil
 }
 
-// MayReap reports whether this worker can judge others by their leases. It
-// cannot if its own renewals failed a moment ago: then Postgres was out of
-// reach, and the others need a moment to renew theirs.
-func (w *Worker) MayReap() bool {
-	s := w.session.current()
-	if s == nil {
-		return false
+// Session is the worker's present session, or the zero UUID before the first.
+func (w *Worker) Session() uuid.UUID {
+	if s := w.session.current(); s != nil {
+		return s.id
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	return now.Before(s.trusted) && !s.since.IsZero() && now.Sub(s.since) > Grace
+	return uuid.Nil
 }

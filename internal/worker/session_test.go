@@ -35,10 +35,8 @@ func TestWorkerThatWasDeclaredDeadBeginsAnew(t *testing.T) {
 	victim := e.add(1, 0, nil)[0]
 	<-running
 	// As if the lease had passed while the worker was stopped.
-	e.exec(`UPDATE workers SET lease_until = clock_timestamp() - interval '1 minute'`)
-	reaped, err := e.db.Reap(t.Context(), worker.Grace)
-	require.NoError(t, err)
-	require.Equal(t, 1, reaped.Failed)
+	e.exec(`UPDATE workers SET lease_until = clock_timestamp() - interval '1 minute' WHERE dead_at IS NULL`)
+	require.Equal(t, 1, e.reap().Failed)
 
 	select {
 	case cause := <-cancelled:
@@ -51,14 +49,6 @@ func TestWorkerThatWasDeclaredDeadBeginsAnew(t *testing.T) {
 	require.Equal(t, task.WorkerLost, lost.Failure.Code)
 	require.Nil(t, lost.Result, "a zombie writes nothing")
 	require.EqualValues(t, 2, calls.Load())
-}
-
-func TestWorkerMayReapOnlyWhileItsOwnLeaseIsBeyondDoubt(t *testing.T) {
-	t.Parallel()
-	e := newEnv(t)
-	w, _ := e.start(nil, nil)
-	require.False(t, w.MayReap(), "others need a moment to renew")
-	require.Eventually(t, w.MayReap, waitFor, tick)
 }
 
 // Draining lets running handlers end, claims nothing more, and gives back what
@@ -114,8 +104,7 @@ func TestDrainDeadline(t *testing.T) {
 	<-running
 	stop()
 	got := e.get(polite)
-	require.Equal(t, task.HandlerError, got.Failure.Code)
-	require.Contains(t, got.Failure.Message, "shutting down")
+	require.Equal(t, &task.Failure{Code: task.WorkerStopped, Message: "the worker is shutting down: gave up"}, got.Failure)
 	require.Equal(t, task.WorkerLost, e.get(deaf).Failure.Code)
 }
 

@@ -5,7 +5,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
 	"pgregory.net/rapid"
+
+	"github.com/timewheel/timewheel/internal/task"
 )
 
 func TestSlots(t *testing.T) {
@@ -61,13 +64,16 @@ func TestSlotsWakeEveryWaiterThatCanBeServed(t *testing.T) {
 
 func TestReceiptsThatWereNotRemovedAreTakenAgain(t *testing.T) {
 	var r receipts
-	require.Empty(t, r.takeClosed())
-	r.close(1)
-	r.close(2)
+	require.True(t, r.takeClosed().Empty())
+	r.close(1, true)
+	r.close(2, true)
+	r.close(7, false)
 	closed := r.takeClosed()
-	require.Equal(t, []int64{1, 2}, closed)
-	require.Empty(t, r.takeClosed())
-	r.close(3)
+	require.Equal(t, task.Closed{Once: []int64{1, 2}, Again: []int64{7}}, closed)
+	require.True(t, r.takeClosed().Empty())
+	r.close(3, true)
 	r.putBack(closed)
-	require.ElementsMatch(t, []int64{1, 2, 3}, r.takeClosed())
+	all := r.takeClosed()
+	require.ElementsMatch(t, []int64{1, 2, 3}, all.Once)
+	require.Equal(t, []int64{7}, all.Again)
 }

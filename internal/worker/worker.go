@@ -30,7 +30,7 @@ type Store interface {
 	End(ctx context.Context, session uuid.UUID) (task.Reaped, error)
 	Start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) (started []task.Task, once bool, err error)
 	Submitted(ctx context.Context, ids []task.ID) ([]task.Wait, error)
-	Finish(ctx context.Context, session uuid.UUID, ended []task.Finish, closed []int64) ([]task.Finished, error)
+	Finish(ctx context.Context, session uuid.UUID, ended []task.Finish, closed task.Closed, wait bool) ([]task.Finished, error)
 }
 
 // Ring is the inner ring as a worker needs it.
@@ -65,6 +65,9 @@ const (
 	startLanes = 2
 	// finishBatch and finishLanes shape the group commit of ends.
 	finishBatch, finishLanes = 500, 2
+	// retryLanes is how many statements at a time try again to commit ends that
+	// failed before. They leave the other connections to those that may succeed.
+	retryLanes = 2
 	// exitTimeout bounds each of the last writes of a worker.
 	exitTimeout = 5 * time.Second
 )
@@ -96,6 +99,7 @@ type Worker struct {
 	slots    *slots
 	lanes    chan struct{} // holds a token for each claim whose start is not committed
 	finishes *batch.Group[ending, struct{}]
+	retries  chan struct{}  // holds a token for each statement that tries ends again
 	tasks    sync.WaitGroup // everything between a claim and its end
 
 	session sessionHolder
@@ -111,7 +115,7 @@ func New(store Store, ring Ring, lookup Lookup, cfg Config, log *slog.Logger, re
 	w := &Worker{
 		store: store, ring: ring, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
 		metrics: newMetrics(reg), slots: newSlots(cfg.Concurrency),
-		lanes: make(chan struct{}, startLanes),
+		lanes: make(chan struct{}, startLanes), retries: make(chan struct{}, retryLanes),
 	}
 	w.session.changed = make(chan struct{})
 	w.finishes = batch.New(finishBatch, finishLanes, w.flushEndings)

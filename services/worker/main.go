@@ -76,7 +76,8 @@ func work(ctx context.Context, cfg config.Worker, stores *node.Stores, listener 
 		Horizon:   cfg.WheelHorizon,
 		Grace:     worker.Grace,
 		Retention: cfg.Retention,
-		MayReap:   runner.MayReap,
+		Judge:     runner.Session,
+		Lease:     cfg.Lease,
 		Metrics:   registry,
 	}, log)
 

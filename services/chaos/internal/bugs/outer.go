@@ -38,7 +38,8 @@ func outer() []Bug {
 		{
 			Name: "handler run before T2 is confirmed",
 			Change: change(startFile, `		if isUniqueViolation(err, "starts_pkey") {`, `		if err != nil && !isUniqueViolation(err, "starts_pkey") {
-			rows, lookErr := db.pool.Query(ctx, "SELECT t.id, t.task_type, t.execution_time, t.due_at, t.payload, t.attempt, t.max_attempts, coalesce(t.started_at, now())"+
+			rows, lookErr := db.pool.Query(ctx, "SELECT t.id, t.task_type, t.execution_time, t.due_at, t.created_at, t.attempt, t.max_attempts,"+
+				" coalesce(t.started_at, now()), t.payload, false"+
 				" FROM tasks t WHERE t.id = ANY($1) AND t.status IN ('submitted', 'started_executing')", uuids(ids))
 			if lookErr != nil {
 				return lookErr
@@ -49,10 +50,9 @@ func outer() []Bug {
 			Hurt: cut("T2", 0.5, proxy.Before),
 		},
 		{
-			Name: "T3 without worker and attempt",
-			Change: change(finishFile, " AND t.worker_id = $1 AND t.attempt = ended.attempt\n\t\tRETURNING",
-				"\n\t\tRETURNING"),
-			Hurt: wakeZombies("ran"), Load: Load{Retried: 100, Slow: 100},
+			Name:   "T3 without worker and attempt",
+			Change: change(finishFile, " AND t.worker_id = $1 AND t.attempt = ended.attempt`", "`"),
+			Hurt:   wakeZombies("ran"), Load: Load{Retried: 100, Slow: 100},
 		},
 		{
 			Name:   "T3 without status",

@@ -1,0 +1,1 @@
+ALTER TABLE workers DROP COLUMN renewed_at, DROP COLUMN steady_since;
