@@ -79,6 +79,7 @@ func Open(ctx context.Context, url string, size int32, log *slog.Logger) (*DB, e
 	cfg.MinIdleConns = 1
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	cfg.AfterConnect = readInUTC
+	watchAcquires(cfg)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the Postgres pool: %w", err)

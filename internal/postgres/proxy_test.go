@@ -30,7 +30,8 @@ type proxy struct {
 	mu      sync.Mutex
 	clients map[net.Conn]bool
 	servers map[net.Conn]bool
-	doomed  string // the command whose reply is to be lost
+	silent  map[net.Conn]bool // clients that hear nothing any more
+	doomed  string            // the command whose reply is to be lost
 	lost    int
 }
 
@@ -43,7 +44,7 @@ func newProxy(t *testing.T, databaseURL string) (*proxy, string) {
 	require.NoError(t, err)
 	p := &proxy{
 		t: t, server: parsed.Host, listen: listen,
-		clients: map[net.Conn]bool{}, servers: map[net.Conn]bool{},
+		clients: map[net.Conn]bool{}, servers: map[net.Conn]bool{}, silent: map[net.Conn]bool{},
 	}
 	p.pumps.Go(p.accept)
 	t.Cleanup(p.close)
@@ -77,6 +78,22 @@ func (p *proxy) cut() {
 	for client := range p.clients {
 		_ = client.Close()
 	}
+}
+
+// swallow lets the connections that there are hear nothing any more, as a
+// firewall does that has forgotten them. New ones work.
+func (p *proxy) swallow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for client := range p.clients {
+		p.silent[client] = true
+	}
+}
+
+func (p *proxy) hears(client net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.silent[client]
 }
 
 func (p *proxy) close() {
@@ -146,7 +163,7 @@ func (p *proxy) replies(client, server net.Conn) {
 				return
 			}
 		}
-		if lost {
+		if lost || !p.hears(client) {
 			continue
 		}
 		encoded, err := message.Encode(nil)

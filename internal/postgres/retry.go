@@ -33,13 +33,14 @@ const (
 // ends. What it returns then says whether the statement may have happened:
 // ErrUnavailable if no try reached a commit, ErrUnknownOutcome otherwise.
 func (db *DB) retry(ctx context.Context, what string, try func(context.Context) error) error {
-	unknown := false
+	unknown, timedOut := false, false
 	stale := 0
 	pause, patience := firstPause, firstAttempt
 	for {
-		attempt, cancel := context.WithTimeout(ctx, patience)
-		err := try(attempt)
-		timedOut := attempt.Err() != nil
+		a := &attempt{suspect: timedOut}
+		limited, cancel := context.WithTimeout(context.WithValue(ctx, attemptKey{}, a), patience)
+		err := try(limited)
+		timedOut = limited.Err() != nil
 		cancel()
 		if err == nil {
 			return nil
@@ -52,7 +53,7 @@ func (db *DB) retry(ctx context.Context, what string, try func(context.Context) 
 		if verdict == definite {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		unknown = unknown || verdict == maybeDone
+		unknown = unknown || verdict == maybeDone && a.sent
 		if ctx.Err() == nil {
 			db.log.Warn("statement is tried again", "statement", what, "maybe_done", unknown, "error", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -154,4 +155,27 @@ func TestAReadHasNoUnknownOutcome(t *testing.T) {
 	err := <-answer
 	require.ErrorIs(t, err, task.ErrUnavailable)
 	require.NotErrorIs(t, err, task.ErrUnknownOutcome)
+}
+
+// A pool whose connections all died in silence has a new one soon, and what no
+// connection was had for has not happened.
+func TestDeadConnectionsAreReplaced(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	proxy, url := newProxy(t, f.url)
+	db := f.connect(t, url)
+	var warm errgroup.Group
+	for range 8 {
+		warm.Go(func() error {
+			_, err := db.Create(t.Context(), drafts(1))
+			return err
+		})
+	}
+	require.NoError(t, warm.Wait())
+	proxy.swallow()
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // what an API waits for Postgres
+	defer cancel()
+	created, err := db.Create(ctx, drafts(1))
+	require.NoError(t, err)
+	require.NoError(t, created[0].Err)
 }
