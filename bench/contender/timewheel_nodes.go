@@ -73,7 +73,7 @@ func RunTimewheelAPI(ctx context.Context) error {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
 	rig.Announce(listener.Addr().String())
-	return telemetry.Serve(ctx, listener, besideBench(api), log)
+	return telemetry.Serve(ctx, listener, besideBench(api), 0, log)
 }
 
 // besideBench sends the driver's calls to a witness and all others straight to
@@ -140,7 +140,7 @@ func workTimewheel(ctx context.Context, cfg config.Worker, stores *node.Stores, 
 	group, failed := errgroup.WithContext(context.WithoutCancel(ctx))
 	drained, done := context.WithCancel(failed)
 	defer done()
-	group.Go(func() error { return telemetry.Serve(drained, listener, admin, log) })
+	group.Go(func() error { return telemetry.Serve(drained, listener, admin, 0, log) })
 	group.Go(func() error { return keeper.Run(drained) })
 	group.Go(func() error {
 		defer done()

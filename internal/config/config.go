@@ -16,8 +16,10 @@ type Shared struct {
 	WheelHorizon time.Duration `env:"WHEEL_HORIZON" envDefault:"1h" min:"1m" max:"24h" help:"how far ahead tasks are held in Redis; the same in every service"`
 	WheelShards  int           `env:"WHEEL_SHARDS" envDefault:"1" min:"1" max:"256" help:"parts of the inner ring; the same in every service"`
 
-	BarURL              string `env:"BAR_URL" form:"http" help:"what a bar task without payload.url gets; the same in every service"`
-	AllowUnsafePostgres bool   `env:"ALLOW_UNSAFE_POSTGRES" envDefault:"false" help:"run although Postgres has fsync or synchronous_commit off, and acknowledged tasks may be lost"`
+	BarURL      string        `env:"BAR_URL" envDefault:"https://example.com/" form:"http" help:"what a bar task without payload.url gets; the same in every service"`
+	TaskTimeout time.Duration `env:"TASK_TIMEOUT" envDefault:"5m" min:"1ms" max:"24h" help:"how long one attempt of a task may take; the same in every service"`
+
+	AllowUnsafePostgres bool `env:"ALLOW_UNSAFE_POSTGRES" envDefault:"false" help:"run although Postgres has fsync or synchronous_commit off, and acknowledged tasks may be lost"`
 
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 	LogFormat string     `env:"LOG_FORMAT" envDefault:"json" form:"log" help:"json or text"`
@@ -25,8 +27,9 @@ type Shared struct {
 
 // API is the configuration of the HTTP service.
 type API struct {
-	ListenAddr  string `env:"LISTEN_ADDR" envDefault:":8080" form:"addr" help:"host:port of the REST API, health and metrics"`
-	MaxInFlight int    `env:"API_MAX_IN_FLIGHT" envDefault:"2048" min:"1" max:"1000000" help:"requests in work at once; more are answered 429"`
+	ListenAddr    string        `env:"LISTEN_ADDR" envDefault:":8080" form:"addr" help:"host:port of the REST API, health and metrics"`
+	ShutdownDelay time.Duration `env:"API_SHUTDOWN_DELAY" envDefault:"3s" min:"0s" max:"10m" help:"how long the API serves on after SIGTERM, not ready any more, so that balancers and clients go elsewhere"`
+	MaxInFlight   int           `env:"API_MAX_IN_FLIGHT" envDefault:"2048" min:"1" max:"1000000" help:"requests in work at once; more are answered 429"`
 	Shared
 }
 
@@ -36,7 +39,6 @@ type Worker struct {
 	Concurrency  int           `env:"WORKER_CONCURRENCY" envDefault:"100" min:"1" max:"100000" help:"tasks that run at once"`
 	Lease        time.Duration `env:"WORKER_LEASE" envDefault:"15s" min:"3s" max:"1h" help:"after so long without a heartbeat the worker counts as lost"`
 	Drain        time.Duration `env:"WORKER_DRAIN" envDefault:"30s" min:"0s" max:"24h" help:"how long running tasks may take to end after SIGTERM"`
-	TaskTimeout  time.Duration `env:"TASK_TIMEOUT" envDefault:"5m" min:"1ms" max:"24h" help:"how long one attempt of a task may take"`
 	Retention    time.Duration `env:"TASK_RETENTION" envDefault:"168h" min:"1m" max:"876000h" help:"how long an ended task is kept"`
 	AllowPrivate bool          `env:"WEBHOOK_ALLOW_PRIVATE" envDefault:"false" help:"let webhook and bar reach private, loopback and link-local addresses"`
 	Shared

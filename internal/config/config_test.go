@@ -44,13 +44,16 @@ func TestDefaults(t *testing.T) {
 	api, err := config.LoadAPI()
 	require.NoError(t, err)
 	require.Equal(t, config.API{
-		ListenAddr:  ":8080",
-		MaxInFlight: 2048,
+		ListenAddr:    ":8080",
+		MaxInFlight:   2048,
+		ShutdownDelay: 3 * time.Second,
 		Shared: config.Shared{
 			DatabaseURL:  postgresURL,
 			RedisURL:     redisURL,
 			WheelHorizon: time.Hour,
 			WheelShards:  1,
+			BarURL:       "https://example.com/",
+			TaskTimeout:  5 * time.Minute,
 			LogLevel:     slog.LevelInfo,
 			LogFormat:    "json",
 		},
@@ -63,7 +66,6 @@ func TestDefaults(t *testing.T) {
 		Concurrency: 100,
 		Lease:       15 * time.Second,
 		Drain:       30 * time.Second,
-		TaskTimeout: 5 * time.Minute,
 		Retention:   168 * time.Hour,
 		Shared:      api.Shared,
 	}, worker)

@@ -12,6 +12,10 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
+// DefaultBarURL is what bar gets when neither the payload nor the configuration
+// names a URL.
+const DefaultBarURL = "https://example.com/"
+
 // newBar makes the type that gets a URL and prints the response's status. Any
 // status is a success: reporting it is what the task is for.
 func newBar(log *slog.Logger, web http.RoundTripper, fallback string) kind {
@@ -51,9 +55,6 @@ func barURL(payload json.RawMessage, fallback string) (*url.URL, []Problem) {
 		return nil, problems
 	}
 	if _, given := fields["url"]; !given {
-		if fallback == "" {
-			return nil, []Problem{{"payload.url", "is required, as no BAR_URL is set"}}
-		}
 		raw = fallback
 	}
 	return parseTarget(raw)

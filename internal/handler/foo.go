@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -15,14 +16,14 @@ const (
 )
 
 // newFoo makes the type that sleeps and prints its own id.
-func newFoo(log *slog.Logger) kind {
+func newFoo(log *slog.Logger, longest time.Duration) kind {
 	return kind{
 		check: func(payload json.RawMessage) []Problem {
-			_, problems := fooDuration(payload)
+			_, problems := fooDuration(payload, longest)
 			return problems
 		},
 		run: func(ctx context.Context, t *task.Task) (json.RawMessage, error) {
-			duration, problems := fooDuration(t.Payload)
+			duration, problems := fooDuration(t.Payload, fooMax)
 			if err := payloadError(problems); err != nil {
 				return nil, err
 			}
@@ -40,18 +41,19 @@ func newFoo(log *slog.Logger) kind {
 	}
 }
 
-// fooDuration reads how long foo sleeps: a Go duration or a number of seconds.
-func fooDuration(payload json.RawMessage) (time.Duration, []Problem) {
+// fooDuration reads how long foo sleeps: a Go duration or a number of seconds, and
+// no longer than longest.
+func fooDuration(payload json.RawMessage, longest time.Duration) (time.Duration, []Problem) {
 	fields, problems := members(payload)
 	raw, given := fields["duration"]
 	if problems != nil || !given {
-		return fooDefault, problems
+		return min(fooDefault, longest), problems
 	}
-	bad := []Problem{{"payload.duration", `must be a duration such as "1m30s" or a number of seconds, from 0 to 24h`}}
+	bad := []Problem{{"payload.duration", fmt.Sprintf(`must be a duration such as "1m30s" or a number of seconds, from 0 to %v`, longest)}}
 
 	var seconds float64
 	if err := json.Unmarshal(raw, &seconds); err == nil {
-		if seconds < 0 || seconds > fooMax.Seconds() {
+		if seconds < 0 || seconds > longest.Seconds() {
 			return 0, bad
 		}
 		return time.Duration(seconds * float64(time.Second)), nil
@@ -61,7 +63,7 @@ func fooDuration(payload json.RawMessage) (time.Duration, []Problem) {
 		return 0, bad
 	}
 	duration, err := time.ParseDuration(written)
-	if err != nil || duration < 0 || duration > fooMax {
+	if err != nil || duration < 0 || duration > longest {
 		return 0, bad
 	}
 	return duration, nil

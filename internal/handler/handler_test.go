@@ -135,12 +135,54 @@ func TestBarPrintsTheStatus(t *testing.T) {
 	require.Equal(t, "/fallback", (<-arrived).RequestURI)
 }
 
-func TestBarNeedsAURL(t *testing.T) {
+// A fresh installation takes bar without a payload and without a variable.
+func TestBarNeedsNothing(t *testing.T) {
+	r := registry(nil, handler.Options{})
+	for _, payload := range []string{"", `{}`, `{"url":null}`, `{"URL":"http://x/"}`} {
+		require.Empty(t, r.Validate("bar", json.RawMessage(payload)), payload)
+	}
+	require.Equal(t, "https://example.com/", handler.DefaultBarURL)
+}
+
+// What could only run into the timeout is refused when it is created.
+func TestFooSleepsNoLongerThanATaskMayRun(t *testing.T) {
+	r := registry(nil, handler.Options{MaxDuration: 5 * time.Minute})
+	require.Empty(t, r.Validate("foo", json.RawMessage(`{"duration":"5m"}`)))
+	for _, long := range []string{`{"duration":"5m1s"}`, `{"duration":301}`, `{"duration":"23h"}`} {
+		problems := r.Validate("foo", json.RawMessage(long))
+		require.Len(t, problems, 1, long)
+		require.Contains(t, problems[0].Message, "from 0 to 5m0s")
+	}
+	require.Empty(t, registry(nil, handler.Options{MaxDuration: time.Second}).Validate("foo", nil), "the default fits")
+}
+
+// A request line is ASCII: what a URL holds beyond that is percent-encoded, and
+// all else is sent as it was written.
+func TestURLsAreSentInASCII(t *testing.T) {
+	arrived := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { arrived <- r.RequestURI }))
+	defer server.Close()
+	for given, want := range map[string]string{
+		"/é?name=José&f={\"a\"}": "/%C3%A9?name=Jos%C3%A9&f=%7B%22a%22%7D",
+		"/a%2Fb?x=%20+&&y=%zz":   "/a%2Fb?x=%20+&&y=%zz",
+		"/?q=a'b(c)!*;@:/?":      "/?q=a'b(c)!*;@:/?",
+		"/x?y#fragment":          "/x?y",
+	} {
+		payload, err := json.Marshal(map[string]string{"url": server.URL + given})
+		require.NoError(t, err)
+		_, _, err = run(t, "bar", string(payload))
+		require.NoError(t, err)
+		require.Equal(t, want, <-arrived, given)
+	}
+}
+
+func TestBarNeedsAURLThatIsOne(t *testing.T) {
 	r := registry(nil, handler.Options{})
 	for _, bad := range []string{
-		"", `{}`, `{"url":""}`, `{"url":7}`, `{"url":"x"}`, `{"url":"ftp://x/"}`, `{"url":"http://"}`,
+		`{"url":""}`, `{"url":7}`, `{"url":"x"}`, `{"url":"ftp://x/"}`, `{"url":"http://"}`,
 		`{"url":"http:x"}`, `{"url":"http://u:p@x/"}`, `{"url":"http://x:0/"}`, `{"url":"http://x:65536/"}`,
-		`{"url":"http://:80/"}`, `{"url":"http://x/?a b"}`, `{"url":"http://x/\u0001"}`, `{"URL":"http://x/"}`,
+		`{"url":"http://:80/"}`, `{"url":"http://x/?a b"}`, `{"url":"http://x/\u0001"}`,
+		`{"url":"http://x/?\u007f"}`, `{"url":"http://bücher.example/"}`,
 	} {
 		problems := r.Validate("bar", json.RawMessage(bad))
 		require.Len(t, problems, 1, bad)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
@@ -27,8 +28,12 @@ type Problem struct {
 
 // Options of the task types.
 type Options struct {
-	// BarURL is what bar gets when the payload names no URL. It may be empty.
+	// BarURL is what bar gets when the payload names no URL. Empty is
+	// DefaultBarURL.
 	BarURL string
+	// MaxDuration is how long a task may run: foo does not take a longer sleep,
+	// which could only fail. Zero is a day.
+	MaxDuration time.Duration
 	// AllowPrivate lets bar and webhook reach addresses that are not public.
 	AllowPrivate bool
 	Log          *slog.Logger
@@ -48,8 +53,14 @@ type kind struct {
 // New registers every task type that ships.
 func New(options Options) *Registry {
 	web := newTransport(options.AllowPrivate)
+	if options.BarURL == "" {
+		options.BarURL = DefaultBarURL
+	}
+	if options.MaxDuration == 0 {
+		options.MaxDuration = fooMax
+	}
 	return &Registry{kinds: map[string]kind{
-		"foo":     newFoo(options.Log),
+		"foo":     newFoo(options.Log, min(options.MaxDuration, fooMax)),
 		"bar":     newBar(options.Log, web, options.BarURL),
 		"baz":     newBaz(options.Log),
 		"webhook": newWebhook(options.Log, web),

@@ -29,6 +29,9 @@ const (
 	healthcheckTimeout = 5 * time.Second
 )
 
+// readyPath is where every service tells whether it is ready.
+const readyPath = "/readyz"
+
 // Livez answers 200 as long as the process serves HTTP at all.
 func Livez(w http.ResponseWriter, _ *http.Request) {
 	writeHealth(w, http.StatusOK, Health{Status: "ok"})
@@ -59,7 +62,7 @@ func Metrics(registry *prometheus.Registry) http.Handler {
 func Admin(registry *prometheus.Registry, ready Ready) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", Livez)
-	mux.Handle("GET /readyz", Readyz(ready))
+	mux.Handle("GET "+readyPath, Readyz(ready))
 	mux.Handle("GET /metrics", Metrics(registry))
 	return mux
 }
@@ -92,7 +95,7 @@ func Healthcheck(listenAddr string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), healthcheckTimeout)
 	defer cancel()
-	url := "http://" + net.JoinHostPort(host, port) + "/readyz"
+	url := "http://" + net.JoinHostPort(host, port) + readyPath
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return fmt.Errorf("build health request: %w", err)

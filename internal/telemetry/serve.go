@@ -21,12 +21,14 @@ const (
 	shutdownTimeout   = 10 * time.Second
 )
 
-// Serve serves HTTP on listener until ctx ends, then takes no new connection,
-// lets the requests in work end within 10 s, and returns. It closes the
-// listener. The error is nil after an orderly stop.
-func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
+// Serve serves HTTP on listener until ctx ends, and stops so that no client
+// notices: for the time of delay it serves on, but /readyz answers 503, for
+// balancers, and each answer closes its connection, for clients that keep one.
+// Then it takes no new connection, lets the requests in work end within 10 s, and
+// returns. It closes the listener. The error is nil after an orderly stop.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, delay time.Duration, log *slog.Logger) error {
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           leaving(ctx, handler),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -45,6 +47,11 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		return fmt.Errorf("serve http on %s: %w", addr, err)
 	case <-ctx.Done():
 	}
+	select {
+	case err := <-stopped:
+		return fmt.Errorf("serve http on %s: %w", addr, err)
+	case <-time.After(delay):
+	}
 
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
@@ -56,4 +63,20 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		err = errors.Join(err, fmt.Errorf("serve http on %s: %w", addr, served))
 	}
 	return err
+}
+
+// leaving tells balancers and clients to go elsewhere once ctx has ended.
+func leaving(ctx context.Context, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+			if r.URL.Path == readyPath {
+				writeHealth(w, http.StatusServiceUnavailable, Health{
+					Status: "unavailable", Checks: map[string]string{"shutdown": "in progress"},
+				})
+				return
+			}
+		}
+		handler.ServeHTTP(w, r)
+	})
 }

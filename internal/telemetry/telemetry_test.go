@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ func serve(t *testing.T, handler http.Handler) (addr string, stop func() error) 
 	listener := listen(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- telemetry.Serve(ctx, listener, handler, slog.New(slog.DiscardHandler)) }()
+	go func() { ended <- telemetry.Serve(ctx, listener, handler, 0, slog.New(slog.DiscardHandler)) }()
 	return listener.Addr().String(), func() error {
 		cancel()
 		return <-ended
@@ -154,6 +155,60 @@ func TestServeLetsRequestsInWorkEnd(t *testing.T) {
 func TestServeReportsALostListener(t *testing.T) {
 	listener := listen(t)
 	require.NoError(t, listener.Close())
-	err := telemetry.Serve(t.Context(), listener, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	err := telemetry.Serve(t.Context(), listener, http.NotFoundHandler(), 0, slog.New(slog.DiscardHandler))
 	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+// A client that keeps its connection, and one that comes through a balancer, are
+// both sent elsewhere before the service stops: none is left without an answer.
+func TestServeTakesLeaveOfItsClients(t *testing.T) {
+	listener := listen(t)
+	base := "http://" + listener.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	mux := http.NewServeMux()
+	mux.Handle("/", telemetry.Admin(telemetry.NewRegistry(), readiness(true)))
+	mux.HandleFunc("/task", func(http.ResponseWriter, *http.Request) {})
+	go func() {
+		// Long enough that it is the clients who end it: the test fails otherwise.
+		stopped <- telemetry.Serve(ctx, listener, mux, 2*time.Second, slog.New(slog.DiscardHandler))
+	}()
+	get := func(client http.RoundTripper, path string) (*http.Response, error) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, http.NoBody)
+		require.NoError(t, err)
+		response, err := client.RoundTrip(request)
+		if err == nil {
+			_, _ = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close()
+		}
+		return response, err
+	}
+	told := make(chan error, 16)
+	var warm sync.WaitGroup
+	for range cap(told) {
+		warm.Add(1)
+		go func() {
+			client := &http.Transport{}
+			defer client.CloseIdleConnections()
+			for i := 0; ; i++ {
+				response, err := get(client, "/task")
+				if i == 0 {
+					warm.Done()
+				}
+				if err != nil || response.Close {
+					told <- err
+					return
+				}
+			}
+		}()
+	}
+	warm.Wait()
+	cancel()
+	response, err := get(&http.Transport{DisableKeepAlives: true}, "/readyz")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	for range cap(told) {
+		require.NoError(t, <-told)
+	}
+	require.NoError(t, <-stopped)
 }

@@ -53,7 +53,7 @@ func run(ctx context.Context, cfg config.API, out io.Writer) error {
 	defer stores.Close()
 
 	registry := telemetry.NewRegistry()
-	handlers := handler.New(handler.Options{BarURL: cfg.BarURL, Log: log})
+	handlers := handler.New(handler.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, Log: log})
 	api := httpapi.New(httpapi.Options{
 		Tasks: scheduler.New(stores.DB, stores.Wheel, cfg.WheelHorizon, log),
 		Types: handlers.Types(),
@@ -72,5 +72,5 @@ func run(ctx context.Context, cfg config.API, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
-	return telemetry.Serve(ctx, listener, api, log)
+	return telemetry.Serve(ctx, listener, api, cfg.ShutdownDelay, log)
 }

@@ -34,6 +34,8 @@ type report struct {
 	latency                     quantiles
 
 	statuses, failures map[string]int
+	// unreached are bar tasks that ran and got no answer from their URL.
+	unreached int
 	// lateness is from the execution time to the start, of tasks created ahead
 	// of it; startDelay from the creation to the start, of the others.
 	lateness, startDelay quantiles
@@ -108,7 +110,11 @@ func judge(e evidence) *report {
 // count holds one record of the scheduler against the plan.
 func (r *report) count(p plan, seen record, e evidence) {
 	r.statuses[seen.Status]++
-	if seen.Failure != nil {
+	switch {
+	case seen.Failure == nil:
+	case p.taskType == "bar" && (seen.Failure.Code == "handler_error" || seen.Failure.Code == "timeout"):
+		r.unreached++
+	default:
 		r.failures[seen.Failure.Code]++
 	}
 	if seen.StartedAt != nil && seen.StartedAt.Before(p.at) {

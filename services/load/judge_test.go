@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -116,4 +117,20 @@ func TestMeasureRanks(t *testing.T) {
 		durations = append(durations, time.Duration(i))
 	}
 	require.Equal(t, quantiles{200, 100, 198, 200}, measure(durations))
+}
+
+// A bar task that ran and got no answer says nothing of the scheduler.
+func TestJudgeCountsWhatBarCouldNotReachApart(t *testing.T) {
+	e, id, _ := caseOf()
+	r := e.followed.records[id]
+	r.Status = "failed"
+	require.NoError(t, json.Unmarshal([]byte(`{"code":"handler_error"}`), &r.Failure))
+	e.followed.records[id] = r
+	require.Equal(t, map[string]int{"handler_error": 1}, judge(e).failures)
+
+	e.submissions[0].taskType = "bar"
+	judged := judge(e)
+	require.Empty(t, judged.failures)
+	require.Equal(t, 1, judged.unreached)
+	require.False(t, judged.broken())
 }

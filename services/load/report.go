@@ -38,6 +38,9 @@ func (r *report) print(out io.Writer) error {
 	for _, code := range slices.Sorted(maps.Keys(r.failures)) {
 		line("failure", "%d %s", r.failures[code], code)
 	}
+	if r.unreached > 0 {
+		line("unreached", "%d bar tasks ran and got no answer from their URL", r.unreached)
+	}
 	if r.later > 0 {
 		line("later", "%d are not due yet and stay submitted", r.later)
 	}

@@ -67,8 +67,8 @@ func newGroup(ctx context.Context, services []*service, bin string, stores *stor
 		s.again = make(chan struct{}, 1)
 		output := out.prefixed(s.name, i)
 		start := func() (*child.Child, error) {
-			command := exec.Command(filepath.Join(bin, s.program)) //nolint:gosec,noctx // G204: the path is our own. child ends it.
-			command.Env = stores.environ("LISTEN_ADDR=" + s.address)
+			command := exec.Command(filepath.Join(bin, s.program))                          //nolint:gosec,noctx // G204: the path is our own. child ends it.
+			command.Env = stores.environ("LISTEN_ADDR="+s.address, "API_SHUTDOWN_DELAY=0s") // nobody balances here
 			command.Stdout, command.Stderr = output, output
 			return child.Start(command, syscall.SIGTERM)
 		}

@@ -63,7 +63,7 @@ func work(ctx context.Context, cfg config.Worker, stores *node.Stores, listener 
 		return fmt.Errorf("read the host's name: %w", err)
 	}
 	registry := telemetry.NewRegistry()
-	handlers := handler.New(handler.Options{BarURL: cfg.BarURL, AllowPrivate: cfg.AllowPrivate, Log: log})
+	handlers := handler.New(handler.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, AllowPrivate: cfg.AllowPrivate, Log: log})
 	lookup := func(taskType string) (worker.Handler, bool) { return handlers.Lookup(taskType) }
 	runner := worker.New(stores.DB, stores.Wheel, lookup, worker.Config{
 		Host:        fmt.Sprintf("%s/%d", host, os.Getpid()),
@@ -81,10 +81,19 @@ func work(ctx context.Context, cfg config.Worker, stores *node.Stores, listener 
 		Metrics:   registry,
 	}, log)
 
+	// A worker that drains is not ready, though its health is still told.
+	ready := func(asked context.Context) (checks map[string]string, ready bool) {
+		checks, ready = stores.Ready(asked)
+		if ctx.Err() != nil {
+			checks["worker"], ready = "draining", false
+		}
+		return checks, ready
+	}
+
 	group, failed := errgroup.WithContext(context.WithoutCancel(ctx))
 	drained, done := context.WithCancel(failed)
 	defer done()
-	group.Go(func() error { return telemetry.Serve(drained, listener, telemetry.Admin(registry, stores.Ready), log) })
+	group.Go(func() error { return telemetry.Serve(drained, listener, telemetry.Admin(registry, ready), 0, log) })
 	group.Go(func() error { return keeper.Run(drained) })
 	group.Go(func() error {
 		defer done()

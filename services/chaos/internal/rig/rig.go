@@ -202,7 +202,7 @@ func (r *Rig) startNode(ctx context.Context, program string, i int, env ...strin
 	n.env = slices.Concat(env, []string{
 		"DATABASE_URL=" + withHost(r.Postgres.URL(), r.PostgresProxy.Addr()),
 		"REDIS_URL=" + withHost(r.Redis.URL(), r.RedisProxy.Addr()),
-		"LISTEN_ADDR=" + addr, "WHEEL_HORIZON=" + r.Config.Horizon.String(), "LOG_LEVEL=info",
+		"LISTEN_ADDR=" + addr, "API_SHUTDOWN_DELAY=0s", "WHEEL_HORIZON=" + r.Config.Horizon.String(), "LOG_LEVEL=info",
 		"FAILPOINTS=" + r.Config.Failpoints, "FAILPOINTS_FILE=" + n.plan, "FAILPOINTS_LOG=" + n.hits(),
 	})
 	r.Nodes = append(r.Nodes, n)
