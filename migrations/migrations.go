@@ -1,44 +1,63 @@
 // Package migrations holds the schema of the system of record as numbered
 // pairs of SQL files, and applies them.
+//
+// Each file is applied in one transaction together with the note of its version
+// (see driver), so a migration has happened or has not, whenever it ends.
 package migrations
 
 import (
+	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
+	"log/slog"
+	"time"
 
 	"github.com/golang-migrate/migrate/v4"
-	_ "github.com/golang-migrate/migrate/v4/database/pgx/v5" // registers the scheme pgx5
 	"github.com/golang-migrate/migrate/v4/source/iofs"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/timewheel/timewheel/internal/postgres"
 )
 
 //go:embed *.sql
 var files embed.FS
 
+// patience is how long a migration is tried, and how long the others that are
+// started beside it wait for it.
+const patience = 10 * time.Minute
+
 // New opens the migrations against the database of a postgres:// URL. The
 // caller closes what it returns.
-func New(databaseURL string) (*migrate.Migrate, error) {
+func New(databaseURL string, log *slog.Logger) (*migrate.Migrate, error) {
+	cfg, err := postgres.ParseURL(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ConnectTimeout = 10 * time.Second
+	cfg.RuntimeParams["application_name"] = "timewheel migrate"
 	source, err := iofs.New(files, ".")
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded migrations: %w", err)
 	}
-	_, rest, found := strings.Cut(databaseURL, "://")
-	if !found {
-		return nil, errors.New("the database URL has no scheme, want postgres://")
-	}
-	m, err := migrate.NewWithSourceInstance("iofs", source, "pgx5://"+rest)
+	database, err := newDriver(stdlib.OpenDB(*cfg), cfg.Database, log)
 	if err != nil {
 		return nil, fmt.Errorf("open the migrations: %w", err)
 	}
+	m, err := migrate.NewWithInstance("iofs", source, "pgx5", database)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the migrations: %w", err), database.Close())
+	}
+	m.LockTimeout = patience
 	return m, nil
 }
 
 // Up applies every migration that the database lacks. It is no error if there
 // is none.
 func Up(databaseURL string) error {
-	m, err := New(databaseURL)
+	m, err := New(databaseURL, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -65,4 +84,13 @@ func Latest() (int64, error) {
 		return nil
 	})
 	return latest, err
+}
+
+// checkDatabase refuses a database that cannot hold every text.
+func checkDatabase(ctx context.Context, db *sql.DB) error {
+	var encoding string
+	if err := db.QueryRowContext(ctx, `SHOW server_encoding`).Scan(&encoding); err != nil {
+		return fmt.Errorf("ask for the encoding of the database: %w", err)
+	}
+	return postgres.CheckEncoding(encoding)
 }

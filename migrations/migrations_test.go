@@ -2,6 +2,7 @@ package migrations_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 
 	"github.com/golang-migrate/migrate/v4"
@@ -17,7 +18,7 @@ import (
 func TestEachMigrationGoesUpDownAndUpAgain(t *testing.T) {
 	t.Parallel()
 	url := testenv.Postgres(t)
-	m, err := migrations.New(url)
+	m, err := migrations.New(url, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		sourceErr, databaseErr := m.Close()

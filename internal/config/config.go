@@ -5,13 +5,23 @@ package config
 
 import (
 	"log/slog"
+	"net/url"
+	"strings"
 	"time"
 )
 
+// Database is how the system of record is reached.
+type Database struct {
+	DatabaseURL      string `env:"DATABASE_URL,required" form:"postgres" help:"Postgres, the system of record: postgres://user:password@host:5432/name"`
+	DatabasePassword string `env:"DATABASE_PASSWORD" help:"the password for a DATABASE_URL without one, as it is"`
+}
+
 // Shared is what every service needs to know.
 type Shared struct {
-	DatabaseURL string `env:"DATABASE_URL,required" form:"postgres" help:"Postgres, the system of record: postgres://user:password@host:5432/name"`
-	RedisURL    string `env:"REDIS_URL,required" form:"redis" help:"Redis, the inner ring: redis://host:6379/0, or rediss:// for TLS"`
+	Database
+
+	RedisURL      string `env:"REDIS_URL,required" form:"redis" help:"Redis, the inner ring: redis://host:6379/0, or rediss:// for TLS"`
+	RedisPassword string `env:"REDIS_PASSWORD" help:"the password for a REDIS_URL without one, as it is"`
 
 	WheelHorizon time.Duration `env:"WHEEL_HORIZON" envDefault:"1h" min:"1m" max:"24h" help:"how far ahead tasks are held in Redis; the same in every service"`
 	WheelShards  int           `env:"WHEEL_SHARDS" envDefault:"1" min:"1" max:"256" help:"parts of the inner ring; the same in every service"`
@@ -45,9 +55,48 @@ type Worker struct {
 }
 
 // LoadAPI reads the API's configuration from the environment. The error lists
-// every bad variable, a sentence a line, and quotes no value.
-func LoadAPI() (API, error) { return load[API]() }
+// every bad variable, a sentence each, and quotes no value.
+func LoadAPI() (API, error) {
+	cfg, err := load[API]()
+	cfg.putPasswords()
+	return cfg, err
+}
 
 // LoadWorker reads the worker's configuration from the environment. The error
-// lists every bad variable, a sentence a line, and quotes no value.
-func LoadWorker() (Worker, error) { return load[Worker]() }
+// lists every bad variable, a sentence each, and quotes no value.
+func LoadWorker() (Worker, error) {
+	cfg, err := load[Worker]()
+	cfg.putPasswords()
+	return cfg, err
+}
+
+// LoadDatabase reads how the system of record is reached, for programs that need
+// nothing else.
+func LoadDatabase() (Database, error) {
+	cfg, err := load[Database]()
+	cfg.DatabaseURL = withPassword(cfg.DatabaseURL, cfg.DatabasePassword)
+	return cfg, err
+}
+
+// putPasswords puts the passwords that are given apart into the URLs.
+func (s *Shared) putPasswords() {
+	s.DatabaseURL = withPassword(s.DatabaseURL, s.DatabasePassword)
+	s.RedisURL = withPassword(s.RedisURL, s.RedisPassword)
+}
+
+// withPassword puts a password into a URL that has none.
+func withPassword(text, password string) string {
+	scheme, rest, found := strings.Cut(text, "://")
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	user, host := "", rest[:end]
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		user, host = host[:at], host[at+1:]
+	}
+	if password == "" || !found || strings.Contains(user, ":") {
+		return text
+	}
+	return scheme + "://" + user + url.UserPassword("", password).String() + "@" + host + rest[end:]
+}

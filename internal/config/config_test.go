@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/timewheel/timewheel/internal/config"
@@ -48,7 +51,7 @@ func TestDefaults(t *testing.T) {
 		MaxInFlight:   2048,
 		ShutdownDelay: 3 * time.Second,
 		Shared: config.Shared{
-			DatabaseURL:  postgresURL,
+			Database:     config.Database{DatabaseURL: postgresURL},
 			RedisURL:     redisURL,
 			WheelHorizon: time.Hour,
 			WheelShards:  1,
@@ -110,12 +113,34 @@ func TestEveryBadVariableIsNamedAndNoValueQuoted(t *testing.T) {
 	}, strings.Split(err.Error(), "\n"))
 }
 
-func TestUnparsableURLIsNotQuoted(t *testing.T) {
-	vars := stores()
-	vars["DATABASE_URL"] = "postgres://u:" + secret + "@db:port/\x7f"
-	setenv(t, vars)
-	_, err := config.LoadAPI()
-	require.EqualError(t, err, "DATABASE_URL is not a URL that starts with postgres:// or postgresql://")
+func TestPasswordsComeApartAndFromFiles(t *testing.T) {
+	const password = "p@ss/w#rd?1:%&+ =ü"
+	file := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(file, []byte(password+"\n"), 0o600))
+	setenv(t, map[string]string{
+		"DATABASE_URL": "  postgres://u@db:5432/name?sslmode=disable\n", "DATABASE_PASSWORD_FILE": file,
+		"REDIS_URL": "redis://redis:6379/0", "REDIS_PASSWORD": password,
+	})
+	worker, err := config.LoadWorker()
+	require.NoError(t, err)
+	database, err := config.LoadDatabase()
+	require.NoError(t, err)
+	require.Equal(t, worker.DatabaseURL, database.DatabaseURL)
+	db, err := pgx.ParseConfig(worker.DatabaseURL)
+	require.NoError(t, err)
+	require.Equal(t, []any{"u", password, "db", "name"}, []any{db.User, db.Password, db.Host, db.Database})
+	ring, err := redis.ParseURL(worker.RedisURL)
+	require.NoError(t, err)
+	require.Equal(t, []any{"", password, "redis:6379"}, []any{ring.Username, ring.Password, ring.Addr})
+
+	setenv(t, map[string]string{
+		"DATABASE_URL": "postgres://u:own@db/name", "DATABASE_PASSWORD": password, "REDIS_URL_FILE": "/nowhere/at/all",
+	})
+	_, err = config.LoadAPI()
+	require.EqualError(t, err, "REDIS_URL_FILE names a file that cannot be read")
+	database, err = config.LoadDatabase()
+	require.NoError(t, err)
+	require.Equal(t, "postgres://u:own@db/name", database.DatabaseURL)
 }
 
 func TestBarURLIsOneThatBarTakes(t *testing.T) {

@@ -102,7 +102,10 @@ func (v variable) between(value time.Duration, parse func(string) (time.Duration
 func checkForm(form, value string) string {
 	switch form {
 	case "postgres":
-		return checkURL(value, "postgres", "postgresql")
+		// Its forms are more than package url knows, and are read by postgres.
+		if !strings.HasPrefix(value, "postgres://") && !strings.HasPrefix(value, "postgresql://") {
+			return "is not a URL that starts with postgres:// or postgresql://"
+		}
 	case "redis":
 		return checkURL(value, "redis", "rediss", "unix")
 	case "http":
@@ -151,6 +154,7 @@ func Usage(w io.Writer, service string, cfg any) error {
 		}
 		fmt.Fprintf(&text, "  %s\t%s\t%s%s\n", v.key, fallback, v.help, bounds)
 	}
+	text.WriteString("\nEach may be given as NAME_FILE, which names a file that holds the value.\n")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, err := io.WriteString(table, text.String())
 	if err = errors.Join(err, table.Flush()); err != nil {

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // refuses.
 func TestPostgresDecides(t *testing.T) {
 	t.Parallel()
-	cfg := config.Shared{DatabaseURL: testenv.Postgres(t), RedisURL: testenv.Redis(t), WheelShards: 1}
+	cfg := config.Shared{Database: config.Database{DatabaseURL: testenv.Postgres(t)}, RedisURL: testenv.Redis(t), WheelShards: 1}
 	open := func(cfg config.Shared) (*node.Stores, error) {
 		return node.Open(t.Context(), cfg, 2, slog.New(slog.DiscardHandler))
 	}

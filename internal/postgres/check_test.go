@@ -119,3 +119,11 @@ func TestTheIsolationLevelIsOurOwn(t *testing.T) {
 	require.NoError(t, db.Pool().QueryRow(t.Context(), `SHOW transaction_isolation`).Scan(&level))
 	require.Equal(t, "read committed", level)
 }
+
+func TestOnlyADatabaseInUTF8IsTaken(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, postgres.CheckEncoding("UTF8"))
+	for _, other := range []string{"LATIN1", "SQL_ASCII"} {
+		require.ErrorContains(t, postgres.CheckEncoding(other), "encoding is "+other)
+	}
+}

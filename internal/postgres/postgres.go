@@ -67,10 +67,12 @@ type DB struct {
 // Open prepares a pool of at most size connections for a postgres:// URL. It
 // does not connect; Check does.
 func Open(ctx context.Context, url string, size int32, log *slog.Logger) (*DB, error) {
-	cfg, err := pgxpool.ParseConfig(url)
+	if _, err := ParseURL(url); err != nil {
+		return nil, err
+	}
+	cfg, err := pgxpool.ParseConfig(plainHost(url))
 	if err != nil {
-		// The error quotes the URL, which holds the password.
-		return nil, errors.New("DATABASE_URL is not a valid postgres:// URL")
+		return nil, errURL // of a pool's parameter
 	}
 	for name, value := range connectionSettings {
 		cfg.ConnConfig.RuntimeParams[name] = value
@@ -107,15 +109,15 @@ func (db *DB) Ping(ctx context.Context) error { return db.pool.Ping(ctx) }
 // The last is a warning if unsafe is true.
 func (db *DB) Check(ctx context.Context, schema int64, unsafe bool) error {
 	var version int
-	var name, fsync, commit string
+	var name, fsync, commit, encoding string
 	err := db.pool.QueryRow(ctx, `
 		SELECT current_setting('server_version_num')::int, current_setting('server_version'),
-		       current_setting('fsync'), current_setting('synchronous_commit')`,
-	).Scan(&version, &name, &fsync, &commit)
+		       current_setting('fsync'), current_setting('synchronous_commit'), current_setting('server_encoding')`,
+	).Scan(&version, &name, &fsync, &commit, &encoding)
 	if err != nil {
 		return unreachable(err)
 	}
-	if err := checkVersion(version, name); err != nil {
+	if err := errors.Join(checkVersion(version, name), CheckEncoding(encoding)); err != nil {
 		return err
 	}
 	if fsync != "on" || commit == "off" {
@@ -142,6 +144,15 @@ func checkVersion(version int, name string) error {
 	return nil
 }
 
+// CheckEncoding refuses a database that cannot hold every text, or holds what is
+// none.
+func CheckEncoding(encoding string) error {
+	if encoding != "UTF8" {
+		return fmt.Errorf("the database's encoding is %s: make one with ENCODING 'UTF8'", encoding)
+	}
+	return nil
+}
+
 func (db *DB) checkSchema(ctx context.Context, want int64) error {
 	var have int64
 	var dirty bool
@@ -152,7 +163,7 @@ func (db *DB) checkSchema(ctx context.Context, want int64) error {
 	case err != nil:
 		return fmt.Errorf("read the schema's version: %w", err)
 	case dirty:
-		return fmt.Errorf("migration %d failed half-way: repair the database and run the migrations again", have)
+		return fmt.Errorf("migration %d is marked as half applied: run the migrations (migrate up), which look into it", have)
 	case have < want:
 		return fmt.Errorf("the database is at migration %d and %d is needed: run the migrations (migrate up) first", have, want)
 	}

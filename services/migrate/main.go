@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strconv"
@@ -16,6 +17,8 @@ import (
 	"github.com/golang-migrate/migrate/v4"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/timewheel/timewheel/internal/config"
+	"github.com/timewheel/timewheel/internal/postgres"
 	"github.com/timewheel/timewheel/migrations"
 )
 
@@ -27,7 +30,12 @@ Commands:
   version   print the version of the database's schema
 
 Environment:
-  DATABASE_URL  the database, as postgres://user:password@host:port/name
+  DATABASE_URL       the database, as postgres://user:password@host:port/name
+  DATABASE_PASSWORD  the password for a DATABASE_URL without one, as it is
+  Each may be given as NAME_FILE, which names a file that holds the value.
+
+It needs a connection of its own: behind a connection pooler in transaction mode,
+give it the address of the server.
 `
 
 const connectPatience = 10 * time.Second
@@ -48,7 +56,12 @@ func run(arguments []string, out, errOut io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := apply(ctx, command, steps, os.Getenv("DATABASE_URL"), out); err != nil {
+	log := slog.New(slog.NewTextHandler(errOut, nil))
+	database, err := config.LoadDatabase()
+	if err == nil {
+		err = apply(ctx, command, steps, database.DatabaseURL, out, log)
+	}
+	if err != nil {
 		fmt.Fprintf(errOut, "migrate: %v\n", err)
 		return 1
 	}
@@ -81,11 +94,11 @@ func parse(arguments []string) (command string, steps int, err error) {
 	return command, steps, nil
 }
 
-func apply(ctx context.Context, command string, steps int, databaseURL string, out io.Writer) error {
+func apply(ctx context.Context, command string, steps int, databaseURL string, out io.Writer, log *slog.Logger) error {
 	if err := reach(ctx, databaseURL); err != nil {
 		return err
 	}
-	m, err := migrations.New(databaseURL)
+	m, err := migrations.New(databaseURL, log)
 	if err != nil {
 		return err
 	}
@@ -95,6 +108,11 @@ func apply(ctx context.Context, command string, steps int, databaseURL string, o
 	switch command {
 	case "up":
 		err = m.Up()
+		if errors.Is(err, os.ErrNotExist) {
+			// An older release is rolled out again. It runs on the newer schema.
+			log.Warn("the schema is newer than this program knows, so there is nothing to do")
+			err = nil
+		}
 	case "down":
 		err = down(m, steps)
 	}
@@ -106,19 +124,16 @@ func apply(ctx context.Context, command string, steps int, databaseURL string, o
 	return errors.Join(err, sourceErr, databaseErr)
 }
 
-// reach fails with the reason in one sentence. It comes before the migration
-// library, whose errors would repeat the URL, password and all.
+// reach fails with the reason in one sentence, which the migration library does
+// not have.
 func reach(ctx context.Context, databaseURL string) error {
-	if databaseURL == "" {
-		return errors.New("DATABASE_URL is not set")
-	}
-	config, err := pgx.ParseConfig(databaseURL)
+	cfg, err := postgres.ParseURL(databaseURL)
 	if err != nil {
-		return fmt.Errorf("read DATABASE_URL: %w", err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("reach the database of DATABASE_URL: %w", err)
 	}
@@ -143,8 +158,8 @@ func explain(err error) error {
 	case errors.Is(err, os.ErrNotExist):
 		return errors.New("the schema is of a version that this program does not know: use the newer program")
 	case errors.As(err, &dirty):
-		return fmt.Errorf("migration %d was left half applied: repair the schema by hand,"+
-			" then set dirty to false in the table schema_migrations", dirty.Version)
+		return fmt.Errorf("schema_migrations says that migration %d is half applied, which this program never does:"+
+			" find out what another one did, then set version and dirty there", dirty.Version)
 	case err != nil:
 		return fmt.Errorf("apply the migrations: %w", err)
 	}

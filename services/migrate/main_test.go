@@ -81,5 +81,24 @@ func TestWrongCommandLineIsRefused(t *testing.T) {
 	require.Contains(t, out, "Usage:")
 	code, _, errOut := migrateWith(t, "", "up")
 	require.Equal(t, 1, code)
-	require.Equal(t, "migrate: DATABASE_URL is not set\n", errOut)
+	require.Equal(t, "migrate: DATABASE_URL is required and not set\n", errOut)
+}
+
+// An older release is rolled out again over a newer schema: there is nothing to
+// do, and nothing that should stop it.
+func TestANewerSchemaIsNoFailure(t *testing.T) {
+	url := testenv.Postgres(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), "UPDATE schema_migrations SET version = version + 1")
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(t.Context()))
+
+	code, out, errOut := migrateWith(t, url, "up")
+	require.Zero(t, code, errOut)
+	require.Contains(t, errOut, "newer than this program knows")
+	require.Regexp(t, `^version \d+\n$`, out)
+	code, _, errOut = migrateWith(t, url, "down")
+	require.Equal(t, 1, code)
+	require.Contains(t, errOut, "use the newer program")
 }
