@@ -1,14 +1,11 @@
 package batch
 
-// Pending and Idle let tests wait for a condition instead of a time.
-func (g *Group[In, Out]) Pending() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.pending)
-}
+// SlowAfter is how long a flush may take before others no longer wait for it.
+const SlowAfter = slowAfter
 
+// Idle lets tests wait for a condition instead of a time.
 func (g *Group[In, Out]) Idle() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.busy == 0 && len(g.pending) == 0
+	return len(g.lanes) == 0 && len(g.pending) == 0
 }

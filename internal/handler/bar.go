@@ -46,7 +46,7 @@ func newBar(log *slog.Logger, web http.RoundTripper, fallback string) kind {
 
 // barURL reads where bar goes.
 func barURL(payload json.RawMessage, fallback string) (*url.URL, []Problem) {
-	fields, problems := members(payload)
+	fields, _, problems := members(payload, "url")
 	if problems != nil {
 		return nil, problems
 	}

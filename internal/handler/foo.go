@@ -44,7 +44,7 @@ func newFoo(log *slog.Logger, longest time.Duration) kind {
 // fooDuration reads how long foo sleeps: a Go duration or a number of seconds, and
 // no longer than longest.
 func fooDuration(payload json.RawMessage, longest time.Duration) (time.Duration, []Problem) {
-	fields, problems := members(payload)
+	fields, _, problems := members(payload, "duration")
 	raw, given := fields["duration"]
 	if problems != nil || !given {
 		return min(fooDefault, longest), problems

@@ -1,28 +1,53 @@
 package handler
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// members splits a payload into its members. Names are matched exactly, as
-// the store keeps them, which decoding into a struct does not do. A member
-// that is null counts as not given.
-func members(payload json.RawMessage) (map[string]json.RawMessage, []Problem) {
+// maxOthers bounds what is told of members that nobody asked for.
+const maxOthers = 100
+
+// members finds those members of a payload that a type knows, and names the
+// others, the first hundred of them. Names are matched exactly, as they are kept,
+// which decoding into a struct does not do. Of members of one name the last one
+// counts, and one that is null counts as not given. A payload may have tens of
+// thousands of members: what is not asked for is skipped.
+func members(payload json.RawMessage, known ...string) (fields map[string]json.RawMessage, others []string, problems []Problem) {
 	if len(payload) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(payload, &fields); err != nil {
-		return nil, []Problem{{"payload", "must be a JSON object"}}
+	fail := []Problem{{"payload", "must be a JSON object"}}
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return nil, nil, fail
 	}
-	for name, value := range fields {
-		if string(value) == "null" {
+	fields = map[string]json.RawMessage{}
+	var value json.RawMessage
+	for decoder.More() {
+		token, err := decoder.Token()
+		name, isName := token.(string)
+		if err != nil || !isName || decoder.Decode(&value) != nil {
+			return nil, nil, fail
+		}
+		switch {
+		case !slices.Contains(known, name):
+			if len(others) < maxOthers && string(value) != "null" {
+				others = append(others, name)
+			}
+		case string(value) == "null":
 			delete(fields, name)
+		default:
+			fields[name] = bytes.Clone(value)
 		}
 	}
-	return fields, nil
+	if _, err := decoder.Token(); err != nil {
+		return nil, nil, fail
+	}
+	return fields, others, nil
 }
 
 // text decodes a member that must be a string. It is empty if not given.

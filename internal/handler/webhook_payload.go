@@ -2,6 +2,7 @@ package handler
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -29,17 +30,19 @@ var ownHeaders = []string{
 	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
+// maxHeaders is how many headers a payload may set.
+const maxHeaders = 100
+
 // parseCall reads {method, url, headers, body} and lists everything that is
 // wrong with it.
 func parseCall(payload json.RawMessage) (call, []Problem) {
-	fields, problems := members(payload)
+	fields, others, problems := members(payload, "method", "url", "headers", "body")
 	if problems != nil {
 		return call{}, problems
 	}
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if !slices.Contains([]string{"method", "url", "headers", "body"}, name) {
-			problems = append(problems, Problem{within("payload", name), "is not known; a webhook has method, url, headers and body"})
-		}
+	slices.Sort(others)
+	for _, name := range others {
+		problems = append(problems, Problem{within("payload", name), "is not known; a webhook has method, url, headers and body"})
 	}
 	var c call
 	var found []Problem
@@ -84,6 +87,9 @@ func callHeader(raw json.RawMessage) (http.Header, []Problem) {
 		return header, []Problem{{"payload.headers", "must be an object of strings"}}
 	}
 	var problems []Problem
+	if len(given) > maxHeaders {
+		return header, []Problem{{"payload.headers", fmt.Sprintf("must not be more than %d", maxHeaders)}}
+	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		var value string
 		refuse := func(message string) {

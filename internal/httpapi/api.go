@@ -60,8 +60,8 @@ type api struct {
 	duration *prometheus.HistogramVec
 	// slots holds a token for each task request in work.
 	slots chan struct{}
-	// batchBytes are taken by the bodies of the batches in work.
-	batchBytes *semaphore.Weighted
+	// bodyBytes are taken by what has arrived of the bodies in work.
+	bodyBytes *semaphore.Weighted
 }
 
 // New builds the API. It registers its metrics, so once a registry, and
@@ -75,7 +75,7 @@ func New(o Options) http.Handler {
 		duration: newDuration(o.Registry),
 		slots:    make(chan struct{}, o.MaxInFlight),
 
-		batchBytes: semaphore.NewWeighted(maxBatchBytes),
+		bodyBytes: semaphore.NewWeighted(maxBodyBytes),
 	}
 
 	gin.SetMode(gin.ReleaseMode)
@@ -87,9 +87,11 @@ func New(o Options) http.Handler {
 	router.NoMethod(a.answer(func(*gin.Context) error { return errMethodNotAllowed }))
 
 	get := []string{http.MethodGet, http.MethodHead}
+	// A request with a body takes its place when the body has arrived: those who
+	// only announce one keep nobody out.
+	router.POST("/task", a.withBody(task.MaxPayload, errTooLarge, a.create))
+	router.POST("/task/batch", a.withBody(maxBatchBody, errBatchTooLarge, a.createBatch))
 	tasks := router.Group("/task", a.limit)
-	tasks.POST("", a.answer(a.create))
-	tasks.POST("/batch", a.answer(a.createBatch))
 	tasks.Match(get, "", a.answer(a.list))
 	tasks.Match(get, "/:id", a.answer(a.get))
 	tasks.DELETE("/:id", a.answer(a.delete))

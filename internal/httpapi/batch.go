@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
 
@@ -17,9 +16,6 @@ const (
 	maxBatch = 1000
 	// maxBatchBody is the largest body of a batch, in bytes.
 	maxBatchBody = 8 << 20
-	// maxBatchBytes bounds the bodies of all batches in work at once, in bytes:
-	// what they become on their way to the store is a few times as much.
-	maxBatchBytes = 4 * maxBatchBody
 )
 
 // newBatch documents the body of POST /task/batch.
@@ -32,37 +28,14 @@ type createdBatch struct {
 	TaskIDs []string `json:"task_ids" nullable:"false" format:"uuid" doc:"the tasks' ids, in the order of the request"`
 }
 
-// createBatch answers POST /task/batch. It is carried out whole or not at all,
-// whether or not the client still waits.
-func (a *api) createBatch(c *gin.Context) error {
-	if err := checkMediaType(c.Request.Header); err != nil {
-		return err
-	}
-	weight := c.Request.ContentLength
-	if weight < 0 {
-		weight = maxBatchBody
-	}
-	if weight > maxBatchBody {
-		return errBatchTooLarge
-	}
-	if !a.batchBytes.TryAcquire(weight) {
-		return errOverloaded
-	}
-	defer a.batchBytes.Release(weight)
-	body, err := readBody(c, maxBatchBody, errBatchTooLarge)
-	if err != nil {
-		return err
-	}
+// createBatch answers POST /task/batch with this body. It is carried out whole or
+// not at all, whether or not the client still waits.
+func (a *api) createBatch(c *gin.Context, body []byte) error {
 	key, drafts, err := a.decodeBatch(body, c.Request.Header[keyHeader])
 	if err != nil {
 		return err
 	}
 	ids, err := a.tasks.CreateBatch(context.WithoutCancel(c.Request.Context()), key, drafts)
-	if rejected, ok := errors.AsType[*task.RejectedError](err); ok {
-		p := problemOf(err)
-		p.Errors = []FieldError{{itemPath(rejected.Index), "cannot be stored: " + rejected.Reason}}
-		return &p
-	}
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -20,21 +18,14 @@ type created struct {
 	TaskID string `json:"task_id" format:"uuid" doc:"names the task for its whole life" example:"0199d2c4-7c1e-7b7e-9f5a-2d1c8f0e4b6a"`
 }
 
-// create answers POST /task. Once a draft was read whole it is carried out,
-// whether or not the client still waits.
-func (a *api) create(c *gin.Context) error {
-	if err := checkMediaType(c.Request.Header); err != nil {
-		return err
-	}
-	body, err := readBody(c, task.MaxPayload, errTooLarge)
-	if err != nil {
-		return err
-	}
+// create answers POST /task with this body. A draft that was handed to the store is
+// carried out, whether or not the client still waits.
+func (a *api) create(c *gin.Context, body []byte) error {
 	draft, err := a.decodeDraft(body, c.Request.Header[keyHeader])
 	if err != nil {
 		return err
 	}
-	id, err := a.tasks.Create(context.WithoutCancel(c.Request.Context()), draft)
+	id, err := a.tasks.Create(c.Request.Context(), draft)
 	if err != nil {
 		return err
 	}
@@ -57,31 +48,6 @@ func checkMediaType(header http.Header) error {
 		return errMediaType
 	}
 	return nil
-}
-
-// readBody reads a body of at most limit bytes; tooLarge is the answer to one
-// that is larger.
-func readBody(c *gin.Context, limit int64, tooLarge error) ([]byte, error) {
-	length := c.Request.ContentLength
-	if length > limit {
-		return nil, tooLarge
-	}
-	limited := http.MaxBytesReader(c.Writer, c.Request.Body, limit)
-	var body []byte
-	var err error
-	if length >= 0 {
-		body = make([]byte, length)
-		_, err = io.ReadFull(limited, body)
-	} else {
-		body, err = io.ReadAll(limited)
-	}
-	if err == nil {
-		return body, nil
-	}
-	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return nil, tooLarge
-	}
-	return nil, malformed("The body broke off or did not arrive in time.")
 }
 
 func malformed(detail string) error {

@@ -18,7 +18,7 @@ import (
 type newTask struct {
 	TaskType      string         `json:"task_type" doc:"what to execute" example:"foo"`
 	ExecutionTime string         `json:"execution_time" format:"date-time" doc:"when to execute: RFC 3339 with a zone, of the years 0001 to 9999. Finer than a microsecond is rounded up. A time in the past is due at once." example:"2030-01-02T15:04:05.25+01:00"`
-	Payload       map[string]any `json:"payload,omitempty" nullable:"true" doc:"what the task type needs; at most 64 levels deep, without U+0000 and lone surrogates, and with exponents of numbers within 308" example:"{\"duration\":\"1s\"}"`
+	Payload       map[string]any `json:"payload,omitempty" nullable:"true" doc:"what the task type needs, kept byte by byte; at most 64 levels deep, without U+0000 and lone surrogates, and with numbers of at most 1000 digits and exponents within 308" example:"{\"duration\":\"1s\"}"`
 	MaxAttempts   int            `json:"max_attempts,omitempty" minimum:"1" maximum:"100" default:"1" doc:"1 executes at most once. More executes at least once, again after a failure."`
 }
 

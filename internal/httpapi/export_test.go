@@ -18,9 +18,9 @@ var (
 
 // The bounds of a batch, for tests of them.
 const (
-	MaxBatch      = maxBatch
-	MaxBatchBody  = maxBatchBody
-	MaxBatchBytes = maxBatchBytes
+	MaxBatch     = maxBatch
+	MaxBatchBody = maxBatchBody
+	MaxBodyBytes = maxBodyBytes
 )
 
 // ParseFilter reads a query on an API of these types.

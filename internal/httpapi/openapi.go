@@ -77,11 +77,11 @@ func (d describer) createTask(types []string) *huma.Operation {
 	return &huma.Operation{
 		OperationID: "create-task", Method: http.MethodPost, Path: "/task", Summary: "Create a task",
 		Description: "The answer is sent once the task is committed. Without an Idempotency-Key, a repeated request makes a second task.",
-		Parameters:  []*huma.Param{keyParam("Names this task for the client: repeating the same request with it answers with the same task."), requestIDParam()},
+		Parameters:  []*huma.Param{keyParam("Names this task for the client: repeating the same request with it answers with the same task, or with 409 once that was deleted."), requestIDParam()},
 		RequestBody: d.body(reflect.TypeFor[newTask](), exampleTask(types)),
 		Responses: d.responses(http.StatusCreated, "The task is committed.", reflect.TypeFor[created](),
 			map[string]*huma.Param{"Location": {Description: "the path of the task", Schema: &huma.Schema{Type: huma.TypeString, Format: "uri-reference"}}},
-			errMalformedJSON, errKeyReused, errTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
+			errMalformedJSON, errKeyReused, errKeyDeleted, errTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
 }
 
@@ -93,7 +93,7 @@ func (d describer) createBatch(types []string) *huma.Operation {
 		Parameters:  []*huma.Param{keyParam("Names this batch for the client: repeating the same request with it answers with the same tasks."), requestIDParam()},
 		RequestBody: d.body(reflect.TypeFor[newBatch](), map[string]any{"tasks": []any{exampleTask(types)}}),
 		Responses: d.responses(http.StatusCreated, "All tasks are committed.", reflect.TypeFor[createdBatch](), nil,
-			errMalformedJSON, errKeyReused, errBatchTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
+			errMalformedJSON, errKeyReused, errKeyDeleted, errBatchTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
 }
 

@@ -11,9 +11,8 @@ import (
 const (
 	// maxDepth is how deep a payload may nest.
 	maxDepth = 64
-	// maxExponent keeps numbers short when Postgres writes them out in full,
-	// and within what other languages read.
-	maxExponent = 308
+	// maxExponent and maxDigits keep numbers within what other languages read.
+	maxExponent, maxDigits = 308, 1000
 )
 
 // payloadOf returns the payload of a body's member, or what keeps it from
@@ -27,8 +26,15 @@ func payloadOf(raw json.RawMessage) (payload json.RawMessage, wrong string) {
 	case len(raw) > task.MaxPayload:
 		return nil, "is larger than 256 KiB"
 	}
-	depth := 0
+	depth, digits := 0, 0
 	for i := 0; i < len(raw); i++ {
+		if raw[i] < '0' || raw[i] > '9' {
+			if raw[i] != '.' {
+				digits = 0
+			}
+		} else if digits++; digits > maxDigits {
+			return nil, "holds a number of more than " + strconv.Itoa(maxDigits) + " digits"
+		}
 		switch raw[i] {
 		case '{', '[':
 			if depth++; depth > maxDepth {
@@ -51,7 +57,8 @@ func payloadOf(raw json.RawMessage) (payload json.RawMessage, wrong string) {
 }
 
 // checkString looks at the string that starts at start and returns where it
-// ends. Postgres' jsonb holds neither U+0000 nor half a surrogate pair.
+// ends. It refuses U+0000 and half a surrogate pair, which Postgres' operators on
+// JSON and other languages cannot read.
 func checkString(raw []byte, start int) (end int, wrong string) {
 	for i := start + 1; ; i++ {
 		switch raw[i] {

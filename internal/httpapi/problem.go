@@ -46,6 +46,12 @@ func newTransient(status int, code, detail string) *problem {
 	return p
 }
 
+func newDeleted(detail string) *problem {
+	p := newProblem(409, "conflict", detail)
+	p.TaskStatus = task.Deleted
+	return p
+}
+
 // Every problem there is. They are not changed, but copied.
 var (
 	errMalformedJSON    = newProblem(400, "malformed_json", "The body is not one JSON value.")
@@ -55,6 +61,7 @@ var (
 	errNoSuchRoute      = newProblem(404, "no_such_route", "There is nothing at this path; see /openapi.json.")
 	errMethodNotAllowed = newProblem(405, "method_not_allowed", "The path does not take this method; see the Allow header.")
 	errConflict         = newProblem(409, "conflict", "The task has started or ended and can no longer be deleted.")
+	errKeyDeleted       = newDeleted("The task that this Idempotency-Key names was deleted and will not run. A new task needs a new key.")
 	errKeyReused        = newProblem(409, "idempotency_key_reused", "This Idempotency-Key came with a different request before.")
 	errTooLarge         = newProblem(413, "body_too_large", "The body is larger than 256 KiB.")
 	errBatchTooLarge    = newProblem(413, "body_too_large", "The body is larger than 8 MiB.")
@@ -75,6 +82,8 @@ var sentinels = []struct {
 }{
 	{task.ErrNotFound, errNotFound},
 	{task.ErrKeyReused, errKeyReused},
+	{task.ErrDeleted, errKeyDeleted},
+	{task.ErrOverloaded, errOverloaded},
 	{task.ErrUnavailable, errUnavailable},
 	{task.ErrUnknownOutcome, errOutcomeUnknown},
 }

@@ -16,7 +16,7 @@ type view struct {
 	Status        task.Status     `json:"status" enum:"submitted,started_executing,done,failed,deleted" doc:"where the task is in its life"`
 	ExecutionTime string          `json:"execution_time" format:"date-time" doc:"what was asked for" example:"2030-01-02T14:04:05.250000Z"`
 	DueAt         string          `json:"due_at" format:"date-time" doc:"when the task fires next; later than execution_time after a retry" example:"2030-01-02T14:04:05.250000Z"`
-	Payload       json.RawMessage `json:"payload,omitempty" doc:"what was sent"`
+	Payload       json.RawMessage `json:"payload,omitempty" doc:"the value that was sent, with each number as it was written"`
 	Attempt       int             `json:"attempt" minimum:"0" doc:"how often the task was started" example:"1"`
 	MaxAttempts   int             `json:"max_attempts" minimum:"1" doc:"how often it may be started" example:"1"`
 	WorkerID      string          `json:"worker_id,omitempty" format:"uuid" doc:"the worker session of the latest attempt"`

@@ -134,22 +134,47 @@ func TestCreateBatchWhoseReplyWasLostHappensOnce(t *testing.T) {
 	}
 }
 
-func TestCreateBatchNamesThePoisonedDraftAndWritesNothing(t *testing.T) {
+func TestCreateBatchThatIsRefusedWritesNothing(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	for _, at := range []int{0, 1, 500, 998, 999} {
+	for _, key := range []string{"", "key"} {
 		all := drafts(1000)
-		for i := range all {
-			all[i].Payload = json.RawMessage(`{"a": 1}`)
-		}
-		all[at].Payload, all[999].Payload = json.RawMessage(`{"a": 1e400000}`), json.RawMessage(`{"a": "\u0000"}`)
-		_, err := f.CreateBatch(t.Context(), "", all)
-		var rejected *task.RejectedError
-		require.ErrorAs(t, err, &rejected)
-		require.Equal(t, at, rejected.Index)
-		require.NotEmpty(t, rejected.Reason)
+		all[500].Payload = json.RawMessage(`{"a": `)
+		require.ErrorAs(t, second(f.CreateBatch(t.Context(), key, all)), new(*task.RejectedError))
 		require.Zero(t, f.stored(t))
+		require.Zero(t, f.count(t, `SELECT count(*) FROM batches`))
 	}
+}
+
+// Some of a batch's tasks have ended and were removed since. The same request is
+// answered as before, and another one is still told apart.
+func TestCreateBatchAgainAfterSomeOfItIsGone(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	all := drafts(3)
+	all[2].ExecutionTime = all[2].ExecutionTime.Add(time.Hour)
+	ids := f.batch(t, "key", all)
+	f.exec(t, `DELETE FROM tasks WHERE id = ANY($1)`, ids[:2])
+	created, err := f.CreateBatch(t.Context(), "key", renamed(all))
+	require.NoError(t, err)
+	for i, answer := range created {
+		require.Equal(t, ids[i], answer.ID)
+	}
+	require.Less(t, created[2].In, time.Hour, "it may have to be indexed")
+	require.Greater(t, created[0].In, 365*24*time.Hour)
+	require.Equal(t, 1, f.stored(t))
+	require.ErrorIs(t, second(f.CreateBatch(t.Context(), "key", renamed(all[1:]))), task.ErrKeyReused)
+}
+
+// A batch from before batches had rows of their own is known by its tasks.
+func TestCreateBatchAgainWithoutItsRow(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	all := drafts(3)
+	ids := f.batch(t, "key", all)
+	f.exec(t, `DELETE FROM batches`)
+	require.Equal(t, ids, f.batch(t, "key", renamed(all)))
+	require.ErrorIs(t, second(f.CreateBatch(t.Context(), "key", renamed(all[:2]))), task.ErrKeyReused)
 }
 
 // A page is bounded by bytes too, and all of the list is found in its pages.
@@ -178,7 +203,7 @@ func TestListEndsAPageOfLargeTasksEarly(t *testing.T) {
 		require.Len(t, ids, n)
 		require.Subset(t, ids, idsOfDrafts(all))
 	}
-	f.exec(t, `UPDATE tasks SET payload = NULL, result = jsonb_build_array(repeat('x', $1))`, postgres.PageBytes)
+	f.exec(t, `UPDATE tasks SET payload = NULL, result = json_build_array(repeat('x', $1))`, postgres.PageBytes)
 	page, more, err := f.List(t.Context(), task.Filter{Limit: 1})
 	require.NoError(t, err)
 	require.True(t, more)

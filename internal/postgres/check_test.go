@@ -71,7 +71,7 @@ func TestCheckOfTheSchema(t *testing.T) {
 	}{
 		"never migrated":   {`DROP TABLE schema_migrations`, "no timewheel schema"},
 		"migrated down":    {`TRUNCATE schema_migrations`, "no timewheel schema"},
-		"failed half-way":  {`UPDATE schema_migrations SET dirty = true`, "failed half-way"},
+		"half applied":     {`UPDATE schema_migrations SET dirty = true`, "half applied"},
 		"an older version": {`UPDATE schema_migrations SET version = version - 1`, "run the migrations"},
 	} {
 		t.Run(name, func(t *testing.T) {

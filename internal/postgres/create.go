@@ -11,139 +11,174 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// Create commits new tasks (T0) and returns one answer a draft, in order. A
-// draft whose id or key exists already is answered with the task that it names.
-func (db *DB) Create(ctx context.Context, drafts []task.Draft) ([]task.Created, error) {
-	var out []task.Created
-	err := db.retry(ctx, "create tasks", func(ctx context.Context) (err error) {
-		out, err = db.create(ctx, drafts)
-		return err
-	})
-	refusal, data := isData(err)
-	switch {
-	case !data:
-		return out, err
-	case len(drafts) == 1:
-		return []task.Created{{Err: &task.RejectedError{Reason: refusal.Message}}}, nil
+// Create commits new tasks (T0) and answers each draft by itself, in order: what
+// was committed is never told to have failed with its neighbours. A draft whose id
+// or key exists already is answered with the task that it names, or with
+// task.ErrKeyReused or task.ErrDeleted. Other errors are task.ErrUnavailable,
+// task.ErrUnknownOutcome and *task.RejectedError.
+func (db *DB) Create(ctx context.Context, drafts []task.Draft) []task.Created {
+	c := creation{drafts: drafts, out: make([]task.Created, len(drafts)), left: make([]int, len(drafts))}
+	for i := range drafts {
+		c.left[i] = i
 	}
-	// One value that no column can hold must not fail its neighbours.
-	half := len(drafts) / 2
-	left, err := db.Create(ctx, drafts[:half])
-	if err != nil {
-		return nil, err
-	}
-	right, err := db.Create(ctx, drafts[half:])
-	if err != nil {
-		return nil, err
-	}
-	return append(left, right...), nil
+	db.create(ctx, &c)
+	return c.out
 }
 
-// create is prepared for drafts that are there already if they have keys. Their
-// ids alone are new, unless this is another try, and to trust in that costs a
-// quarter less.
-func (db *DB) create(ctx context.Context, drafts []task.Draft) ([]task.Created, error) {
-	in := newDraftColumns(drafts)
-	if in.keys == nil {
-		out, err := db.insert(ctx, drafts, in)
-		if !isConflict(err) {
-			return out, err
+// creation is a call of Create on its way: the answers that are known, and the
+// drafts that are left.
+type creation struct {
+	drafts []task.Draft
+	out    []task.Created
+	left   []int
+}
+
+// some are the drafts that are left.
+func (c *creation) some() []task.Draft {
+	if len(c.left) == len(c.drafts) {
+		return c.drafts
+	}
+	some := make([]task.Draft, len(c.left))
+	for i, at := range c.left {
+		some[i] = c.drafts[at]
+	}
+	return some
+}
+
+// answer notes the answers to those of some that have one.
+func (c *creation) answer(answers map[int]task.Created) {
+	var left []int
+	for i, at := range c.left {
+		if answer, known := answers[i]; known {
+			c.out[at] = answer
+		} else {
+			left = append(left, at)
 		}
 	}
-	return db.createApart(ctx, drafts, in)
+	c.left = left
+}
+
+// create answers all that is left.
+func (db *DB) create(ctx context.Context, c *creation) {
+	err := db.retry(ctx, "create tasks", func(ctx context.Context) error { return db.tryCreate(ctx, c) })
+	if err == nil {
+		return
+	}
+	refusal, data := isData(err)
+	if data && len(c.left) > 1 {
+		// One value that no column can hold must not fail its neighbours.
+		half := len(c.left) / 2
+		db.create(ctx, &creation{drafts: c.drafts, out: c.out, left: c.left[:half]})
+		db.create(ctx, &creation{drafts: c.drafts, out: c.out, left: c.left[half:]})
+		return
+	}
+	if data {
+		err = &task.RejectedError{Reason: refusal.Message}
+	}
+	for _, at := range c.left {
+		c.out[at].Err = err
+	}
+}
+
+// tryCreate is prepared for drafts that are there already if they have keys. Their
+// ids alone are new, unless this is another try, and to trust in that costs a
+// quarter less.
+func (db *DB) tryCreate(ctx context.Context, c *creation) error {
+	drafts := c.some()
+	in := newDraftColumns(drafts)
+	if in.keys == nil {
+		now, err := db.insert(ctx, in)
+		if err == nil {
+			for i, at := range c.left {
+				c.out[at] = createdAt(&drafts[i], now)
+			}
+			c.left = nil
+		}
+		if !isConflict(err) {
+			return err
+		}
+	}
+	inserted, err := db.insertNew(ctx, drafts, in)
+	if err != nil {
+		return err
+	}
+	c.answer(inserted)
+	if len(c.left) == 0 {
+		return nil
+	}
+	// The others were there already: by an earlier try of this very call, or by a
+	// client that repeats itself.
+	found, err := db.lookUp(ctx, c.some())
+	if err != nil {
+		return err
+	}
+	c.answer(found)
+	if len(c.left) > 0 {
+		// The task that stood in the way was removed in between.
+		return fmt.Errorf("resolve conflicting drafts: %w", errVanished)
+	}
+	return nil
+}
+
+func createdAt(draft *task.Draft, now time.Time) task.Created {
+	return task.Created{Wait: task.Wait{ID: draft.ID, In: draft.ExecutionTime.Sub(now)}}
 }
 
 // insertDrafts takes the columns of some drafts, in the order of their args.
 const insertDrafts = `
 	INSERT INTO tasks (id, task_type, execution_time, due_at, payload, max_attempts, idempotency_key)
-	SELECT id, task_type, execution_time, execution_time, payload::jsonb, max_attempts, key
+	SELECT id, task_type, execution_time, execution_time, payload::json, max_attempts, key
 	FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::int[], $6::text[])
 	     AS draft (id, task_type, execution_time, payload, max_attempts, key)`
 
-// insert commits all drafts or none: one that is there already undoes the
-// statement.
-func (db *DB) insert(ctx context.Context, drafts []task.Draft, in draftColumns) ([]task.Created, error) {
-	var now time.Time
-	err := db.pool.QueryRow(ctx, `WITH inserted AS (`+insertDrafts+`) SELECT clock_timestamp()`, in.args()...).Scan(&now)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]task.Created, len(drafts))
-	for i := range drafts {
-		out[i].Wait = task.Wait{ID: drafts[i].ID, In: drafts[i].ExecutionTime.Sub(now)}
-	}
-	return out, nil
+// insert commits all drafts or none, and returns when: one that is there already
+// undoes the statement.
+func (db *DB) insert(ctx context.Context, in draftColumns) (now time.Time, err error) {
+	err = db.pool.QueryRow(ctx, `WITH inserted AS (`+insertDrafts+`) SELECT clock_timestamp()`, in.args()...).Scan(&now)
+	return now, err
 }
 
-// createApart commits those of the drafts that are new, and resolves the others.
-func (db *DB) createApart(ctx context.Context, drafts []task.Draft, in draftColumns) ([]task.Created, error) {
+// insertNew commits those of the drafts that are new, and answers them by their
+// index.
+func (db *DB) insertNew(ctx context.Context, drafts []task.Draft, in draftColumns) (map[int]task.Created, error) {
 	rows, err := db.pool.Query(ctx, insertDrafts+` ON CONFLICT DO NOTHING RETURNING id, created_at`, in.args()...)
 	if err != nil {
 		return nil, err
 	}
-	createdAt := make(map[task.ID]time.Time, len(drafts))
+	times := make(map[task.ID]time.Time, len(drafts))
 	var id task.ID
 	var at time.Time
 	_, err = pgx.ForEachRow(rows, []any{into(&id), &at}, func() error {
-		createdAt[id] = at
+		times[id] = at
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := make([]task.Created, len(drafts))
-	var conflicting []int
+	out := make(map[int]task.Created, len(times))
 	for i := range drafts {
-		draft := &drafts[i]
-		at, inserted := createdAt[draft.ID]
-		if !inserted {
-			conflicting = append(conflicting, i)
-			continue
+		if at, inserted := times[drafts[i].ID]; inserted {
+			out[i] = createdAt(&drafts[i], at)
 		}
-		out[i] = task.Created{Wait: task.Wait{ID: draft.ID, In: draft.ExecutionTime.Sub(at)}}
 	}
-	if len(conflicting) == 0 {
-		return out, nil
-	}
-	return out, db.resolve(ctx, drafts, conflicting, out)
-}
-
-// resolve answers drafts whose id or key was there already: by an earlier try
-// of this very call, or by a client that repeats itself.
-func (db *DB) resolve(ctx context.Context, drafts []task.Draft, conflicting []int, out []task.Created) error {
-	some := make([]task.Draft, len(conflicting))
-	for i, at := range conflicting {
-		some[i] = drafts[at]
-	}
-	found, err := db.lookUp(ctx, newDraftColumns(some))
-	if err != nil {
-		return err
-	}
-	if len(found) < len(conflicting) {
-		// The task that stood in the way was removed in between.
-		return fmt.Errorf("resolve conflicting drafts: %w", errVanished)
-	}
-	for i, at := range conflicting {
-		out[at] = found[i]
-	}
-	return nil
+	return out, nil
 }
 
 // lookUp answers those drafts whose id or key is there, by their index. Where
-// the key names a task that differs, the answer is task.ErrKeyReused.
-func (db *DB) lookUp(ctx context.Context, in draftColumns) (map[int]task.Created, error) {
+// the key names a task that differs, the answer is task.ErrKeyReused, and where it
+// was deleted, task.ErrDeleted.
+func (db *DB) lookUp(ctx context.Context, drafts []task.Draft) (map[int]task.Created, error) {
 	rows, err := db.pool.Query(ctx, `
-		SELECT draft.n - 1, t.id, t.due_at, clock_timestamp(),
+		SELECT draft.n - 1, t.id, t.due_at, clock_timestamp(), t.status, t.payload,
 		       (t.task_type, t.execution_time, t.max_attempts) = (draft.task_type, draft.execution_time, draft.max_attempts)
-		       AND t.payload IS NOT DISTINCT FROM draft.payload::jsonb
-		FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::int[], $6::text[])
-		     WITH ORDINALITY AS draft (id, task_type, execution_time, payload, max_attempts, key, n)
+		FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::int[], $5::text[])
+		     WITH ORDINALITY AS draft (id, task_type, execution_time, max_attempts, key, n)
 		CROSS JOIN LATERAL (
 			SELECT * FROM tasks WHERE tasks.id = draft.id
 			UNION ALL
 			SELECT * FROM tasks WHERE idempotency_key = draft.key AND tasks.id <> draft.id
 			LIMIT 1) t`,
-		in.args()...)
+		newDraftColumns(drafts).names()...)
 	if err != nil {
 		return nil, err
 	}
@@ -151,12 +186,17 @@ func (db *DB) lookUp(ctx context.Context, in draftColumns) (map[int]task.Created
 	var i int
 	var id task.ID
 	var due, now time.Time
+	var status task.Status
+	var payload *string
 	var same bool
-	_, err = pgx.ForEachRow(rows, []any{&i, into(&id), &due, &now, &same}, func() error {
-		if same {
-			found[i] = task.Created{Wait: task.Wait{ID: id, In: due.Sub(now)}}
-		} else {
+	_, err = pgx.ForEachRow(rows, []any{&i, into(&id), &due, &now, &status, &payload, &same}, func() error {
+		switch {
+		case !same || !sameJSON(raw(payload), drafts[i].Payload):
 			found[i] = task.Created{Err: task.ErrKeyReused}
+		case status == task.Deleted:
+			found[i] = task.Created{Err: task.ErrDeleted}
+		default:
+			found[i] = task.Created{Wait: task.Wait{ID: id, In: due.Sub(now)}}
 		}
 		return nil
 	})
@@ -196,4 +236,9 @@ func newDraftColumns(drafts []task.Draft) draftColumns {
 
 func (in draftColumns) args() []any {
 	return []any{in.ids, in.types, in.times, in.payloads, in.attempts, in.keys}
+}
+
+// names are all but the payloads.
+func (in draftColumns) names() []any {
+	return []any{in.ids, in.types, in.times, in.attempts, in.keys}
 }

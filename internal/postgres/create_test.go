@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -26,8 +27,7 @@ func TestCreateAnswersInOrder(t *testing.T) {
 		all[i].Payload = json.RawMessage(fmt.Sprintf(`{"i": %d}`, i))
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	created, err := f.Create(t.Context(), all)
-	require.NoError(t, err)
+	created := f.Create(t.Context(), all)
 	require.Len(t, created, len(all))
 	for i, answer := range created {
 		stored := f.get(t, all[i].ID)
@@ -57,8 +57,7 @@ func TestCreateWhoseReplyWasLostHappensOnce(t *testing.T) {
 	all := drafts(10)
 	all[3].Key = "key"
 	proxy.loseReply("INSERT")
-	created, err := db.Create(t.Context(), all)
-	require.NoError(t, err)
+	created := db.Create(t.Context(), all)
 	require.Equal(t, 1, proxy.losses())
 	for i, answer := range created {
 		require.NoError(t, answer.Err)
@@ -87,8 +86,7 @@ func TestCreateWithTheSameKey(t *testing.T) {
 			again := first
 			again.ID = uuid.Must(uuid.NewV7())
 			change(&again)
-			created, err := f.Create(t.Context(), []task.Draft{again})
-			require.NoError(t, err)
+			created := f.Create(t.Context(), []task.Draft{again})
 			require.Equal(t, 1, f.count(t, `SELECT count(*) FROM tasks`))
 			if name == "the same" || name == "another spelling" {
 				require.NoError(t, created[0].Err)
@@ -110,8 +108,7 @@ func TestCreateTwoOfOneKeyInABatch(t *testing.T) {
 	again, changed := same, other
 	again.ID, changed.ID = uuid.Must(uuid.NewV7()), uuid.Must(uuid.NewV7())
 	changed.Type = "bar"
-	created, err := f.Create(t.Context(), []task.Draft{same, other, again, changed, draft()})
-	require.NoError(t, err)
+	created := f.Create(t.Context(), []task.Draft{same, other, again, changed, draft()})
 	require.Equal(t, same.ID, created[0].ID)
 	require.Equal(t, same.ID, created[2].ID)
 	require.Equal(t, other.ID, created[1].ID)
@@ -135,11 +132,13 @@ func TestCreateConcurrentlyWithTheSameKeys(t *testing.T) {
 				batch[i].Key, batch[i].ExecutionTime = strconv.Itoa(i), at
 			}
 			rand.Shuffle(keys, func(i, j int) { batch[i], batch[j] = batch[j], batch[i] })
-			created, err := f.Create(t.Context(), batch)
-			for i, answer := range created {
+			for i, answer := range f.Create(t.Context(), batch) {
+				if answer.Err != nil {
+					return answer.Err
+				}
 				answers[client][batch[i].Key] = answer.ID
 			}
-			return err
+			return nil
 		})
 	}
 	require.NoError(t, all.Wait())
@@ -150,25 +149,39 @@ func TestCreateConcurrentlyWithTheSameKeys(t *testing.T) {
 	require.Equal(t, keys, f.count(t, `SELECT count(*) FROM tasks`))
 }
 
-func TestCreateRejectsAPoisonedPayloadAlone(t *testing.T) {
+// A payload is kept as it came, whatever it holds: bytes, digits, order and all.
+func TestPayloadsAreKeptAsTheyCame(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	for _, payload := range []string{
+		`{"b":1,"a":2,"price":1e2}`, `{ "a" : 9007199254740993, "a": 1.0 }`, `{"n":1e308,"m":-1e-308,"k":1e400000}`,
+		`{"n":0.` + strings.Repeat("0", 20_000) + `1}`, `{"a":"\u0000\ud800"}`, `{"a":"\u003c\/é"}`, `{}`,
+		`{"n":[` + strings.Repeat("1e308,", 40_000) + `1]}`,
+	} {
+		d := draft()
+		d.Payload = json.RawMessage(payload)
+		id := f.create(t, d)[0]
+		require.Equal(t, payload, string(f.get(t, id).Payload))
+		started := f.start(t, f.session(t), id)
+		require.Equal(t, payload, string(started[0].Payload))
+	}
+}
+
+func TestCreateRejectsWhatNoColumnHoldsAlone(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	for name, poison := range map[string]string{
-		"NUL escape":     `{"a": "\u0000"}`,
-		"NUL byte":       "{\"a\": \"\x00\"}",
-		"huge number":    `{"a": 1e400000}`,
-		"lone surrogate": `{"a": "\ud800"}`,
-		"not UTF-8":      "{\"a\": \"\xff\"}",
-		"not JSON":       `{"a": `,
-		"too deep":       strings.Repeat("[", 50_000) + strings.Repeat("]", 50_000),
+		"NUL byte":  "{\"a\": \"\x00\"}",
+		"not UTF-8": "{\"a\": \"\xff\"}",
+		"not JSON":  `{"a": `,
+		"too deep":  strings.Repeat("[", 50_000) + strings.Repeat("]", 50_000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			all := drafts(51)
 			at := rand.IntN(len(all))
 			all[at].Payload = json.RawMessage(poison)
-			created, err := f.Create(t.Context(), all)
-			require.NoError(t, err)
+			created := f.Create(t.Context(), all)
 			require.Len(t, created, len(all))
 			for i, answer := range created {
 				if i == at {
@@ -185,6 +198,92 @@ func TestCreateRejectsAPoisonedPayloadAlone(t *testing.T) {
 			require.ErrorIs(t, second(f.Get(t.Context(), all[at].ID)), task.ErrNotFound)
 		})
 	}
+}
+
+// refuseTypes lets the server refuse tasks of a type with an SQLSTATE: "22P02" is a
+// value that no column holds, and "53100" a full disk.
+func (f *fixture) refuseTypes(t *testing.T, codes map[string]string) {
+	t.Helper()
+	for taskType, code := range codes {
+		f.exec(t, `CREATE FUNCTION refuse_`+taskType+`() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			RAISE EXCEPTION 'refused' USING ERRCODE = '`+code+`'; END $$`)
+		f.exec(t, `CREATE TRIGGER refuse_`+taskType+` BEFORE INSERT ON tasks FOR EACH ROW
+			WHEN (NEW.task_type = '`+taskType+`') EXECUTE FUNCTION refuse_`+taskType+`()`)
+	}
+}
+
+// One draft is refused for good, so the others are committed in parts. Another one
+// fails its part for a while: those that were committed by then are not told that
+// nothing was changed.
+func TestCreateAnswersWhatWasCommittedBesideWhatWasNot(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.refuseTypes(t, map[string]string{"poison": "22P02", "unlucky": "53100"})
+	all := drafts(40)
+	all[3].Type, all[37].Type = "poison", "unlucky"
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	created := f.Create(ctx, all)
+	stored := 0
+	for i, answer := range created {
+		exists := f.count(t, `SELECT count(*) FROM tasks WHERE id = $1`, all[i].ID)
+		stored += exists
+		switch {
+		case i == 3:
+			require.ErrorAs(t, answer.Err, new(*task.RejectedError))
+			require.Zero(t, exists)
+		case answer.Err == nil:
+			require.Equal(t, all[i].ID, answer.ID)
+			require.Equal(t, 1, exists)
+		default:
+			require.ErrorIs(t, answer.Err, task.ErrUnavailable)
+			require.Zero(t, exists, "draft %d: nothing was changed, it says", i)
+		}
+	}
+	require.GreaterOrEqual(t, stored, 19)
+	require.ErrorIs(t, created[37].Err, task.ErrUnavailable)
+}
+
+// The drafts that are new are committed, and then the look at the others fails:
+// that is their answer alone.
+func TestCreateAnswersWhatWasCommittedBesideAKeyThatCannotBeLookedUp(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	earlier := draft()
+	earlier.Key = "taken"
+	f.create(t, earlier)
+	again, fresh := draft(), draft()
+	again.Key, fresh.Key = "taken", "free"
+	proxy, url := newProxy(t, f.url)
+	db := f.connect(t, url)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	proxy.onReply("SELECT", cancel) // of the look-up
+	created := db.Create(ctx, []task.Draft{again, fresh})
+	require.ErrorIs(t, created[0].Err, task.ErrUnknownOutcome)
+	require.NoError(t, created[1].Err)
+	require.Equal(t, fresh.ID, created[1].ID)
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM tasks WHERE id = $1`, fresh.ID))
+}
+
+// A key stays that of the task which was deleted: to answer as if it would run
+// would be untrue.
+func TestCreateWithTheKeyOfADeletedTask(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	d := draft()
+	d.Key = "key"
+	require.NoError(t, f.Delete(t.Context(), f.create(t, d)[0]))
+	d.ID = uuid.Must(uuid.NewV7())
+	require.ErrorIs(t, f.Create(t.Context(), []task.Draft{d})[0].Err, task.ErrDeleted)
+
+	all := drafts(3)
+	ids := f.batch(t, "batch", all)
+	require.NoError(t, f.Delete(t.Context(), ids[0]))
+	require.Equal(t, ids, f.batch(t, "batch", renamed(all)), "some of them still run")
+	require.NoError(t, f.Delete(t.Context(), ids[1]))
+	require.NoError(t, f.Delete(t.Context(), ids[2]))
+	require.ErrorIs(t, second(f.CreateBatch(t.Context(), "batch", renamed(all))), task.ErrDeleted)
 }
 
 func TestCreateKeepsTimesExactly(t *testing.T) {

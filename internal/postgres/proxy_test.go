@@ -32,6 +32,7 @@ type proxy struct {
 	servers map[net.Conn]bool
 	silent  map[net.Conn]bool // clients that hear nothing any more
 	doomed  string            // the command whose reply is to be lost
+	replied func()            // called instead, if set
 	lost    int
 }
 
@@ -61,6 +62,14 @@ func (p *proxy) loseReply(command string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.doomed = command
+}
+
+// onReply lets the next statement with this command tag commit, calls f, and breaks
+// the connection.
+func (p *proxy) onReply(command string, f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doomed, p.replied = command, f
 }
 
 // losses counts the replies that were lost.
@@ -182,6 +191,9 @@ func (p *proxy) loses(tag string) bool {
 		return false
 	}
 	p.doomed = ""
+	if p.replied != nil {
+		p.replied()
+	}
 	p.lost++
 	return true
 }

@@ -103,7 +103,8 @@ func classify(err error) verdict {
 	var connect *pgconn.ConnectError
 	var conflict *task.StatusError
 	switch {
-	case errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrKeyReused), errors.As(err, &conflict):
+	case errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrKeyReused), errors.Is(err, task.ErrDeleted),
+		errors.As(err, &conflict):
 		// Not a failure but the answer.
 		return definite
 	case errors.As(err, &connect), pgconn.SafeToRetry(err):
@@ -155,7 +156,8 @@ func isUndefinedTable(err error) bool {
 
 // isConflict reports whether a draft's id or key was there already.
 func isConflict(err error) bool {
-	return isUniqueViolation(err, "tasks_pkey") || isUniqueViolation(err, "tasks_idempotency_key")
+	return isUniqueViolation(err, "tasks_pkey") || isUniqueViolation(err, "tasks_idempotency_key") ||
+		isUniqueViolation(err, "batches_pkey")
 }
 
 func isUniqueViolation(err error, constraint string) bool {

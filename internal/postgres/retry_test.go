@@ -72,7 +72,7 @@ func TestGivingUpSaysWhatIsKnown(t *testing.T) {
 		db, err := postgres.Open(t.Context(), "postgres://127.0.0.1:1/nowhere", 1, warned)
 		require.NoError(t, err)
 		defer db.Close()
-		_, err = db.Create(ctx, drafts(1))
+		err = db.Create(ctx, drafts(1))[0].Err
 		require.ErrorIs(t, err, task.ErrUnavailable)
 		require.NotErrorIs(t, err, task.ErrUnknownOutcome)
 	})
@@ -167,15 +167,12 @@ func TestDeadConnectionsAreReplaced(t *testing.T) {
 	var warm errgroup.Group
 	for range 8 {
 		warm.Go(func() error {
-			_, err := db.Create(t.Context(), drafts(1))
-			return err
+			return db.Create(t.Context(), drafts(1))[0].Err
 		})
 	}
 	require.NoError(t, warm.Wait())
 	proxy.swallow()
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // what an API waits for Postgres
 	defer cancel()
-	created, err := db.Create(ctx, drafts(1))
-	require.NoError(t, err)
-	require.NoError(t, created[0].Err)
+	require.NoError(t, db.Create(ctx, drafts(1))[0].Err)
 }

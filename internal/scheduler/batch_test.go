@@ -44,11 +44,10 @@ func TestRefusedBatchLeavesNothing(t *testing.T) {
 	f := open(t)
 	s := f.scheduler()
 	all := []task.Draft{draft(soon), draft(soon), draft(soon)}
-	all[1].Payload = json.RawMessage(`{"a":"\u0000"}`)
+	all[1].Payload = json.RawMessage(`{"a":`)
 	_, err := s.CreateBatch(t.Context(), "", all)
 	var rejected *task.RejectedError
 	require.ErrorAs(t, err, &rejected)
-	require.Equal(t, 1, rejected.Index)
 	require.Zero(t, f.count(t, "true"))
 	f.requireIndexed(t, nil)
 }

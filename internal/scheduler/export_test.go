@@ -17,3 +17,6 @@ const (
 	BatchLanes   = batchLanes
 	OverduePages = overduePages
 )
+
+// Pending is how many creates wait to be handed to Postgres.
+func (s *Scheduler) Pending() int { return s.creates.Pending() }

@@ -96,6 +96,18 @@ func (s *Scheduler) pass(ctx context.Context, n news) (err error) {
 	return err
 }
 
+// Close tells Redis what it missed, before the process ends. Within the time of
+// ctx it is tried once; what is left is found by the repair and the audit.
+func (s *Scheduler) Close(ctx context.Context) {
+	n, more := s.later.take()
+	if !more {
+		return
+	}
+	if err := s.pass(ctx, n); err != nil {
+		s.log.Warn("redis did not hear of everything before the end", "created", len(n.tasks), "deleted", len(n.gone), "error", err)
+	}
+}
+
 // catchUp tells Redis what it missed, and tries again after another holiday as
 // long as it does not listen.
 func (s *Scheduler) catchUp() {

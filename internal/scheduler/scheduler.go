@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -19,9 +20,16 @@ import (
 const Margin = time.Minute
 
 const (
-	// createBatch and createLanes shape the group commit of creates.
-	createBatch, createLanes = 250, 2
-	// storeTimeout bounds the wait for Postgres: a client must get an answer.
+	// createBatch, createBytes and createLanes shape the group commit of creates.
+	createBatch, createBytes, createLanes = 250, 1 << 20, 2
+	// largeDraft is from where on a draft shares no statement with small ones, in
+	// bytes: those would wait for its megabytes.
+	largeDraft = 16 << 10
+	// createsWaiting is how many bytes of drafts may wait in a group before more
+	// are refused.
+	createsWaiting = 8 << 20
+	// storeTimeout bounds what a client waits for Postgres, from when its request
+	// was read: it must get an answer.
 	storeTimeout = 8 * time.Second
 	// ringTimeout bounds what a client waits for Redis, which is a hint.
 	ringTimeout = 250 * time.Millisecond
@@ -31,7 +39,7 @@ const (
 
 // Store is the outer ring as the write path needs it.
 type Store interface {
-	Create(ctx context.Context, drafts []task.Draft) ([]task.Created, error)
+	Create(ctx context.Context, drafts []task.Draft) []task.Created
 	CreateBatch(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error)
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	Delete(ctx context.Context, id task.ID) error
@@ -51,7 +59,9 @@ type Scheduler struct {
 	horizon time.Duration
 	log     *slog.Logger
 
-	creates *batch.Group[task.Draft, task.Created]
+	// Creates with a key may wait for somebody else's commit of that key, and
+	// large ones for the network: neither holds up the others.
+	creates, keyed, large *batch.Group[task.Draft, task.Created]
 	// batches holds a token for each batch that is being committed.
 	batches chan struct{}
 	later   later
@@ -63,25 +73,48 @@ func New(store Store, ring Ring, horizon time.Duration, log *slog.Logger) *Sched
 		store: store, ring: ring, horizon: horizon, log: log.With("component", "scheduler"),
 		batches: make(chan struct{}, batchLanes),
 	}
-	s.creates = batch.New(createBatch, createLanes, s.commit)
+	s.creates = s.newGroup(createLanes, 4)
+	s.keyed = s.newGroup(createLanes, 4)
+	s.large = s.newGroup(1, 2)
 	return s
+}
+
+func (s *Scheduler) newGroup(lanes, maxLanes int) *batch.Group[task.Draft, task.Created] {
+	return batch.New(batch.Config[task.Draft]{
+		Items: createBatch, Bytes: createBytes, Lanes: lanes, MaxLanes: maxLanes,
+		Waiting: createsWaiting, Size: func(d task.Draft) int { return len(d.Payload) },
+	}, s.commit)
 }
 
 // Create commits a task and indexes it if it is due within the horizon (T0).
 // The id is made here, unless the draft's key names a task that exists. Errors
-// are task.ErrUnavailable, task.ErrUnknownOutcome, task.ErrKeyReused and
-// *task.RejectedError.
+// are task.ErrOverloaded, task.ErrUnavailable, task.ErrUnknownOutcome,
+// task.ErrKeyReused, task.ErrDeleted and *task.RejectedError. If ctx ends before
+// the draft was handed to Postgres, it is not created; else it is, but for the
+// answer.
 func (s *Scheduler) Create(ctx context.Context, draft task.Draft) (task.ID, error) {
 	if err := name(&draft); err != nil {
 		return task.ID{}, err
 	}
-	// A client that goes away does not take its task back: the commit may be
-	// under way. So the wait is bounded by time alone.
-	created, err := s.creates.Do(context.WithoutCancel(ctx), draft)
-	if err != nil {
-		return task.ID{}, err
+	group := s.creates
+	switch {
+	case len(draft.Payload) >= largeDraft:
+		group = s.large
+	case draft.Key != "":
+		group = s.keyed
 	}
-	return created.ID, created.Err
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	created, err := group.Do(ctx, draft)
+	switch {
+	case err == nil:
+		return created.ID, created.Err
+	case errors.Is(err, batch.ErrFull):
+		return task.ID{}, fmt.Errorf("create a task: %w: %w", task.ErrOverloaded, err)
+	case errors.Is(err, batch.ErrNotSent):
+		return task.ID{}, fmt.Errorf("create a task: %w: %w", task.ErrUnavailable, err)
+	}
+	return task.ID{}, fmt.Errorf("create a task: %w: %w", task.ErrUnknownOutcome, err)
 }
 
 // name makes a draft ready to be committed.
@@ -100,11 +133,7 @@ func name(draft *task.Draft) error {
 func (s *Scheduler) commit(drafts []task.Draft, answer func([]task.Created, error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	created, err := s.store.Create(ctx, drafts)
-	if err != nil {
-		answer(nil, err)
-		return
-	}
+	created := s.store.Create(ctx, drafts)
 	go func() {
 		s.indexSoon(context.Background(), drafts, created)
 		answer(created, nil)

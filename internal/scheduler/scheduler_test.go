@@ -2,7 +2,10 @@ package scheduler_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,7 +47,7 @@ type heldStore struct {
 	open    chan struct{}
 }
 
-func (h *heldStore) Create(ctx context.Context, drafts []task.Draft) ([]task.Created, error) {
+func (h *heldStore) Create(ctx context.Context, drafts []task.Draft) []task.Created {
 	h.commits.Add(1)
 	<-h.open
 	return h.DB.Create(ctx, drafts)
@@ -101,17 +104,113 @@ func TestCreateWithAKeyIsOneTask(t *testing.T) {
 	f.requireIndexed(t, []string{first.String()})
 }
 
-// The commit may be under way when a client goes away: its task stays.
-func TestCreateOutlivesItsClient(t *testing.T) {
+// A client that goes away gives up its place. What was handed to Postgres by then
+// is created and indexed, and nothing else is.
+func TestCreateOfAClientThatGoesAway(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	id, err := f.scheduler().Create(gone, draft(soon))
+	store := &heldStore{DB: f.db, open: make(chan struct{})}
+	s := scheduler.New(store, f.ring, horizon, f.log)
+	ctx, leave := context.WithCancel(t.Context())
+	answers := make(chan error, 2)
+	create := func() {
+		_, err := s.Create(ctx, draft(soon))
+		answers <- err
+	}
+	go create()
+	require.Eventually(t, func() bool { return store.commits.Load() == 1 }, patience, glance)
+	go create()
+	require.Eventually(t, func() bool { return s.Pending() == 1 }, patience, glance)
+	leave()
+	first, second := <-answers, <-answers
+	require.Equal(t, 1, count(task.ErrUnknownOutcome, first, second))
+	require.Equal(t, 1, count(task.ErrUnavailable, first, second))
+	close(store.open)
+	require.Eventually(t, func() bool { return len(f.indexed(t)) == 1 }, patience, glance)
+	require.Equal(t, 1, f.count(t, "true"))
+
+	id := f.create(t, s, draft(soon))
+	require.NoError(t, s.Delete(ctx, id), "a delete is carried out all the same")
+}
+
+func count(want error, errs ...error) (n int) {
+	for _, err := range errs {
+		if errors.Is(err, want) {
+			n++
+		}
+	}
+	return n
+}
+
+// What holds up a create with a key, or one that is large, holds up no others.
+func TestCreatesOfAKindWaitForTheirOwnKindOnly(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	s := f.scheduler()
+	tx, err := f.sql.Begin(t.Context())
 	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `INSERT INTO tasks (id, task_type, execution_time, due_at, idempotency_key)
+		VALUES (gen_random_uuid(), 'foo', now(), now(), 'taken')`)
+	require.NoError(t, err)
+	keyed := make(chan error, 1)
+	go func() {
+		d := draft(soon)
+		d.Key = "taken"
+		_, err := s.Create(t.Context(), d)
+		keyed <- err
+	}()
+	for range 50 {
+		f.create(t, s, draft(soon))
+	}
+	require.Empty(t, keyed)
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.NoError(t, <-keyed)
+}
+
+// More than can be held is refused at once, and not late.
+func TestCreatesThatFindNoRoomAreRefused(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	store := &heldStore{DB: f.db, open: make(chan struct{})}
+	s := scheduler.New(store, f.ring, horizon, f.log)
+	large := draft(never)
+	large.Payload = json.RawMessage(`{"x":"` + strings.Repeat("x", 250_000) + `"}`)
+	const clients = 100
+	answers := make(chan error, clients)
+	for range clients {
+		go func() {
+			_, err := s.Create(t.Context(), large)
+			answers <- err
+		}()
+	}
+	require.ErrorIs(t, <-answers, task.ErrOverloaded)
+	close(store.open)
+	created, refused := 0, 1
+	for range clients - 1 {
+		if err := <-answers; err == nil {
+			created++
+		} else {
+			require.ErrorIs(t, err, task.ErrOverloaded)
+			refused++
+		}
+	}
+	require.Equal(t, created, f.count(t, "true"), "what was refused does not exist")
+	require.Positive(t, created)
+	require.Positive(t, refused)
+}
+
+// An API that is told to stop tells Redis what it still had to.
+func TestCloseTellsRedisWhatItMissed(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnRedis(t)
+	f := openAt(t, server.URL())
+	s := f.scheduler()
+	require.NoError(t, server.Stop())
+	id := f.create(t, s, draft(soon))
+	require.NoError(t, server.Start(t.Context()))
+	s.Close(t.Context())
 	f.requireIndexed(t, []string{id.String()})
-	require.NoError(t, f.scheduler().Delete(gone, id))
-	f.requireIndexed(t, nil)
+	s.Close(t.Context())
 }
 
 func TestDeleteEmptiesBothRings(t *testing.T) {

@@ -12,10 +12,15 @@ var (
 	// ErrUnknownOutcome: a commit was sent and its reply was lost. It may or
 	// may not have happened; asking again with the same key is safe.
 	ErrUnknownOutcome = errors.New("outcome unknown")
+	// ErrOverloaded: too much is in work already, and nothing changed.
+	ErrOverloaded = errors.New("overloaded")
 	// ErrUnavailable: the store did not take the request, and nothing changed.
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrKeyReused: the idempotency key already names a different task.
 	ErrKeyReused = errors.New("idempotency key belongs to a different task")
+	// ErrDeleted: the idempotency key names a task that was deleted and will not
+	// run. Nothing was changed.
+	ErrDeleted = errors.New("the task of this idempotency key was deleted")
 	// ErrSessionLost: the worker's session is dead or its lease has passed.
 	ErrSessionLost = errors.New("worker session lost")
 	// ErrLocked: another transaction holds the task's row, so nothing was
@@ -23,11 +28,9 @@ var (
 	ErrLocked = errors.New("the task's row is locked by another transaction")
 )
 
-// RejectedError says that the store refuses this value and always will, for
-// instance a payload that its JSON type cannot hold.
+// RejectedError says that the store refuses a value of the request and always
+// will.
 type RejectedError struct {
-	// Index is the place of the draft in its batch, from 0.
-	Index  int
 	Reason string
 }
 

@@ -16,7 +16,7 @@ type Wait struct {
 // Created is the answer to one draft.
 type Created struct {
 	Wait
-	// Err is a *RejectedError or ErrKeyReused, and concerns this draft alone.
+	// Err concerns this draft alone, or is nil.
 	Err error
 }
 

@@ -74,8 +74,9 @@ func (e *env) add(n int, in time.Duration, change func(*task.Draft)) []task.ID {
 		}
 		ids[i], due[i] = id, task.Due{ID: id, At: at}
 	}
-	_, err := e.db.Create(e.t.Context(), drafts)
-	require.NoError(e.t, err)
+	for _, created := range e.db.Create(e.t.Context(), drafts) {
+		require.NoError(e.t, created.Err)
+	}
 	require.NoError(e.t, e.ring.Index(e.t.Context(), due))
 	return ids
 }

@@ -112,10 +112,10 @@ func (e *env) startedByADeadWorker() task.ID {
 	dead := uuid.New()
 	require.NoError(e.t, e.db.Register(e.t.Context(), dead, "dead", shortLease))
 	id := uuid.Must(uuid.NewV7())
-	_, err := e.db.Create(e.t.Context(), []task.Draft{{
+	created := e.db.Create(e.t.Context(), []task.Draft{{
 		ID: id, Type: "test", ExecutionTime: time.Now().Add(-time.Minute).Truncate(time.Microsecond), MaxAttempts: 1,
 	}})
-	require.NoError(e.t, err)
+	require.NoError(e.t, created[0].Err)
 	started, _, err := e.db.Start(e.t.Context(), dead, 1, []task.ID{id})
 	require.NoError(e.t, err)
 	require.Len(e.t, started, 1)

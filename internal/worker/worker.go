@@ -63,8 +63,10 @@ const (
 	// startLanes is how many claims may be on their way to a committed start.
 	// What falls due meanwhile gathers in Redis, for the next claim.
 	startLanes = 2
-	// finishBatch and finishLanes shape the group commit of ends.
-	finishBatch, finishLanes = 500, 2
+	// finishBatch, finishBytes and finishLanes shape the group commit of ends, and
+	// finishMaxLanes is how many statements there may be when some are slow.
+	finishBatch, finishBytes    = 500, 1 << 20
+	finishLanes, finishMaxLanes = 2, 4
 	// retryLanes is how many statements at a time try again to commit ends that
 	// failed before. They leave the other connections to those that may succeed.
 	retryLanes = 2
@@ -118,7 +120,10 @@ func New(store Store, ring Ring, lookup Lookup, cfg Config, log *slog.Logger, re
 		lanes: make(chan struct{}, startLanes), retries: make(chan struct{}, retryLanes),
 	}
 	w.session.changed = make(chan struct{})
-	w.finishes = batch.New(finishBatch, finishLanes, w.flushEndings)
+	w.finishes = batch.New(batch.Config[ending]{
+		Items: finishBatch, Bytes: finishBytes, Lanes: finishLanes, MaxLanes: finishMaxLanes,
+		Size: func(e ending) int { return len(e.end.Result) },
+	}, w.flushEndings)
 	w.drained, w.stop = context.WithCancelCause(context.Background())
 	return w
 }

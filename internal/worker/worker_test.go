@@ -91,7 +91,7 @@ func TestHowHandlersEnd(t *testing.T) {
 			t.Parallel()
 			e := newEnv(t)
 			e.start(func(ctx context.Context, tk *task.Task) (json.RawMessage, error) {
-				if string(tk.Payload) == `{"good": true}` {
+				if string(tk.Payload) == `{"good":true}` {
 					return nil, nil
 				}
 				return end.handle(ctx, tk)

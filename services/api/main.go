@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/timewheel/timewheel/internal/config"
 	"github.com/timewheel/timewheel/internal/handler"
@@ -30,6 +31,9 @@ const gcPercent = 400
 // memoryLimit is where that trade ends, in bytes: the bodies of large batches
 // are a heap of their own. It is a wish to the collector, and no bound.
 const memoryLimit = 96 << 20
+
+// closeTimeout bounds what an API still has to tell Redis at its end.
+const closeTimeout = 5 * time.Second
 
 func main() {
 	debug.SetGCPercent(gcPercent)
@@ -54,8 +58,9 @@ func run(ctx context.Context, cfg config.API, out io.Writer) error {
 
 	registry := telemetry.NewRegistry()
 	handlers := handler.New(handler.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, Log: log})
+	tasks := scheduler.New(stores.DB, stores.Wheel, cfg.WheelHorizon, log)
 	api := httpapi.New(httpapi.Options{
-		Tasks: scheduler.New(stores.DB, stores.Wheel, cfg.WheelHorizon, log),
+		Tasks: tasks,
 		Types: handlers.Types(),
 		Validate: func(taskType string, payload json.RawMessage) (faults []httpapi.FieldError) {
 			for _, p := range handlers.Validate(taskType, payload) {
@@ -72,5 +77,9 @@ func run(ctx context.Context, cfg config.API, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
-	return telemetry.Serve(ctx, listener, api, cfg.ShutdownDelay, log)
+	err = telemetry.Serve(ctx, listener, api, cfg.ShutdownDelay, log)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	tasks.Close(bounded)
+	return err
 }

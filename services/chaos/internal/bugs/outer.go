@@ -77,18 +77,16 @@ func outer() []Bug {
 		},
 		{
 			Name: "create acknowledged before the commit",
-			Change: change("internal/scheduler/scheduler.go", `	created, err := s.creates.Do(context.WithoutCancel(ctx), draft)
-	if err != nil {
-		return task.ID{}, err
-	}
-	return created.ID, created.Err`, `	go s.creates.Do(context.WithoutCancel(ctx), draft)
-	return draft.ID, nil`),
+			Change: change("internal/scheduler/scheduler.go", `	created, err := group.Do(ctx, draft)
+`, `	go group.Do(context.WithoutCancel(ctx), draft)
+	created, err := task.Created{Wait: task.Wait{ID: draft.ID}}, error(nil)
+`),
 			Hurt: killAPIsThatWait,
 		},
 		{
 			Name: "create issued again under a new id",
-			Change: change(createFile, "		out, err = db.create(ctx, drafts)\n",
-				"		for i := range drafts {\n\t\t\tdrafts[i].ID[15]++\n\t\t}\n\t\tout, err = db.create(ctx, drafts)\n"),
+			Change: change(createFile, "	drafts := c.some()\n\tin := newDraftColumns(drafts)\n",
+				"	for _, at := range c.left {\n\t\tc.drafts[at].ID[15]++\n\t}\n\tdrafts := c.some()\n\tin := newDraftColumns(drafts)\n"),
 			Hurt: cut("T0", 0.5, proxy.After),
 		},
 		{

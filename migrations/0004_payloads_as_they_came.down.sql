@@ -1,0 +1,3 @@
+ALTER TABLE tasks
+    ALTER COLUMN payload TYPE jsonb,
+    ALTER COLUMN result TYPE jsonb;
