@@ -1,16 +1,17 @@
--- index: makes tasks due in the inner ring, and wakes the workers if one of
--- them is due before all others.
+-- index: makes tasks due in the inner ring, and wakes the worker that watches, or
+-- all if none does, if one of them is due before all others.
 --
 -- KEYS[1]  due      sorted set: task id, scored by due time (unix µs)
 -- KEYS[2]  claimed  sorted set: task id, scored by the time the claim lapses
--- KEYS[3]  wake     channel
+-- KEYS[3]  wake     channel: who is to ask again, or nothing for all
+-- KEYS[4]  watch    string: the worker that waits for the next due time
 -- ARGV[1]  mode     'set' gives the tasks these times; 'repair' adds only those
 --                   that are neither due nor claimed yet
 -- ARGV[2]  base     'abs' for unix µs, 'rel' for µs from now by Redis' clock
 -- ARGV[3]...        time, id, time, id, ... at most 1000 pairs
 --
 -- Returns the number of tasks that were not in due before.
-local due, claimed, wake = KEYS[1], KEYS[2], KEYS[3]
+local due, claimed, wake, watch = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local repair, relative = ARGV[1] == 'repair', ARGV[2] == 'rel'
 
 local now = 0
@@ -47,6 +48,6 @@ else
   added = redis.call('ZADD', due, unpack(entries, first))
 end
 if not before or head() < before then
-  redis.call('PUBLISH', wake, '')
+  redis.call('PUBLISH', wake, redis.call('GET', watch) or '')
 end
 return added

@@ -10,6 +10,8 @@ var (
 	Claim string
 	//go:embed index.lua
 	Index string
+	//go:embed leave.lua
+	Leave string
 	//go:embed release.lua
 	Release string
 	//go:embed revive.lua

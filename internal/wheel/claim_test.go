@@ -1,6 +1,7 @@
 package wheel_test
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -200,4 +201,61 @@ func TestReviveTakesOnlyLapsedClaims(t *testing.T) {
 	n, err = f.Revive(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, n)
+}
+
+// Of all workers with nothing to do one waits for the next due time exactly, and is
+// the one that is woken. The others come a little later, should it not come.
+func TestOneWorkerWatches(t *testing.T) {
+	t.Parallel()
+	f := open(t, 1)
+	a, b := uuid.New(), uuid.New()
+	claim := func(worker uuid.UUID, limit int) ([]task.ID, time.Duration, bool) {
+		ids, next, watching, err := f.Wheel.Claim(t.Context(), 0, worker, limit, never)
+		require.NoError(t, err)
+		return ids, next, watching
+	}
+	woken := make(chan uuid.UUID, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	var listeners sync.WaitGroup
+	for _, worker := range []uuid.UUID{a, b} {
+		listeners.Go(func() { f.Wake(ctx, 0, worker, func() { woken <- worker }) })
+	}
+	defer listeners.Wait()
+	defer cancel()
+	require.ElementsMatch(t, []uuid.UUID{a, b}, []uuid.UUID{<-woken, <-woken}, "the connection")
+
+	_, next, watching := claim(a, 10)
+	require.True(t, watching)
+	require.Negative(t, next)
+	_, _, watching = claim(b, 10)
+	require.False(t, watching)
+	f.index(t, 2, f.now(t).Add(time.Hour))
+	require.Equal(t, a, <-woken)
+	_, _, watching = claim(a, 10)
+	require.True(t, watching)
+	require.Empty(t, woken)
+
+	// One that takes less than is due, or as much as it can, calls the others.
+	f.index(t, 2, f.now(t).Add(-time.Second))
+	require.Equal(t, a, <-woken)
+	ids, _, _ := claim(a, 1)
+	require.Len(t, ids, 1)
+	require.ElementsMatch(t, []uuid.UUID{a, b}, []uuid.UUID{<-woken, <-woken})
+	_, _, watching = claim(b, 10)
+	require.False(t, watching, "it got something")
+	_, _, watching = claim(b, 10)
+	require.True(t, watching, "nobody else watches")
+
+	// A watcher that leaves calls the others, and one that does not come back is
+	// replaced soon.
+	require.NoError(t, f.Leave(t.Context(), 0, a))
+	require.Empty(t, woken, "it did not watch")
+	require.NoError(t, f.Leave(t.Context(), 0, b))
+	require.ElementsMatch(t, []uuid.UUID{a, b}, []uuid.UUID{<-woken, <-woken})
+	_, _, watching = claim(b, 10)
+	require.True(t, watching)
+	require.Eventually(t, func() bool {
+		_, _, watching := claim(a, 10)
+		return watching
+	}, patience, 10*time.Millisecond)
 }

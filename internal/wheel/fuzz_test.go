@@ -51,7 +51,7 @@ func FuzzParseClaim(f *testing.F) {
 	f.Add([]byte("\x00\x01\x00\x00\x00\x00\x00\x00\x00\x03\x05\x04\x06\x08a"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		parts := reply(data)
-		ids, next, err := wheel.ParseClaim(parts)
+		ids, next, _, err := wheel.ParseClaim(parts)
 		if err != nil {
 			require.Empty(t, ids)
 			return

@@ -28,13 +28,17 @@ func (w *Wheel) index(ctx context.Context, mode string, tasks []task.Due) (int, 
 		shard := shardOf(t.ID, len(w.shards))
 		byShard[shard] = append(byShard[shard], micros(t.At), t.ID.String())
 	}
-	total := 0
+	return w.indexPairs(ctx, mode, "abs", byShard)
+}
+
+// indexPairs takes the times and ids of each shard.
+func (w *Wheel) indexPairs(ctx context.Context, mode, base string, byShard [][]any) (total int, err error) {
 	for shard, pairs := range byShard {
 		for len(pairs) > 0 {
 			n := min(len(pairs), 2*page)
 			keys := w.shards[shard]
-			args := append([]any{mode, "abs"}, pairs[:n]...)
-			added, err := indexScript.Run(ctx, w.client, []string{keys.due, keys.claimed, keys.wake}, args...).Int()
+			args := append([]any{mode, base}, pairs[:n]...)
+			added, err := indexScript.Run(ctx, w.client, keys.all(), args...).Int()
 			if err != nil {
 				return total, fmt.Errorf("index tasks: %w", err)
 			}
@@ -47,15 +51,13 @@ func (w *Wheel) index(ctx context.Context, mode string, tasks []task.Due) (int, 
 
 // IndexIn makes tasks due after a wait by Redis' clock.
 func (w *Wheel) IndexIn(ctx context.Context, tasks []task.Wait) error {
+	byShard := make([][]any, len(w.shards))
 	for _, t := range tasks {
-		keys := w.keysOf(t.ID)
-		err := indexScript.Run(ctx, w.client, []string{keys.due, keys.claimed, keys.wake},
-			"set", "rel", max(0, t.In).Microseconds(), t.ID.String()).Err()
-		if err != nil {
-			return fmt.Errorf("index a task: %w", err)
-		}
+		shard := shardOf(t.ID, len(w.shards))
+		byShard[shard] = append(byShard[shard], max(0, t.In).Microseconds(), t.ID.String())
 	}
-	return nil
+	_, err := w.indexPairs(ctx, "set", "rel", byShard)
+	return err
 }
 
 // Remove drops tasks from the ring. They will not run; a claim that is under

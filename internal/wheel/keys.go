@@ -16,12 +16,16 @@ type shardKeys struct {
 	due     string // sorted set: task id, due time in unix microseconds
 	claimed string // sorted set: task id, when the claim lapses
 	wake    string // channel: something became due before all else
+	watch   string // string: the worker that waits for the next due time
 }
 
 func newShardKeys(shard int) shardKeys {
 	prefix := "timewheel:{" + strconv.Itoa(shard) + "}:"
-	return shardKeys{due: prefix + "due", claimed: prefix + "claimed", wake: prefix + "wake"}
+	return shardKeys{due: prefix + "due", claimed: prefix + "claimed", wake: prefix + "wake", watch: prefix + "watch"}
 }
+
+// all are the keys of a script that may index.
+func (k shardKeys) all() []string { return []string{k.due, k.claimed, k.wake, k.watch} }
 
 // shardOf spreads ids evenly. The hash takes the whole id, since those of one
 // moment share their beginning.

@@ -20,7 +20,7 @@ func TestWakeHearsOfNewHeadsAndOfConnections(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := make(chan struct{}, 100)
 	var listener sync.WaitGroup
-	listener.Go(func() { f.Wake(ctx, 0, func() { calls <- struct{}{} }) })
+	listener.Go(func() { f.Wake(ctx, 0, claimer, func() { calls <- struct{}{} }) })
 	awaitCall := func(why string) {
 		t.Helper()
 		select {

@@ -34,6 +34,7 @@ const MinVersion = "6.2"
 var (
 	claimScript   = redis.NewScript(lua.Claim)
 	indexScript   = redis.NewScript(lua.Index)
+	leaveScript   = redis.NewScript(lua.Leave)
 	releaseScript = redis.NewScript(lua.Release)
 	reviveScript  = redis.NewScript(lua.Revive)
 	turnScript    = redis.NewScript(lua.Turn)

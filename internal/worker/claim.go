@@ -10,9 +10,13 @@ import (
 )
 
 const (
-	// recheck bounds the sleep of a worker that has nothing to do, and so what
-	// a lost wake message can cost.
+	// recheck is how often a worker looks that has nothing to do and does not
+	// watch, more or less by chance. It bounds what the death of the one that
+	// watches can cost.
 	recheck = time.Second
+	// watchRecheck is how often the worker looks that watches, within the term of
+	// the watch. It bounds what a lost wake message can cost.
+	watchRecheck = 200 * time.Millisecond
 	// lastStretch is more than a timer of the runtime can be late.
 	lastStretch = 1500 * time.Microsecond
 	// firstPause and maxPause bound the pauses while Redis does not serve.
@@ -28,31 +32,37 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 	listening := make(chan struct{})
 	go func() {
 		defer close(listening)
-		w.ring.Wake(ctx, shard, func() {
+		w.ring.Wake(ctx, shard, w.self, func() {
 			select {
 			case wake <- struct{}{}:
 			default:
 			}
 		})
 	}()
-	defer func() { <-listening }()
+	defer func() {
+		<-listening
+		w.leaveWatch(shard)
+	}()
 
 	pause := time.Duration(0) // while Redis fails
+	var logAgain time.Time
 	for {
 		s, n := w.ready(ctx)
 		if s == nil {
 			return
 		}
-		ids, next, err := w.claim(ctx, shard, n)
+		ids, next, watching, err := w.claim(ctx, shard, n)
 		w.slots.give(n - len(ids))
 		if len(ids) == 0 {
 			<-w.lanes
 		}
 		switch {
 		case err != nil:
-			if pause == 0 {
+			if now := time.Now(); pause == 0 || now.After(logAgain) {
 				w.log.Warn("claiming fails", "shard", shard, "error", err)
+				logAgain = now.Add(time.Minute)
 			}
+			w.metrics.claimsFailed.Inc()
 			pause = min(max(2*pause, firstPause), maxPause)
 			sleep(ctx, pause/2+rand.N(pause), nil)
 		case len(ids) > 0:
@@ -60,8 +70,22 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 			w.tasks.Go(func() { w.start(ctx, s, shard, ids) })
 		default:
 			pause = 0
-			untilDue(ctx, next, wake)
+			if watching {
+				untilDue(ctx, next, wake)
+			} else {
+				sleep(ctx, recheck/2+rand.N(recheck), wake)
+			}
 		}
+	}
+}
+
+// leaveWatch hands the watch over, if this worker has it: others wait for the next due
+// time from now on.
+func (w *Worker) leaveWatch(shard int) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := w.ring.Leave(ctx, shard, w.self); err != nil {
+		w.log.Debug("the watch was not handed over and lapses", "error", err)
 	}
 }
 
@@ -86,10 +110,10 @@ func (w *Worker) ready(ctx context.Context) (*session, int) {
 
 // claim does not end with ctx: a claim whose reply is thrown away would strand
 // its tasks until it lapses.
-func (w *Worker) claim(ctx context.Context, shard, n int) ([]task.ID, time.Duration, error) {
+func (w *Worker) claim(ctx context.Context, shard, n int) ([]task.ID, time.Duration, bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLapse)
 	defer cancel()
-	return w.ring.Claim(ctx, shard, n, claimLapse)
+	return w.ring.Claim(ctx, shard, w.self, n, claimLapse)
 }
 
 // start commits the start of claimed tasks (T2) and runs those it was granted.
@@ -178,12 +202,12 @@ func withoutWaits(ids []task.ID, waits []task.Wait) (rest []task.ID) {
 	return rest
 }
 
-// untilDue waits until the next task falls due, which may be never (-1), until
-// a wake says that another one comes earlier, or the end of ctx. The last
-// stretch is slept exactly, and deaf to both.
+// untilDue waits until the next task falls due, which may be never (-1), but no
+// longer than watchRecheck, until a wake says that another one comes earlier, or
+// the end of ctx. The last stretch is slept exactly, and deaf to both.
 func untilDue(ctx context.Context, next time.Duration, wake <-chan struct{}) {
-	if next < 0 || next > recheck {
-		sleep(ctx, recheck, wake)
+	if next < 0 || next > watchRecheck {
+		sleep(ctx, watchRecheck, wake)
 		return
 	}
 	due := time.Now().Add(next)

@@ -11,6 +11,8 @@ type metrics struct {
 	lateness     prometheus.Histogram
 	running      prometheus.Gauge
 	refused      prometheus.Counter
+	claimsFailed prometheus.Counter
+	renewsFailed prometheus.Counter
 	sessionsLost prometheus.Counter
 	ends         *prometheus.CounterVec
 	endsWaiting  prometheus.Gauge
@@ -32,6 +34,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		refused: factory.NewCounter(prometheus.CounterOpts{
 			Name: "timewheel_starts_refused_total",
 			Help: "Claimed tasks that Postgres did not let start: stale, deleted, or not due by its clock.",
+		}),
+		claimsFailed: factory.NewCounter(prometheus.CounterOpts{
+			Name: "timewheel_claims_failed_total",
+			Help: "Calls to Redis for due tasks that failed.",
+		}),
+		renewsFailed: factory.NewCounter(prometheus.CounterOpts{
+			Name: "timewheel_heartbeats_failed_total",
+			Help: "Renewals of the worker's lease in Postgres that failed.",
 		}),
 		sessionsLost: factory.NewCounter(prometheus.CounterOpts{
 			Name: "timewheel_sessions_lost_total",

@@ -185,6 +185,7 @@ func (w *Worker) keepSession(alive context.Context) {
 			wait = pace
 		case err != nil:
 			w.log.Warn("heartbeat failed", "session", s.id, "error", err)
+			w.metrics.renewsFailed.Inc()
 			wait = min(pace, renewPause)
 		default:
 			wait = pace

@@ -36,10 +36,12 @@ type Store interface {
 // Ring is the inner ring as a worker needs it.
 type Ring interface {
 	Shards() int
-	Claim(ctx context.Context, shard, limit int, lapse time.Duration) (ids []task.ID, next time.Duration, err error)
+	Claim(ctx context.Context, shard int, worker uuid.UUID, limit int, lapse time.Duration) (
+		ids []task.ID, next time.Duration, watching bool, err error)
+	Leave(ctx context.Context, shard int, worker uuid.UUID) error
 	Release(ctx context.Context, shard int, dropped []task.ID, back []task.Wait) error
 	IndexIn(ctx context.Context, tasks []task.Wait) error
-	Wake(ctx context.Context, shard int, f func())
+	Wake(ctx context.Context, shard int, worker uuid.UUID, f func())
 }
 
 // Handler carries out one attempt of a task. The task's attempt is its fencing
@@ -98,6 +100,7 @@ type Worker struct {
 	log     *slog.Logger
 	metrics *metrics
 
+	self     uuid.UUID // the name under which it claims
 	slots    *slots
 	lanes    chan struct{} // holds a token for each claim whose start is not committed
 	finishes *batch.Group[ending, struct{}]
@@ -116,7 +119,7 @@ var errDraining = errors.New("the worker is shutting down")
 func New(store Store, ring Ring, lookup Lookup, cfg Config, log *slog.Logger, reg prometheus.Registerer) *Worker {
 	w := &Worker{
 		store: store, ring: ring, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
-		metrics: newMetrics(reg), slots: newSlots(cfg.Concurrency),
+		metrics: newMetrics(reg), self: uuid.New(), slots: newSlots(cfg.Concurrency),
 		lanes: make(chan struct{}, startLanes), retries: make(chan struct{}, retryLanes),
 	}
 	w.session.changed = make(chan struct{})
