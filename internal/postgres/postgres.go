@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -61,7 +62,8 @@ type DB struct {
 	pool *pgxpool.Pool
 	log  *slog.Logger
 
-	history history // see Forget
+	walking sync.Mutex
+	walk    walk // see Forget
 }
 
 // Open prepares a pool of at most size connections for a postgres:// URL. It

@@ -2,59 +2,91 @@ package postgres
 
 import (
 	"context"
-	"sync"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
-// history is where the walk over ended tasks stands. The zero value is its
-// beginning, before the first that is done. In the order of outcomes, open ones
-// come last.
-type history struct {
-	mu                sync.Mutex
+// walk is where the walk over ended tasks stands. The zero value is its beginning.
+type walk struct {
 	outcome, taskType string
 	id                uuid.UUID
 }
 
-// Forget deletes ended tasks that finished more than keep ago, and sessions
-// that died before then, and returns how many tasks. A call looks at no more
-// than limit tasks and goes on where the last one stopped, so that its cost
-// does not grow with history; round is true when it reached the end, and the
-// next call begins anew.
-func (db *DB) Forget(ctx context.Context, keep time.Duration, limit int) (deleted int, round bool, err error) {
-	db.history.mu.Lock()
-	defer db.history.mu.Unlock()
-	at := &db.history
-	var seen int
-	var next history
+// Forget deletes ended tasks that finished more than keep ago, a page of at most
+// limit at a call, and returns how many; done is true at the end of a walk, and the
+// next call begins anew. It goes along the index of the lists, from one outcome and
+// type to the next, and of each sees only ids that were made more than keep ago: an
+// id is a UUID of version 7, so no younger task can have ended by then. The cost is
+// that of what may be deleted, and not that of history.
+//
+// An id has its time from the clock of the API that made it: a task of one that is
+// ahead is kept for longer by as much.
+func (db *DB) Forget(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error) {
+	db.walking.Lock()
+	defer db.walking.Unlock()
+	at := db.walk
+	var next walk
 	err = db.retry(ctx, "delete old tasks", func(ctx context.Context) error {
-		return db.pool.QueryRow(ctx, `
-			WITH page AS MATERIALIZED (
-				SELECT outcome, task_type, id, finished_at FROM tasks
-				WHERE outcome < 'open' AND (outcome, task_type, id) > (coalesce(nullif($1, ''), 'done')::task_outcome, $2, $3)
-				ORDER BY outcome, task_type, id LIMIT $5
-			), gone AS (
-				DELETE FROM tasks USING page
-				WHERE tasks.id = page.id AND page.finished_at < clock_timestamp() - $4::interval
-				RETURNING 1
-			), sessions AS (
-				DELETE FROM workers WHERE dead_at < clock_timestamp() - $4::interval
-			)
-			SELECT (SELECT count(*) FROM page), (SELECT count(*) FROM gone),
-			       coalesce(last.outcome::text, ''), coalesce(last.task_type, ''), coalesce(last.id, $3)
-			FROM (SELECT) always LEFT JOIN (
-				SELECT outcome, task_type, id FROM page
-				ORDER BY outcome DESC, task_type DESC, id DESC LIMIT 1) last ON true`,
-			at.outcome, at.taskType, at.id, keep, limit,
-		).Scan(&seen, &deleted, &next.outcome, &next.taskType, &next.id)
+		if at == (walk{}) {
+			if err := db.forgetRest(ctx, keep); err != nil {
+				return err
+			}
+		}
+		var seen int
+		next, done = at, false
+		err := db.pool.QueryRow(ctx, forgetPage, at.outcome, at.taskType, at.id, keep, limit).Scan(&seen, &deleted, &next.id)
+		if err != nil || seen == limit {
+			return err
+		}
+		next = walk{}
+		err = db.pool.QueryRow(ctx, `
+			SELECT t.outcome::text AS name, t.task_type FROM tasks t
+			WHERE t.outcome < 'open' AND (t.outcome, t.task_type) > (coalesce(nullif($1, ''), 'done')::task_outcome, $2)
+			ORDER BY t.outcome, t.task_type LIMIT 1`, at.outcome, at.taskType).Scan(&next.outcome, &next.taskType)
+		if errors.Is(err, pgx.ErrNoRows) {
+			done = true
+			return nil
+		}
+		return err
 	})
 	if err != nil {
 		return 0, false, err
 	}
-	if seen < limit {
-		next = history{}
-	}
-	at.outcome, at.taskType, at.id = next.outcome, next.taskType, next.id
-	return deleted, seen < limit, nil
+	db.walk = next
+	return deleted, done, nil
+}
+
+// The first id that was made after a time: its milliseconds since 1970, and nothing
+// else.
+const forgetPage = `
+	WITH bound AS MATERIALIZED (
+		SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp() - $4::interval) * 1000)::bigint), 12, '0')
+		        || '00000000000000000000')::uuid AS id
+	), page AS MATERIALIZED (
+		SELECT id, finished_at FROM tasks
+		WHERE (outcome, task_type, id) > (nullif($1, '')::task_outcome, $2, $3)
+		      AND (outcome, task_type, id) < (nullif($1, '')::task_outcome, $2, (SELECT id FROM bound))
+		ORDER BY outcome, task_type, id LIMIT $5
+	), gone AS (
+		DELETE FROM tasks USING page
+		WHERE tasks.id = page.id AND page.finished_at < clock_timestamp() - $4::interval
+		RETURNING 1
+	)
+	SELECT (SELECT count(*) FROM page), (SELECT count(*) FROM gone), coalesce((SELECT id FROM page ORDER BY id DESC LIMIT 1), $3)`
+
+// forgetRest deletes what belongs to tasks that are gone: sessions that died, and
+// what batches were answered with.
+func (db *DB) forgetRest(ctx context.Context, keep time.Duration) error {
+	_, err := db.pool.Exec(ctx, `
+		WITH sessions AS (
+			DELETE FROM workers WHERE dead_at < clock_timestamp() - $1::interval
+		)
+		DELETE FROM batches WHERE key = ANY(ARRAY(
+			SELECT key FROM batches
+			WHERE last_due < clock_timestamp() - $1::interval AND created_at < clock_timestamp() - $1::interval
+			ORDER BY last_due LIMIT 1000))`, keep)
+	return err
 }

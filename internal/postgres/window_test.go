@@ -40,16 +40,37 @@ func TestWindowPagesWhatStillHasToRun(t *testing.T) {
 		var got []task.Due
 		var after task.Due
 		for {
-			page, err := f.Window(t.Context(), after, now.Add(-time.Hour), limit)
+			page, next, more, err := f.Window(t.Context(), after, now.Add(-time.Hour), limit)
 			require.NoError(t, err)
+			require.LessOrEqual(t, len(page), limit)
 			got = append(got, page...)
-			if len(page) < limit {
+			if after = next; !more {
 				break
 			}
-			after = page[limit-1]
 		}
 		require.Equal(t, want, got, "by pages of %d", limit)
 	}
+}
+
+// However much runs, a look at a page of what is due is a page.
+func TestWindowLooksAtNoMoreThanItsPage(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	ids := f.tasks(t, 500, 1)
+	f.start(t, f.session(t), ids...)
+	waiting := f.tasks(t, 1, 1)[0]
+	now := must(f.Now(t.Context()))(t)
+	looks := 0
+	for after, more := (task.Due{}), true; more; looks++ {
+		page, next, rest, err := f.Window(t.Context(), after, now, 100)
+		require.NoError(t, err)
+		if after, more = next, rest; looks < 5 {
+			require.Empty(t, page, "look %d", looks)
+		} else {
+			require.Equal(t, waiting, page[0].ID)
+		}
+	}
+	require.Equal(t, 6, looks)
 }
 
 func TestNowIsPostgresClock(t *testing.T) {

@@ -66,8 +66,9 @@
 // read much are done by one node at a time, which holds a short right in Redis
 // to do so (turn); should two of them hold it, they repeat each other's work.
 //
-//	turn       cascade, rebuild, repair and audit of the inner ring   turn.go
-//	revive     lapsed claims                                          revive.go
-//	reap       dead sessions                                          reap.go
-//	retain     tasks that ended long ago                              retention.go
+//	turn       cascade, rebuild and repair of the inner ring           turn.go
+//	audit      the whole of it, beside turn                            audit.go
+//	revive     lapsed claims                                           revive.go
+//	reap       dead sessions                                           reap.go
+//	retain     tasks that ended long ago, by the node that turns       retention.go
 package scheduler

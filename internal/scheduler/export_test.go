@@ -4,7 +4,13 @@ import "context"
 
 // The loops, one round of each.
 
-func (k *Keeper) Turn(ctx context.Context) error   { return k.turn(ctx) }
+// Turn is one tick, and the audit that it may have begun.
+func (k *Keeper) Turn(ctx context.Context) error {
+	err := k.turn(ctx)
+	k.audits.Wait()
+	return err
+}
+
 func (k *Keeper) Revive(ctx context.Context) error { return k.revive(ctx) }
 func (k *Keeper) Reap(ctx context.Context) error   { return k.reap(ctx) }
 func (k *Keeper) Retain(ctx context.Context) error { return k.retain(ctx) }

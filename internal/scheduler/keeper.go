@@ -3,6 +3,8 @@ package scheduler
 import (
 	"context"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,10 +17,10 @@ import (
 // KeeperStore is the outer ring as the background loops need it.
 type KeeperStore interface {
 	Now(ctx context.Context) (time.Time, error)
-	Window(ctx context.Context, after task.Due, until time.Time, limit int) ([]task.Due, error)
+	Window(ctx context.Context, after task.Due, until time.Time, limit int) (page []task.Due, next task.Due, more bool, err error)
 	Submitted(ctx context.Context, ids []task.ID) ([]task.Wait, error)
 	Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Duration) (task.Reaped, error)
-	Forget(ctx context.Context, keep time.Duration, limit int) (deleted int, round bool, err error)
+	Forget(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
 }
 
 // KeeperRing is the inner ring as the background loops need it.
@@ -26,6 +28,8 @@ type KeeperRing interface {
 	Turn(ctx context.Context, turner uuid.UUID, term, horizon time.Duration, frontier time.Time) (
 		granted bool, built time.Time, err error)
 	RunID(ctx context.Context) (string, error)
+	LastAudit(ctx context.Context) (run string, ago time.Duration, err error)
+	NoteAudit(ctx context.Context, run string) error
 	Size(ctx context.Context) (int64, error)
 	Scan(ctx context.Context, f func([]task.ID) error) error
 	Repair(ctx context.Context, tasks []task.Due) (int, error)
@@ -64,8 +68,12 @@ type Keeper struct {
 
 	metrics keeperMetrics
 
-	self  uuid.UUID // the name under which this node turns the wheel
+	self  uuid.UUID   // the name under which this node turns the wheel
+	leads atomic.Bool // this node turned the wheel at its last tick
 	wheel wheelState
+	// auditing is true while an audit runs beside the ticks.
+	auditing atomic.Bool
+	audits   sync.WaitGroup
 }
 
 // NewKeeper makes the background loops of one node.
@@ -85,8 +93,12 @@ func NewKeeper(store KeeperStore, ring KeeperRing, cfg KeeperConfig, log *slog.L
 	}
 }
 
+// logAgain is how often a failure is logged that lasts.
+const logAgain = time.Minute
+
 // Run runs every loop until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
+	defer k.audits.Wait()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return k.every(ctx, "turn", k.cfg.Tick, k.turn) })
 	group.Go(func() error { return k.every(ctx, "revive", k.cfg.Tick, k.revive) })
@@ -95,23 +107,28 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// every calls once at a pace until ctx ends. A failure is logged when it begins
-// and when it is over, and the loop goes on: the stores come back.
+// every calls once at a pace until ctx ends. A failure is counted and logged, once
+// a minute while it lasts, and the loop goes on: the stores come back.
 func (k *Keeper) every(ctx context.Context, loop string, pace time.Duration, once func(context.Context) error) error {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
-	failing := false
+	failures := k.metrics.failures.WithLabelValues(loop)
+	var logged time.Time // when a failure that still lasts was logged last
 	for {
 		err := once(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil && !failing:
-			k.log.Warn("background loop fails", "loop", loop, "error", err)
-		case err == nil && failing:
+		case err != nil:
+			failures.Inc()
+			if time.Since(logged) >= logAgain {
+				k.log.Warn("background loop fails", "loop", loop, "error", err)
+				logged = time.Now()
+			}
+		case !logged.IsZero():
 			k.log.Info("background loop works again", "loop", loop)
+			logged = time.Time{}
 		}
-		failing = err != nil
 		select {
 		case <-ctx.Done():
 			return nil

@@ -11,6 +11,7 @@ type keeperMetrics struct {
 	moved    *prometheus.CounterVec
 	sessions prometheus.Counter
 	deleted  prometheus.Counter
+	failures *prometheus.CounterVec
 }
 
 // The reasons for which tasks are moved into, within or out of the inner ring.
@@ -41,5 +42,9 @@ func newKeeperMetrics(reg prometheus.Registerer) keeperMetrics {
 			Name: "timewheel_tasks_forgotten_total",
 			Help: "Tasks that this node deleted because they ended long ago.",
 		}),
+		failures: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "timewheel_loop_failures_total",
+			Help: "Rounds of the background loops that failed, by loop: turn, audit, revive, reap, retain.",
+		}, []string{"loop"}),
 	}
 }

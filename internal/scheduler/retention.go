@@ -1,12 +1,18 @@
 package scheduler
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
-// retain deletes what ended long ago, in pages, and goes on at once as long as
-// there is something to delete.
+// retainBudget is how long one round may go on before others get their turn.
+const retainBudget = 5 * time.Second
+
+// retain deletes what ended long ago, page by page, for as long as there is
+// something that may be deleted. The node that turns the wheel does it.
 func (k *Keeper) retain(ctx context.Context) error {
-	for {
-		deleted, round, err := k.store.Forget(ctx, k.cfg.Retention, pageSize)
+	for start := time.Now(); k.leads.Load() && time.Since(start) < retainBudget; {
+		deleted, done, err := k.store.Forget(ctx, k.cfg.Retention, pageSize)
 		if err != nil {
 			return err
 		}
@@ -14,8 +20,9 @@ func (k *Keeper) retain(ctx context.Context) error {
 		if deleted > 0 {
 			k.log.Debug("old tasks were deleted", "tasks", deleted)
 		}
-		if round || deleted == 0 {
+		if done {
 			return nil
 		}
 	}
+	return nil
 }

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,16 +26,17 @@ const (
 
 // wheelState is what a node remembers between ticks.
 type wheelState struct {
-	runID     string    // the run of Redis that was audited last
-	nextAudit time.Time // by the node's monotonic clock
-	// overdue is where the look at a long backlog goes on.
-	overdue task.Due
+	// recent is up to where overdue tasks were looked at as they became overdue,
+	// and backlog is where the look at all of them goes on, not before pause ends.
+	recent, backlog task.Due
+	pause           time.Time
 }
 
 // turn is one tick of the node that may turn the wheel: it moves what came
 // within the horizon to the inner ring, and repairs the ring.
 func (k *Keeper) turn(ctx context.Context) error {
 	granted, built, err := k.ring.Turn(ctx, k.self, turnTerm, k.cfg.Horizon, time.Time{})
+	k.leads.Store(err == nil && granted)
 	if err != nil || !granted {
 		return err
 	}
@@ -45,22 +47,12 @@ func (k *Keeper) turn(ctx context.Context) error {
 	if err := k.cascade(ctx, built, now); err != nil {
 		return fmt.Errorf("cascade: %w", err)
 	}
+	// Neither of the two waits for the other.
+	var failed error
 	if err := k.repairOverdue(ctx, now); err != nil {
-		return fmt.Errorf("repair overdue tasks: %w", err)
+		failed = fmt.Errorf("repair overdue tasks: %w", err)
 	}
-	run, err := k.ring.RunID(ctx)
-	if err != nil {
-		return err
-	}
-	due, err := k.auditDue(ctx, run, now)
-	if err != nil || !due {
-		return err
-	}
-	if err := k.audit(ctx, now); err != nil {
-		return fmt.Errorf("audit: %w", err)
-	}
-	k.wheel.runID, k.wheel.nextAudit = run, time.Now().Add(k.cfg.Audit)
-	return nil
+	return errors.Join(failed, k.auditIfDue(ctx, now))
 }
 
 // cascade indexes what came within the horizon since the wheel was last turned,
@@ -70,11 +62,19 @@ func (k *Keeper) cascade(ctx context.Context, built, now time.Time) error {
 		k.log.Info("inner ring is built from the beginning")
 	}
 	start := time.Now()
+	empty := false // Redis has nothing, so there is nothing stale either
+	if built.IsZero() {
+		size, err := k.ring.Size(ctx)
+		if err != nil {
+			return err
+		}
+		empty = size == 0
+	}
 	until := now.Add(k.cfg.Horizon).Truncate(time.Microsecond) // as exact as a report is
 	after := task.Due{At: built, ID: uuid.Max}
 	total := 0
 	for {
-		page, err := k.store.Window(ctx, after, until, pageSize)
+		page, next, more, err := k.store.Window(ctx, after, until, pageSize)
 		if err != nil {
 			return err
 		}
@@ -85,8 +85,8 @@ func (k *Keeper) cascade(ctx context.Context, built, now time.Time) error {
 		k.metrics.moved.WithLabelValues(movedCascade).Add(float64(added))
 		total += len(page)
 		frontier := until
-		if len(page) == pageSize {
-			after = page[len(page)-1]
+		if more {
+			after = next
 			// More may be due at this very moment.
 			frontier = after.At.Add(-time.Microsecond)
 		}
@@ -99,18 +99,28 @@ func (k *Keeper) cascade(ctx context.Context, built, now time.Time) error {
 			// lost what was indexed so far. The next tick begins where it must.
 			return nil
 		}
-		if len(page) < pageSize {
+		if !more {
 			break
 		}
 	}
 	if built.IsZero() {
 		k.log.Info("inner ring is built", "tasks", total, "seconds", time.Since(start).Seconds())
 	}
-	return nil
+	if !empty {
+		return nil
+	}
+	run, err := k.ring.RunID(ctx)
+	if err != nil {
+		return err
+	}
+	return k.ring.NoteAudit(ctx, run) // it was one
 }
 
 // repairOverdue puts back what should have been claimed and is nowhere in the
-// ring. A long backlog is looked at in turns.
+// ring. What became overdue since the last tick is looked at at each tick; and all
+// that is overdue in turns, which take a tenth of the time: how many entries of the
+// index have no row any more, and are passed over, nobody can bound while somebody
+// holds an old snapshot.
 func (k *Keeper) repairOverdue(ctx context.Context, now time.Time) error {
 	repaired := 0
 	defer func() {
@@ -119,21 +129,49 @@ func (k *Keeper) repairOverdue(ctx context.Context, now time.Time) error {
 			k.log.Info("overdue tasks were missing from the inner ring", "tasks", repaired)
 		}
 	}()
+	until := now.Add(-overdueGrace)
+	if k.wheel.recent.At.IsZero() || k.wheel.recent.At.After(until) {
+		k.wheel.recent = task.Due{At: until}
+	}
+	n, more, err := k.repairFrom(ctx, &k.wheel.recent, until)
+	repaired += n
+	if err != nil {
+		return err
+	}
+	if !more {
+		// Of those that are due at this very moment more may be committed yet.
+		k.wheel.recent = task.Due{At: until.Add(-time.Microsecond), ID: uuid.Max}
+	}
+	if time.Now().Before(k.wheel.pause) {
+		return nil
+	}
+	start := time.Now()
+	n, more, err = k.repairFrom(ctx, &k.wheel.backlog, until)
+	repaired += n
+	if err == nil && !more {
+		k.wheel.backlog = task.Due{}
+	}
+	k.wheel.pause = time.Now().Add(9 * time.Since(start))
+	return err
+}
+
+// repairFrom looks at some pages of overdue tasks from a point on, which it moves,
+// and returns how many it put back and whether there are more.
+func (k *Keeper) repairFrom(ctx context.Context, from *task.Due, until time.Time) (repaired int, more bool, err error) {
 	for range overduePages {
-		page, err := k.store.Window(ctx, k.wheel.overdue, now.Add(-overdueGrace), pageSize)
-		if err != nil {
-			return err
+		var page []task.Due
+		var next task.Due
+		if page, next, more, err = k.store.Window(ctx, *from, until, pageSize); err != nil {
+			return repaired, more, err
 		}
 		n, err := k.ring.Repair(ctx, page)
 		if err != nil {
-			return err
+			return repaired, more, err
 		}
 		repaired += n
-		if len(page) < pageSize {
-			k.wheel.overdue = task.Due{}
-			return nil
+		if *from = next; !more {
+			break
 		}
-		k.wheel.overdue = page[len(page)-1]
 	}
-	return nil
+	return repaired, more, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 )
 
 // Turn asks for the right to turn the wheel for the time of term; granted is
@@ -64,6 +65,41 @@ func (w *Wheel) dropShards(ctx context.Context, split int) error {
 		if err := w.client.Del(ctx, keys.due, keys.claimed).Err(); err != nil {
 			return fmt.Errorf("drop shard %d: %w", shard, err)
 		}
+	}
+	return nil
+}
+
+// LastAudit is which run of Redis was audited last, and how long ago; the run is
+// empty if none was.
+func (w *Wheel) LastAudit(ctx context.Context) (run string, ago time.Duration, err error) {
+	var noted *redis.SliceCmd
+	var now *redis.TimeCmd
+	_, err = w.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		noted = p.HMGet(ctx, epochKey, "audited_run", "audited_at")
+		now = p.Time(ctx)
+		return nil
+	})
+	if err != nil {
+		return "", 0, fmt.Errorf("ask for the last audit: %w", err)
+	}
+	values := noted.Val()
+	run, _ = values[0].(string)
+	text, _ := values[1].(string)
+	at, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return "", 0, nil //nolint:nilerr // nothing was noted, or something by hand
+	}
+	return run, now.Val().Sub(time.UnixMicro(at)), nil
+}
+
+// NoteAudit notes that this run of Redis was audited now.
+func (w *Wheel) NoteAudit(ctx context.Context, run string) error {
+	now, err := w.client.Time(ctx).Result()
+	if err == nil {
+		err = w.client.HSet(ctx, epochKey, "audited_run", run, "audited_at", now.UnixMicro()).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("note an audit: %w", err)
 	}
 	return nil
 }
