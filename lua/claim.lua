@@ -51,6 +51,6 @@ redis.call('ZADD', claimed, unpack(entries))
 -- is due now.
 if left > 0 or (n == limit and watcher == worker) then
   redis.call('DEL', watch)
-  redis.call('PUBLISH', wake, '')
+  redis.pcall('PUBLISH', wake, '')
 end
 return reply

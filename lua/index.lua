@@ -48,6 +48,6 @@ else
   added = redis.call('ZADD', due, unpack(entries, first))
 end
 if not before or head() < before then
-  redis.call('PUBLISH', wake, redis.call('GET', watch) or '')
+  redis.pcall('PUBLISH', wake, redis.call('GET', watch) or '')
 end
 return added

@@ -11,5 +11,5 @@ if redis.call('GET', watch) ~= ARGV[1] then
   return 0
 end
 redis.call('DEL', watch)
-redis.call('PUBLISH', wake, '')
+redis.pcall('PUBLISH', wake, '')
 return 1

@@ -6,6 +6,8 @@ import _ "embed"
 
 // The scripts, as source text.
 var (
+	//go:embed check.lua
+	Check string
 	//go:embed claim.lua
 	Claim string
 	//go:embed index.lua

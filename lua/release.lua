@@ -25,5 +25,5 @@ for i = dropped + 2, #ARGV, 2 do
   redis.call('ZREM', claimed, ARGV[i + 1])
   back = back + redis.call('ZADD', due, 'NX', string.format('%.0f', now + ARGV[i]), ARGV[i + 1])
 end
-redis.call('PUBLISH', wake, '')
+redis.pcall('PUBLISH', wake, '')
 return back

@@ -21,5 +21,5 @@ for _, id in ipairs(lapsed) do
   redis.call('ZREM', claimed, id)
   redis.call('ZADD', due, 'NX', now, id)
 end
-redis.call('PUBLISH', wake, '')
+redis.pcall('PUBLISH', wake, '')
 return #lapsed

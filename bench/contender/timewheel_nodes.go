@@ -47,7 +47,7 @@ func RunTimewheelAPI(ctx context.Context) error {
 		return err
 	}
 	log := telemetry.NewLogger(os.Stderr, cfg.LogLevel, cfg.LogFormat)
-	stores, err := node.Open(ctx, cfg.Shared, apiConnections, log)
+	stores, err := node.Open(ctx, cfg.Shared, node.Needs{Work: apiConnections}, log)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func RunTimewheelWorker(ctx context.Context) error {
 		return err
 	}
 	log := telemetry.NewLogger(os.Stderr, cfg.LogLevel, cfg.LogFormat)
-	stores, err := node.Open(ctx, cfg.Shared, workerConnections, log)
+	stores, err := node.Open(ctx, cfg.Shared, node.Needs{Work: workerConnections}, log)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 type Database struct {
 	DatabaseURL      string `env:"DATABASE_URL,required" form:"postgres" help:"Postgres, the system of record: postgres://user:password@host:5432/name"`
 	DatabasePassword string `env:"DATABASE_PASSWORD" help:"the password for a DATABASE_URL without one, as it is"`
+	Pooler           string `env:"POSTGRES_POOLER" envDefault:"none" form:"pooler" help:"transaction if a connection pooler in transaction mode stands before Postgres; none also for one in session mode"`
 }
 
 // Shared is what every service needs to know.
@@ -22,6 +23,8 @@ type Shared struct {
 
 	RedisURL      string `env:"REDIS_URL,required" form:"redis" help:"Redis, the inner ring: redis://host:6379/0, or rediss:// for TLS"`
 	RedisPassword string `env:"REDIS_PASSWORD" help:"the password for a REDIS_URL without one, as it is"`
+
+	RedisPrefix string `env:"REDIS_PREFIX" envDefault:"timewheel" form:"prefix" help:"what the names in Redis begin with; each installation on one Redis database needs its own"`
 
 	WheelHorizon time.Duration `env:"WHEEL_HORIZON" envDefault:"1h" min:"1m" max:"24h" help:"how far ahead tasks are held in Redis; the same in every service"`
 	WheelShards  int           `env:"WHEEL_SHARDS" envDefault:"1" min:"1" max:"256" help:"parts of the inner ring; the same in every service"`

@@ -51,7 +51,8 @@ func TestDefaults(t *testing.T) {
 		MaxInFlight:   2048,
 		ShutdownDelay: 3 * time.Second,
 		Shared: config.Shared{
-			Database:     config.Database{DatabaseURL: postgresURL},
+			Database:     config.Database{DatabaseURL: postgresURL, Pooler: "none"},
+			RedisPrefix:  "timewheel",
 			RedisURL:     redisURL,
 			WheelHorizon: time.Hour,
 			WheelShards:  1,

@@ -115,6 +115,14 @@ func checkForm(form, value string) string {
 		if n, portErr := strconv.Atoi(port); err != nil || portErr != nil || n < 0 || n > 65535 {
 			return "is not an address such as :8080 or 127.0.0.1:8080"
 		}
+	case "pooler":
+		if value != "none" && value != "transaction" {
+			return "is not none or transaction"
+		}
+	case "prefix":
+		if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("{}*?[]", r) }) {
+			return "has a character other than visible ASCII without {}*?[]"
+		}
 	case "log":
 		if value != "json" && value != "text" {
 			return "is not json or text"

@@ -24,7 +24,7 @@ type Service[C any] struct {
 }
 
 // Main carries out the command line: nothing to run, healthcheck to ask the
-// service on this machine whether it is ready, --help. SIGINT and SIGTERM end
+// service on this machine whether it is ready, --version, --help. SIGINT and SIGTERM end
 // the context. It ends the process, with status 1 and one sentence if something
 // failed.
 func (s Service[C]) Main() {
@@ -46,7 +46,10 @@ func (s Service[C]) Command(ctx context.Context, args []string, out io.Writer) e
 	switch command {
 	case "help", "-h", "-help", "--help":
 		var cfg C
-		return config.Usage(out, s.Name+" [healthcheck]", cfg)
+		return config.Usage(out, s.Name+" [healthcheck | --version]", cfg)
+	case "version", "-version", "--version":
+		_, err := fmt.Fprintln(out, s.Name, telemetry.Version())
+		return err
 	case "", "healthcheck":
 	default:
 		return fmt.Errorf("unknown argument %q, see --help", command)

@@ -4,8 +4,10 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/timewheel/timewheel/internal/config"
@@ -17,62 +19,120 @@ import (
 // checkTimeout bounds the look at each store when a node starts.
 const checkTimeout = 10 * time.Second
 
+// Needs is what a program needs of the stores.
+type Needs struct {
+	// Work and Reads are the most connections to Postgres for each.
+	Work, Reads int32
+	// Redis: without one that takes scripts the program is not ready.
+	Redis bool
+}
+
 // Stores are the two rings.
 type Stores struct {
 	DB    *postgres.DB
 	Wheel *wheel.Wheel
+
+	needs Needs
 }
 
 // Open connects to both stores. It refuses in one sentence a store that cannot
-// keep the promise. A Redis that does not answer is no reason to refuse: it is
-// a hint, and may come back.
-func Open(ctx context.Context, cfg config.Shared, connections int32, log *slog.Logger) (*Stores, error) {
-	db, err := postgres.Open(ctx, cfg.DatabaseURL, connections, log)
+// keep the promise, or that cannot be used as it is. A Redis that does not answer is
+// no reason to refuse: it is a hint, and may come back.
+func Open(ctx context.Context, cfg config.Shared, needs Needs, log *slog.Logger) (*Stores, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	db, err := openPostgres(ctx, cfg, needs, log)
 	if err != nil {
 		return nil, err
 	}
-	ring, err := wheel.Open(cfg.RedisURL, cfg.WheelShards)
+	ring, err := openRedis(ctx, cfg, db, log)
 	if err != nil {
 		db.Close()
 		return nil, err
 	}
-	s := &Stores{DB: db, Wheel: ring}
-	if err := s.check(ctx, cfg, log); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
+	return &Stores{DB: db, Wheel: ring, needs: needs}, nil
 }
 
-func (s *Stores) check(ctx context.Context, cfg config.Shared, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
+func openPostgres(ctx context.Context, cfg config.Shared, needs Needs, log *slog.Logger) (*postgres.DB, error) {
 	schema, err := migrations.Latest()
 	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
+		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
-	if err := s.DB.Check(ctx, schema, cfg.AllowUnsafePostgres); err != nil {
-		return err
-	}
-	server, err := s.Wheel.Server(ctx)
+	// The pools outlive this look.
+	db, err := postgres.Open(context.WithoutCancel(ctx), postgres.Options{
+		URL: cfg.DatabaseURL, Work: needs.Work, Reads: needs.Reads, TransactionPooler: cfg.Pooler == "transaction",
+	}, log)
 	if err != nil {
+		return nil, err
+	}
+	if err := db.Check(ctx, schema, cfg.AllowUnsafePostgres); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func openRedis(ctx context.Context, cfg config.Shared, db *postgres.DB, log *slog.Logger) (*wheel.Wheel, error) {
+	installation, err := db.Installation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := wheel.Open(wheel.Options{
+		URL: cfg.RedisURL, Prefix: cfg.RedisPrefix, Shards: cfg.WheelShards, Installation: installation,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRedis(ctx, ring, log); err != nil {
+		_ = ring.Close() // nothing depends on how a closed connection ends
+		return nil, err
+	}
+	return ring, nil
+}
+
+func checkRedis(ctx context.Context, ring *wheel.Wheel, log *slog.Logger) error {
+	switch err := ring.Check(ctx); {
+	case isUnusable(err):
+		return err
+	case err != nil:
 		log.Warn("Redis does not answer, tasks will wait until it does", "error", err)
 		return nil
+	}
+	for _, sentence := range ring.Missing(ctx) {
+		log.Warn(sentence)
+	}
+	server, err := ring.Server(ctx)
+	if err != nil || server.Version == "" { // it may not be asked
+		return err
 	}
 	return server.Supported()
 }
 
-// Ready reports on both stores. Postgres decides: without Redis tasks are
-// accepted, and wait.
+// isUnusable reports whether Redis answers and cannot be used as it is.
+func isUnusable(err error) bool {
+	var unusable *wheel.UnusableError
+	return errors.As(err, &unusable) || errors.Is(err, wheel.ErrForeign)
+}
+
+// Ready reports on both stores. Postgres decides: without Redis tasks are accepted,
+// and wait. Who executes them needs a Redis that can be used.
 func (s *Stores) Ready(ctx context.Context) (checks map[string]string, ready bool) {
-	word := func(err error) string {
-		if err != nil {
-			return "unreachable"
+	checks = map[string]string{"postgres": "ok", "redis": "ok"}
+	ready = true
+	if err := s.DB.Ping(ctx); err != nil {
+		checks["postgres"], ready = "unreachable", false
+		if errors.Is(err, postgres.ErrReadOnly) {
+			checks["postgres"] = "takes reads only"
 		}
-		return "ok"
 	}
-	err := s.DB.Ping(ctx)
-	return map[string]string{"postgres": word(err), "redis": word(s.Wheel.Ping(ctx))}, err == nil
+	switch err := s.Wheel.Check(ctx); {
+	case isUnusable(err):
+		checks["redis"] = strings.TrimPrefix(err.Error(), "redis ")
+		ready = ready && !s.needs.Redis
+	case err != nil:
+		checks["redis"] = "unreachable"
+	}
+	return checks, ready
 }
 
 // Close closes all connections.

@@ -24,7 +24,7 @@ func TestPostgresDecides(t *testing.T) {
 	t.Parallel()
 	cfg := config.Shared{Database: config.Database{DatabaseURL: testenv.Postgres(t)}, RedisURL: testenv.Redis(t), WheelShards: 1}
 	open := func(cfg config.Shared) (*node.Stores, error) {
-		return node.Open(t.Context(), cfg, 2, slog.New(slog.DiscardHandler))
+		return node.Open(t.Context(), cfg, node.Needs{Work: 2}, slog.New(slog.DiscardHandler))
 	}
 
 	both, err := open(cfg)

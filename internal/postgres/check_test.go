@@ -58,7 +58,7 @@ func TestCheckOfAServerThatIsNotThere(t *testing.T) {
 func TestOpenRefusesABadURLWithoutShowingIt(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"postgres://someone:hunter2@host:port/x", "redis://someone:hunter2@host", "hunter2"} {
-		_, err := postgres.Open(t.Context(), bad, 1, nil)
+		_, err := postgres.Open(t.Context(), postgres.Options{URL: bad, Work: 1}, nil)
 		oneSentence(t, err, "DATABASE_URL")
 	}
 }

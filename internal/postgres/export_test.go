@@ -17,12 +17,15 @@ const (
 const PageBytes = pageBytes
 
 var (
-	Classify     = classify
-	CheckVersion = checkVersion
+	Classify        = classify
+	CheckVersion    = checkVersion
+	CheckDurability = checkDurability
 )
 
 // Pool is the pool that Open made.
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
 // WithPool is a DB over a pool that the test made.
-func WithPool(pool *pgxpool.Pool, log *slog.Logger) *DB { return &DB{pool: pool, log: log} }
+func WithPool(pool *pgxpool.Pool, log *slog.Logger) *DB {
+	return &DB{pool: pool, reads: pool, vital: pool, log: log}
+}

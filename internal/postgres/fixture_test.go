@@ -55,7 +55,7 @@ func open(t *testing.T) *fixture {
 // connect opens the database once more, as another process would.
 func (f *fixture) connect(t *testing.T, url string) *postgres.DB {
 	t.Helper()
-	db, err := postgres.Open(t.Context(), url, 8, slog.New(slog.NewTextHandler(f.log, nil)))
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: url, Work: 8}, slog.New(slog.NewTextHandler(f.log, nil)))
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
 	return db

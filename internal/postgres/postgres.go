@@ -17,10 +17,8 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -31,145 +29,98 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// Settings of every connection. No statement here may walk a table, and the
-// batch updates must reach their rows through the primary key in id order,
-// whatever the statistics of the hour say; so the planner is told.
-var connectionSettings = map[string]string{
-	"application_name": "timewheel",
-	"timezone":         "UTC",
-	"jit":              "off",
-	"plan_cache_mode":  "force_generic_plan",
-	// With rows at that price every plan looks worth other processes.
-	"max_parallel_workers_per_gather": "0",
-	"enable_seqscan":                  "off",
-	"enable_bitmapscan":               "off",
-	"enable_hashjoin":                 "off",
-	"enable_mergejoin":                "off",
-	"enable_material":                 "off",
-	// A plan that reads a whole table looks cheap while that is small, and is
-	// kept when it has grown.
-	"cpu_tuple_cost":                      "10",
-	"idle_in_transaction_session_timeout": "10s",
-	// A guard that waited for a row must see what became of it, and not fail.
-	"default_transaction_isolation": "read committed",
-}
-
-// MinVersion is the oldest Postgres that is supported, as server_version_num.
-const MinVersion = 15_00_00
-
-// DB is a pool of connections to the system of record.
+// DB is the connections to the system of record.
 type DB struct {
-	pool *pgxpool.Pool
-	log  *slog.Logger
+	// pool is for what changes tasks, reads for what only looks, and vital for what
+	// must not wait behind either: heartbeats, and whether the server is there.
+	pool, reads, vital *pgxpool.Pool
+	log                *slog.Logger
 
 	walking sync.Mutex
 	walk    walk // see Forget
 }
 
-// Open prepares a pool of at most size connections for a postgres:// URL. It
-// does not connect; Check does.
-func Open(ctx context.Context, url string, size int32, log *slog.Logger) (*DB, error) {
-	if _, err := ParseURL(url); err != nil {
+// Options are how the system of record is reached.
+type Options struct {
+	// URL is a postgres:// URL, see ParseURL.
+	URL string
+	// Work is the most connections for statements that change tasks, and Reads that
+	// for others; without any, those share the first.
+	Work, Reads int32
+	// TransactionPooler says that a connection pooler may hand each transaction to
+	// another connection of the server.
+	TransactionPooler bool
+}
+
+// vitalConns is how many connections heartbeats and health have.
+const vitalConns = 2
+
+// Open prepares the pools of connections. It does not connect; Check does.
+func Open(ctx context.Context, o Options, log *slog.Logger) (*DB, error) {
+	if _, err := ParseURL(o.URL); err != nil {
 		return nil, err
 	}
-	cfg, err := pgxpool.ParseConfig(plainHost(url))
+	db := &DB{log: log.With("component", "postgres")}
+	var err error
+	if db.pool, err = o.open(ctx, o.Work, 1); err == nil {
+		db.vital, err = o.open(ctx, vitalConns, 0)
+	}
+	switch db.reads = db.pool; {
+	case err == nil && o.Reads > 0:
+		db.reads, err = o.open(ctx, o.Reads, 0)
+	}
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func (o Options) open(ctx context.Context, size, idle int32) (*pgxpool.Pool, error) {
+	cfg, err := pgxpool.ParseConfig(plainHost(o.URL))
 	if err != nil {
 		return nil, errURL // of a pool's parameter
 	}
-	for name, value := range connectionSettings {
-		cfg.ConnConfig.RuntimeParams[name] = value
-	}
-	cfg.MaxConns = size
-	cfg.MinIdleConns = 1
+	cfg.MaxConns, cfg.MinIdleConns = size, idle
 	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
-	cfg.AfterConnect = readInUTC
+	// What a pooler in front of Postgres keeps for each client.
+	cfg.ConnConfig.RuntimeParams["application_name"] = "timewheel"
+	cfg.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	if o.TransactionPooler {
+		// Statements that are prepared by name stay on a connection of the server.
+		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		readInUTC(conn)
+		if o.TransactionPooler {
+			return nil
+		}
+		_, err := conn.Exec(ctx, setPins())
+		return err
+	}
 	watchAcquires(cfg)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the Postgres pool: %w", err)
 	}
-	return &DB{pool: pool, log: log.With("component", "postgres")}, nil
+	return pool, nil
 }
 
 // readInUTC makes a connection return times in UTC, and not in the zone of the
 // machine that asks.
-func readInUTC(_ context.Context, conn *pgx.Conn) error {
+func readInUTC(conn *pgx.Conn) {
 	conn.TypeMap().RegisterType(&pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})
-	return nil
 }
 
 // Close closes every connection.
-func (db *DB) Close() { db.pool.Close() }
-
-// Ping reports whether Postgres answers.
-func (db *DB) Ping(ctx context.Context) error { return db.pool.Ping(ctx) }
-
-// Check connects and refuses, in one sentence, a server that cannot keep the
-// promise: too old, without migration schema, or losing commits in a crash.
-// The last is a warning if unsafe is true.
-func (db *DB) Check(ctx context.Context, schema int64, unsafe bool) error {
-	var version int
-	var name, fsync, commit, encoding string
-	err := db.pool.QueryRow(ctx, `
-		SELECT current_setting('server_version_num')::int, current_setting('server_version'),
-		       current_setting('fsync'), current_setting('synchronous_commit'), current_setting('server_encoding')`,
-	).Scan(&version, &name, &fsync, &commit, &encoding)
-	if err != nil {
-		return unreachable(err)
-	}
-	if err := errors.Join(checkVersion(version, name), CheckEncoding(encoding)); err != nil {
-		return err
-	}
-	if fsync != "on" || commit == "off" {
-		if !unsafe {
-			return fmt.Errorf("postgres runs with fsync=%s and synchronous_commit=%s, so a crash could lose"+
-				" or repeat tasks: set both to on, or ALLOW_UNSAFE_POSTGRES=true to go without the promise", fsync, commit)
+func (db *DB) Close() {
+	for _, pool := range []*pgxpool.Pool{db.pool, db.reads, db.vital} {
+		if pool != nil {
+			pool.Close() // once more is no harm
 		}
-		db.log.Warn("the promise of only once does not hold", "fsync", fsync, "synchronous_commit", commit)
 	}
-	return db.checkSchema(ctx, schema)
-}
-
-// unreachable says in one line why there is no connection. The driver tells of
-// every try, with TLS and without, on a line each; the last one will do.
-func unreachable(err error) error {
-	text := err.Error()
-	return fmt.Errorf("reach Postgres: %s", strings.TrimSpace(text[strings.LastIndex(text, "\n")+1:]))
-}
-
-func checkVersion(version int, name string) error {
-	if version < MinVersion {
-		return fmt.Errorf("postgres %s is too old: at least version %d is needed", name, MinVersion/10000)
-	}
-	return nil
-}
-
-// CheckEncoding refuses a database that cannot hold every text, or holds what is
-// none.
-func CheckEncoding(encoding string) error {
-	if encoding != "UTF8" {
-		return fmt.Errorf("the database's encoding is %s: make one with ENCODING 'UTF8'", encoding)
-	}
-	return nil
-}
-
-func (db *DB) checkSchema(ctx context.Context, want int64) error {
-	var have int64
-	var dirty bool
-	err := db.pool.QueryRow(ctx, `SELECT version, dirty FROM schema_migrations`).Scan(&have, &dirty)
-	switch {
-	case isUndefinedTable(err), errors.Is(err, pgx.ErrNoRows):
-		return errors.New("the database has no timewheel schema: run the migrations (migrate up) first")
-	case err != nil:
-		return fmt.Errorf("read the schema's version: %w", err)
-	case dirty:
-		return fmt.Errorf("migration %d is marked as half applied: run the migrations (migrate up), which look into it", have)
-	case have < want:
-		return fmt.Errorf("the database is at migration %d and %d is needed: run the migrations (migrate up) first", have, want)
-	}
-	return nil
 }
 
 // uuids are ids in the form that the driver encodes without a detour through

@@ -20,7 +20,7 @@ const columns = `t.id, t.task_type, t.status, t.execution_time, t.due_at, t.payl
 func (db *DB) Get(ctx context.Context, id task.ID) (*task.Task, error) {
 	var found task.Task
 	err := db.retryRead(ctx, "get task", func(ctx context.Context) error {
-		err := scan(db.pool.QueryRow(ctx, `SELECT `+columns+` FROM tasks t WHERE t.id = $1`, id), &found)
+		err := scan(db.reads.QueryRow(ctx, `SELECT `+columns+` FROM tasks t WHERE t.id = $1`, id), &found)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return task.ErrNotFound
 		}
@@ -79,7 +79,7 @@ func (db *DB) List(ctx context.Context, f task.Filter) (page []task.Task, more b
 func (db *DB) readPage(ctx context.Context, query string, args pgx.NamedArgs, limit int) (page []task.Task, more bool, err error) {
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
-	rows, err := db.pool.Query(ctx, query, args)
+	rows, err := db.reads.Query(ctx, query, args)
 	if err != nil {
 		return nil, false, err
 	}

@@ -32,7 +32,7 @@ func (db *DB) Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Durat
 	defer cancel()
 	// The cheap look comes first: there is nearly always nothing to do.
 	var next *time.Duration
-	err = db.pool.QueryRow(ctx, `
+	err = db.vital.QueryRow(ctx, `
 		SELECT min(lease_until) + $1 - clock_timestamp() FROM workers WHERE dead_at IS NULL`,
 		grace).Scan(&next)
 	if err == nil && (next == nil || *next >= 0) {

@@ -54,6 +54,10 @@ func (db *DB) retry(ctx context.Context, what string, try func(context.Context) 
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		unknown = unknown || verdict == maybeDone && a.sent
+		if isReadOnly(err) {
+			// Of several hosts another one may be the primary by now.
+			db.pool.Reset()
+		}
 		if ctx.Err() == nil {
 			db.log.Warn("statement is tried again", "statement", what, "maybe_done", unknown, "error", err)
 		}
@@ -147,6 +151,11 @@ func isStalePlan(err error) bool {
 	var refusal *pgconn.PgError
 	return errors.As(err, &refusal) && refusal.Code == pgerrcode.FeatureNotSupported &&
 		refusal.Routine == "RevalidateCachedQuery"
+}
+
+func isReadOnly(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && refusal.Code == pgerrcode.ReadOnlySQLTransaction
 }
 
 func isUndefinedTable(err error) bool {

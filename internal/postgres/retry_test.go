@@ -69,7 +69,7 @@ func TestGivingUpSaysWhatIsKnown(t *testing.T) {
 		defer cancel()
 		// It says so when it is about to pause, and that is when we give up.
 		warned := slog.New(slog.NewTextHandler(onWrite(cancel), nil))
-		db, err := postgres.Open(t.Context(), "postgres://127.0.0.1:1/nowhere", 1, warned)
+		db, err := postgres.Open(t.Context(), postgres.Options{URL: "postgres://127.0.0.1:1/nowhere", Work: 1}, warned)
 		require.NoError(t, err)
 		defer db.Close()
 		err = db.Create(ctx, drafts(1))[0].Err

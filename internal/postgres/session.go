@@ -14,7 +14,7 @@ import (
 // unless it is renewed. Like Renew, it tries once, may be repeated, and is
 // task.ErrSessionLost if the session was marked dead.
 func (db *DB) Register(ctx context.Context, session uuid.UUID, host string, lease time.Duration) error {
-	tag, err := db.pool.Exec(ctx, `
+	tag, err := db.vital.Exec(ctx, `
 		INSERT INTO workers (id, host, lease_until) VALUES ($1, $2, clock_timestamp() + $3)
 		ON CONFLICT (id) DO UPDATE SET
 			lease_until = excluded.lease_until, renewed_at = clock_timestamp(), steady_since = clock_timestamp()
@@ -29,7 +29,7 @@ func (db *DB) Register(ctx context.Context, session uuid.UUID, host string, leas
 // began. It is task.ErrSessionLost if the session was marked dead, which is
 // final.
 func (db *DB) Renew(ctx context.Context, session uuid.UUID, lease time.Duration) error {
-	tag, err := db.pool.Exec(ctx, `
+	tag, err := db.vital.Exec(ctx, `
 		UPDATE workers SET
 			lease_until = clock_timestamp() + $2, renewed_at = clock_timestamp(),
 			steady_since = CASE WHEN renewed_at < clock_timestamp() - $2::interval / 2

@@ -59,13 +59,13 @@ func openAt(t *testing.T, redisURL string) *fixture {
 	f := &fixture{log: slog.New(slog.DiscardHandler)}
 	url := testenv.Postgres(t)
 	var err error
-	f.db, err = postgres.Open(t.Context(), url, 6, f.log)
+	f.db, err = postgres.Open(t.Context(), postgres.Options{URL: url, Work: 6}, f.log)
 	require.NoError(t, err)
 	t.Cleanup(f.db.Close)
 	f.sql, err = pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(f.sql.Close)
-	f.ring, err = wheel.Open(redisURL, 1)
+	f.ring, err = wheel.Open(wheel.Options{URL: redisURL, Shards: 1})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.ring.Close()) })
 

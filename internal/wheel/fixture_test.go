@@ -60,7 +60,7 @@ func openAt(t *testing.T, url string, shards int) *fixture {
 
 func openWheel(t *testing.T, url string, shards int) *wheel.Wheel {
 	t.Helper()
-	w, err := wheel.Open(url, shards)
+	w, err := wheel.Open(wheel.Options{URL: url, Shards: shards})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.Close()) })
 	return w

@@ -71,13 +71,13 @@ func FuzzParseTurn(f *testing.F) {
 	f.Add([]byte("\x03\x03\x03"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		parts := reply(data)
-		granted, built, _, err := wheel.ParseTurn(parts)
+		right, built, _, err := wheel.ParseTurn(parts)
 		if err != nil {
-			require.False(t, granted)
+			require.Zero(t, right)
 			return
 		}
 		require.Len(t, parts, 3)
-		require.Equal(t, parts[0] == int64(1), granted)
+		require.Equal(t, parts[0], right)
 		if !built.IsZero() {
 			require.NotEmpty(t, parts[1])
 		}
@@ -102,7 +102,7 @@ func TestServersThatAreTooOldAreRefused(t *testing.T) {
 func TestAWrongURLIsNotQuoted(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"", "http://:secret@host/0", "redis://:secret@host:port/0", "redis://:secret@%zz/0", "redis://:secret@host/zero"} {
-		_, err := wheel.Open(url, 1)
+		_, err := wheel.Open(wheel.Options{URL: url, Shards: 1})
 		require.ErrorContains(t, err, "REDIS_URL")
 		require.NotContains(t, err.Error(), "secret")
 	}

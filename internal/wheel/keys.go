@@ -7,8 +7,8 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// epochKey is a hash that says when the wheel was last built, how far, and how.
-const epochKey = "timewheel:epoch"
+// epochOf names the hash that says when the wheel was last built, how far, and how.
+func epochOf(prefix string) string { return prefix + ":epoch" }
 
 // shardKeys are the names of one shard. The braces are its hash tag: Redis
 // Cluster keeps all of a shard in one slot, so that one script may touch it.
@@ -19,8 +19,8 @@ type shardKeys struct {
 	watch   string // string: the worker that waits for the next due time
 }
 
-func newShardKeys(shard int) shardKeys {
-	prefix := "timewheel:{" + strconv.Itoa(shard) + "}:"
+func newShardKeys(prefix string, shard int) shardKeys {
+	prefix += ":{" + strconv.Itoa(shard) + "}:"
 	return shardKeys{due: prefix + "due", claimed: prefix + "claimed", wake: prefix + "wake", watch: prefix + "watch"}
 }
 

@@ -23,27 +23,50 @@ func (w *Wheel) Turn(
 	if !frontier.IsZero() {
 		report = strconv.FormatInt(frontier.UnixMicro(), 10)
 	}
-	reply, err := turnScript.Run(ctx, w.client, []string{epochKey},
-		turner.String(), term.Microseconds(), len(w.shards), horizon.Microseconds(), report).Slice()
+	reply, err := turnScript.Run(ctx, w.client, []string{w.epoch},
+		turner.String(), term.Microseconds(), len(w.shards), horizon.Microseconds(), report,
+		w.installation, takeOver.Microseconds()).Slice()
 	if err != nil {
 		return false, time.Time{}, fmt.Errorf("ask to turn the wheel: %w", err)
 	}
-	granted, built, shards, err := parseTurn(reply)
-	if err == nil && granted && built.IsZero() {
-		err = w.dropShards(ctx, shards)
+	right, built, shards, err := parseTurn(reply)
+	switch {
+	case err != nil:
+	case right == foreign:
+		err = ErrForeign
+	case right == taken:
+		// What the other installation left is nothing to this one.
+		err = w.dropShards(ctx, 0, max(shards, len(w.shards)))
+	case right == mayTurn && built.IsZero():
+		err = w.dropShards(ctx, len(w.shards), shards)
 	}
-	return granted, built, err
+	return right == mayTurn || right == taken, built, err
 }
 
-func parseTurn(reply []any) (granted bool, built time.Time, shards int, err error) {
+// takeOver is how long after the last sign of another installation this one takes
+// the names in Redis over.
+const takeOver = time.Minute
+
+// The rights that the script of Turn answers with.
+const (
+	foreign = -1 // another installation has these names
+	mayTurn = 1
+	taken   = 2 // granted, and the names were another installation's
+)
+
+// ErrForeign says that another installation of timewheel, with a database of its
+// own, uses the same names in Redis.
+var ErrForeign = errors.New("redis serves another installation of timewheel under this REDIS_PREFIX: give each one its own")
+
+func parseTurn(reply []any) (right int64, built time.Time, shards int, err error) {
 	if len(reply) != 3 {
-		return false, time.Time{}, 0, fmt.Errorf("ask to turn the wheel: reply has %d parts", len(reply))
+		return 0, time.Time{}, 0, fmt.Errorf("ask to turn the wheel: reply has %d parts", len(reply))
 	}
 	right, ok := reply[0].(int64)
 	frontier, ok2 := reply[1].(string)
 	split, ok3 := reply[2].(string)
 	if !ok || !ok2 || !ok3 {
-		return false, time.Time{}, 0, errors.New("ask to turn the wheel: reply has parts of the wrong type")
+		return 0, time.Time{}, 0, errors.New("ask to turn the wheel: reply has parts of the wrong type")
 	}
 	// What does not parse was edited by hand: the wheel is built anew.
 	if at, err := strconv.ParseInt(frontier, 10, 64); err == nil {
@@ -52,16 +75,16 @@ func parseTurn(reply []any) (granted bool, built time.Time, shards int, err erro
 	if n, err := strconv.Atoi(split); err == nil {
 		shards = n
 	}
-	return right == 1, built, shards, nil
+	return right, built, shards, nil
 }
 
 // maxShards bounds what a hand-edited epoch can make dropShards do.
 const maxShards = 256
 
-// dropShards removes what an earlier, wider split left behind.
-func (w *Wheel) dropShards(ctx context.Context, split int) error {
-	for shard := len(w.shards); shard < min(split, maxShards); shard++ {
-		keys := newShardKeys(shard)
+// dropShards removes what an earlier wheel left behind, from one shard on.
+func (w *Wheel) dropShards(ctx context.Context, from, shards int) error {
+	for shard := from; shard < min(shards, maxShards); shard++ {
+		keys := newShardKeys(w.prefix, shard)
 		if err := w.client.Del(ctx, keys.due, keys.claimed).Err(); err != nil {
 			return fmt.Errorf("drop shard %d: %w", shard, err)
 		}
@@ -75,7 +98,7 @@ func (w *Wheel) LastAudit(ctx context.Context) (run string, ago time.Duration, e
 	var noted *redis.SliceCmd
 	var now *redis.TimeCmd
 	_, err = w.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		noted = p.HMGet(ctx, epochKey, "audited_run", "audited_at")
+		noted = p.HMGet(ctx, w.epoch, "audited_run", "audited_at")
 		now = p.Time(ctx)
 		return nil
 	})
@@ -96,7 +119,7 @@ func (w *Wheel) LastAudit(ctx context.Context) (run string, ago time.Duration, e
 func (w *Wheel) NoteAudit(ctx context.Context, run string) error {
 	now, err := w.client.Time(ctx).Result()
 	if err == nil {
-		err = w.client.HSet(ctx, epochKey, "audited_run", run, "audited_at", now.UnixMicro()).Err()
+		err = w.client.HSet(ctx, w.epoch, "audited_run", run, "audited_at", now.UnixMicro()).Err()
 	}
 	if err != nil {
 		return fmt.Errorf("note an audit: %w", err)

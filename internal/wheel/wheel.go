@@ -10,6 +10,7 @@
 package wheel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,13 +43,29 @@ var (
 
 // Wheel is a connection to the inner ring.
 type Wheel struct {
-	client *redis.Client
-	shards []shardKeys
+	client       *redis.Client
+	prefix       string
+	epoch        string
+	installation string
+	shards       []shardKeys
 }
 
-// Open prepares a client for a redis:// URL. It does not connect.
-func Open(url string, shards int) (*Wheel, error) {
-	opts, err := redis.ParseURL(url)
+// Options are how the inner ring is reached.
+type Options struct {
+	// URL is a redis:// URL.
+	URL string
+	// Prefix is what all names begin with. Empty is timewheel.
+	Prefix string
+	// Shards is the number of parts.
+	Shards int
+	// Installation names the system of record whose ring it is. With none, any
+	// ring will do.
+	Installation string
+}
+
+// Open prepares a client. It does not connect.
+func Open(o Options) (*Wheel, error) {
+	opts, err := redis.ParseURL(o.URL)
 	if err != nil {
 		// The error may quote the URL, which holds the password.
 		return nil, errors.New("REDIS_URL is not a valid redis:// URL")
@@ -65,9 +82,10 @@ func Open(url string, shards int) (*Wheel, error) {
 	opts.DisableIdentity = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 
-	w := &Wheel{client: redis.NewClient(opts)}
-	for shard := range shards {
-		w.shards = append(w.shards, newShardKeys(shard))
+	prefix := cmp.Or(o.Prefix, "timewheel")
+	w := &Wheel{client: redis.NewClient(opts), prefix: prefix, epoch: epochOf(prefix), installation: o.Installation}
+	for shard := range o.Shards {
+		w.shards = append(w.shards, newShardKeys(prefix, shard))
 	}
 	return w, nil
 }
@@ -95,13 +113,16 @@ func (w *Wheel) Shards() int { return len(w.shards) }
 type Server struct {
 	Version string
 	// RunID changes with every start of the server: what it holds may then be
-	// older than what was written.
+	// older than what was written. Without the right to ask it is always the same.
 	RunID string
 }
 
 // Server asks Redis for its version and run.
 func (w *Wheel) Server(ctx context.Context) (Server, error) {
 	info, err := w.client.Info(ctx, "server").Result()
+	if isRefusal(err, "NOPERM") {
+		return Server{RunID: "unknown"}, nil
+	}
 	if err != nil {
 		return Server{}, fmt.Errorf("ask Redis for its version: %w", err)
 	}

@@ -46,10 +46,10 @@ func newEnv(t *testing.T) *env {
 func newEnvOn(t *testing.T, url string) *env {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	db, err := postgres.Open(t.Context(), url, 10, log)
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: url, Work: 10}, log)
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
-	ring, err := wheel.Open(testenv.Redis(t), 1)
+	ring, err := wheel.Open(wheel.Options{URL: testenv.Redis(t), Shards: 1})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, ring.Close()) })
 	sql, err := pgxpool.New(t.Context(), url)

@@ -20,9 +20,9 @@ import (
 	"github.com/timewheel/timewheel/internal/telemetry"
 )
 
-// connections is the size of the Postgres pool: creates share two, batches two
-// more, and the rest serves reads and deletes.
-const connections = 16
+// workConnections are those to Postgres for creates and deletes: ten for creates when
+// some are slow, and two for batches. Lists and look-ups have their own.
+const workConnections, readConnections = 12, 6
 
 // gcPercent trades memory for time: the heap is a few megabytes, and most of
 // what a task needs is garbage a millisecond later.
@@ -50,7 +50,7 @@ func main() {
 
 func run(ctx context.Context, cfg config.API, out io.Writer) error {
 	log := telemetry.NewLogger(out, cfg.LogLevel, cfg.LogFormat)
-	stores, err := node.Open(ctx, cfg.Shared, connections, log)
+	stores, err := node.Open(ctx, cfg.Shared, node.Needs{Work: workConnections, Reads: readConnections}, log)
 	if err != nil {
 		return err
 	}

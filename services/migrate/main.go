@@ -19,6 +19,7 @@ import (
 
 	"github.com/timewheel/timewheel/internal/config"
 	"github.com/timewheel/timewheel/internal/postgres"
+	"github.com/timewheel/timewheel/internal/telemetry"
 	"github.com/timewheel/timewheel/migrations"
 )
 
@@ -28,14 +29,17 @@ Commands:
   up        apply every migration that the database lacks
   down [N]  take back the last N migrations (default 1), and the data in them
   version   print the version of the database's schema
+  --version print the version of this program
 
 Environment:
   DATABASE_URL       the database, as postgres://user:password@host:port/name
   DATABASE_PASSWORD  the password for a DATABASE_URL without one, as it is
   Each may be given as NAME_FILE, which names a file that holds the value.
 
-It needs a connection of its own: behind a connection pooler in transaction mode,
-give it the address of the server.
+  POSTGRES_POOLER    transaction if the services reach Postgres by a connection pooler
+                     in transaction mode: up then gives this role the settings that
+                     their connections must have. migrate itself needs the address of
+                     the server and not of the pooler.
 `
 
 const connectPatience = 10 * time.Second
@@ -50,8 +54,12 @@ func run(arguments []string, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "migrate: %v\n\n%s", err, usage)
 		return 2
 	}
-	if command == "help" {
+	switch command {
+	case "help":
 		fmt.Fprint(out, usage)
+		return 0
+	case "--version":
+		fmt.Fprintln(out, "migrate", telemetry.Version())
 		return 0
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -59,7 +67,7 @@ func run(arguments []string, out, errOut io.Writer) int {
 	log := slog.New(slog.NewTextHandler(errOut, nil))
 	database, err := config.LoadDatabase()
 	if err == nil {
-		err = apply(ctx, command, steps, database.DatabaseURL, out, log)
+		err = apply(ctx, command, steps, database, out, log)
 	}
 	if err != nil {
 		fmt.Fprintf(errOut, "migrate: %v\n", err)
@@ -76,6 +84,8 @@ func parse(arguments []string) (command string, steps int, err error) {
 	switch command {
 	case "help", "-h", "-help", "--help":
 		return "help", 0, nil
+	case "-version", "--version":
+		return "--version", 0, nil
 	case "down":
 		steps = 1
 		if len(rest) > 0 {
@@ -94,11 +104,12 @@ func parse(arguments []string) (command string, steps int, err error) {
 	return command, steps, nil
 }
 
-func apply(ctx context.Context, command string, steps int, databaseURL string, out io.Writer, log *slog.Logger) error {
-	if err := reach(ctx, databaseURL); err != nil {
+func apply(ctx context.Context, command string, steps int, database config.Database, out io.Writer, log *slog.Logger) error {
+	pins := command == "up" && database.Pooler == "transaction"
+	if err := reach(ctx, database.DatabaseURL, pins); err != nil {
 		return err
 	}
-	m, err := migrations.New(databaseURL, log)
+	m, err := migrations.New(database.DatabaseURL, log)
 	if err != nil {
 		return err
 	}
@@ -125,8 +136,8 @@ func apply(ctx context.Context, command string, steps int, databaseURL string, o
 }
 
 // reach fails with the reason in one sentence, which the migration library does
-// not have.
-func reach(ctx context.Context, databaseURL string) error {
+// not have. With pins, it gives the role the settings that connections must have.
+func reach(ctx context.Context, databaseURL string, pins bool) error {
 	cfg, err := postgres.ParseURL(databaseURL)
 	if err != nil {
 		return err
@@ -137,7 +148,10 @@ func reach(ctx context.Context, databaseURL string) error {
 	if err != nil {
 		return fmt.Errorf("reach the database of DATABASE_URL: %w", err)
 	}
-	return conn.Close(ctx)
+	if pins {
+		err = postgres.PinRole(ctx, conn)
+	}
+	return errors.Join(err, conn.Close(ctx))
 }
 
 func down(m *migrate.Migrate, steps int) error {

@@ -22,9 +22,9 @@ import (
 	"github.com/timewheel/timewheel/internal/worker"
 )
 
-// connections is the size of the Postgres pool: starts of overlapping batches,
-// two lanes of finishes, the heartbeat and the background loops.
-const connections = 10
+// connections are those to Postgres for starts of overlapping batches, ends and the
+// background loops.
+const connections = 9
 
 // gcPercent trades memory for time: the heap is a few megabytes, and most of
 // what a task needs is garbage a millisecond later.
@@ -42,7 +42,7 @@ func main() {
 
 func run(ctx context.Context, cfg config.Worker, out io.Writer) error {
 	log := telemetry.NewLogger(out, cfg.LogLevel, cfg.LogFormat)
-	stores, err := node.Open(ctx, cfg.Shared, connections, log)
+	stores, err := node.Open(ctx, cfg.Shared, node.Needs{Work: connections, Redis: true}, log)
 	if err != nil {
 		return err
 	}
