@@ -99,7 +99,7 @@ func checkRedis(ctx context.Context, ring *wheel.Wheel, log *slog.Logger) error 
 		return nil
 	}
 	for _, sentence := range ring.Missing(ctx) {
-		log.Warn(sentence)
+		log.Warn("Redis does not permit all that helps", "missing", sentence)
 	}
 	server, err := ring.Server(ctx)
 	if err != nil || server.Version == "" { // it may not be asked

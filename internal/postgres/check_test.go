@@ -127,3 +127,35 @@ func TestOnlyADatabaseInUTF8IsTaken(t *testing.T) {
 		require.ErrorContains(t, postgres.CheckEncoding(other), "encoding is "+other)
 	}
 }
+
+// What an operator has switched off is told, and standbys that are waited for must
+// be waited for.
+func TestDurability(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ fsync, commit, synchronous, says string }{
+		{"on", "on", "", ""},
+		{"on", "remote_write", "a", ""},
+		{"on", "local", "", ""},
+		{"on", "remote_apply", "ANY 1 (a, b)", ""},
+		{"off", "on", "", "fsync=off"},
+		{"on", "off", "", "synchronous_commit=off"},
+		{"on", "local", "a", "synchronous standbys"},
+	} {
+		err := postgres.CheckDurability(c.fsync, c.commit, c.synchronous)
+		if c.says == "" {
+			require.NoError(t, err)
+		} else {
+			oneSentence(t, err, c.says)
+		}
+	}
+}
+
+// A server that takes reads only answers, and is of no use.
+func TestPingOfAReadOnlyServer(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.exec(t, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$`)
+	db := f.connect(t, f.url)
+	require.ErrorIs(t, db.Ping(t.Context()), postgres.ErrReadOnly)
+	require.ErrorIs(t, db.Ping(t.Context()), postgres.ErrReadOnly)
+}

@@ -31,7 +31,9 @@ type recorder struct {
 func (r *recorder) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.all = append(r.all, statement{data.SQL, data.Args})
+	if !strings.HasPrefix(data.SQL, "SET ") { // of a new connection
+		r.all = append(r.all, statement{data.SQL, data.Args})
+	}
 	return ctx
 }
 

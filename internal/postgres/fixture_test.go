@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -229,4 +230,18 @@ func (l *logbook) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.all.String()
+}
+
+func (f *fixture) slog() *slog.Logger { return slog.New(slog.NewTextHandler(f.log, nil)) }
+
+// unpinRole takes from the role what PinRole gave it.
+func (f *fixture) unpinRole(t *testing.T) {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), f.url)
+	require.NoError(t, err)
+	var database string
+	require.NoError(t, conn.QueryRow(context.Background(), `SELECT current_database()`).Scan(&database))
+	_, err = conn.Exec(context.Background(), "ALTER ROLE CURRENT_USER IN DATABASE "+pgx.Identifier{database}.Sanitize()+" RESET ALL")
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(context.Background()))
 }

@@ -65,8 +65,8 @@ func Open(ctx context.Context, o Options, log *slog.Logger) (*DB, error) {
 	if db.pool, err = o.open(ctx, o.Work, 1); err == nil {
 		db.vital, err = o.open(ctx, vitalConns, 0)
 	}
-	switch db.reads = db.pool; {
-	case err == nil && o.Reads > 0:
+	db.reads = db.pool
+	if err == nil && o.Reads > 0 {
 		db.reads, err = o.open(ctx, o.Reads, 0)
 	}
 	if err != nil {
