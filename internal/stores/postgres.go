@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/jackc/pgerrcode"
@@ -26,6 +27,8 @@ const databaseName = "timewheel"
 type Postgres struct {
 	server
 	bin string // the folder of the server's programs
+	// password is the superuser's.
+	password string
 	// credential is the user that Postgres runs as if this process is root,
 	// which Postgres refuses, or else nil.
 	credential *syscall.Credential
@@ -114,29 +117,50 @@ func (p *Postgres) arguments(extra map[string]string) []string {
 // initialize makes the data folder if there is none. It is made under another
 // name, so that one that was left half made is never taken for whole.
 func (p *Postgres) initialize() error {
+	known, err := p.readPassword()
+	if err != nil {
+		return err
+	}
 	if _, err := os.Stat(p.data()); err == nil {
-		return nil
+		if known {
+			return nil
+		}
+		return p.protect()
+	}
+	if err := p.writePassword(); err != nil {
+		return err
 	}
 	draft := p.data() + ".new"
 	if err := errors.Join(os.RemoveAll(draft), os.Mkdir(draft, 0o700), p.handOver(draft)); err != nil {
 		return fmt.Errorf("make the postgres data folder: %w", err)
 	}
-	output, err := os.Create(filepath.Join(p.dir, "initdb.log"))
+	err = p.runOnce(draft, "initdb.log", "", "initdb", "--username="+databaseName, "--auth=scram-sha-256",
+		"--pwfile="+p.passwordFile(), "--encoding=UTF8", "--locale=C", "--no-sync")
 	if err != nil {
-		return fmt.Errorf("make the initdb log: %w", err)
-	}
-	defer output.Close() // The child holds its own copy.
-	command := p.run("initdb", draft, "--username="+databaseName, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
-	command.Stdout, command.Stderr = output, output
-	initdb, err := child.Start(command, syscall.SIGTERM)
-	if err == nil {
-		err = initdb.Err()
-	}
-	if err != nil {
-		return fmt.Errorf("initialize the postgres data folder: %w: %s", err, tail(output.Name(), 0))
+		return fmt.Errorf("initialize the postgres data folder: %w", err)
 	}
 	if err := os.Rename(draft, p.data()); err != nil {
 		return fmt.Errorf("put the postgres data folder in place: %w", err)
+	}
+	return nil
+}
+
+// runOnce runs one of the server's programs to its end. An error quotes what it
+// said, which goes to a log in our folder.
+func (p *Postgres) runOnce(data, log, input, program string, arguments ...string) error {
+	output, err := os.Create(filepath.Join(p.dir, log)) //nolint:gosec // G304: the path is our own.
+	if err != nil {
+		return err
+	}
+	defer output.Close() // The child holds its own copy.
+	command := p.run(program, data, arguments...)
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(input), output, output
+	running, err := child.Start(command, syscall.SIGTERM)
+	if err == nil {
+		err = running.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, tail(output.Name(), 0))
 	}
 	return nil
 }
@@ -162,7 +186,7 @@ func (p *Postgres) StopImmediately() error {
 func (p *Postgres) URL() string { return p.database(databaseName) }
 
 func (p *Postgres) database(name string) string {
-	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", databaseName, p.port.number, name)
+	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", databaseName, p.password, p.port.number, name)
 }
 
 func (p *Postgres) connect(ctx context.Context) error {

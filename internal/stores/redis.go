@@ -3,6 +3,7 @@ package stores
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,7 +18,12 @@ import (
 )
 
 // Redis is a private Redis.
-type Redis struct{ server }
+type Redis struct {
+	server
+	// password is that of this process' server: it is in its configuration,
+	// which is written anew each time.
+	password string
+}
 
 // StartRedis starts a private Redis and returns once it answers. Close ends it.
 func StartRedis(ctx context.Context, options Options) (*Redis, error) {
@@ -33,7 +39,10 @@ func StartRedis(ctx context.Context, options Options) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{server{name: "redis", dir: dir, temporary: temporary, port: port, shutdown: syscall.SIGTERM}}
+	r := &Redis{
+		server:   server{name: "redis", dir: dir, temporary: temporary, port: port, shutdown: syscall.SIGTERM},
+		password: rand.Text(),
+	}
 	r.probe = r.ping
 	r.transient = []string{"Address already in use"}
 	config := filepath.Join(dir, "redis.conf")
@@ -57,6 +66,7 @@ func (r *Redis) configure(path string, extra map[string]string) error {
 	settings := map[string]string{
 		"bind":             "127.0.0.1",
 		"port":             strconv.Itoa(r.port.number),
+		"requirepass":      r.password,
 		"dir":              strconv.Quote(data),
 		"databases":        "1024",
 		"appendonly":       "yes",
@@ -77,7 +87,7 @@ func (r *Redis) configure(path string, extra map[string]string) error {
 }
 
 // URL is where the server listens, as a redis:// URL of its database 0.
-func (r *Redis) URL() string { return "redis://" + r.address() + "/0" }
+func (r *Redis) URL() string { return "redis://:" + r.password + "@" + r.address() + "/0" }
 
 func (r *Redis) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(r.port.number)) }
 
@@ -89,7 +99,10 @@ func (r *Redis) ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reply, err := exchange(ctx, conn, "PING\r\n")
+	reply, err := exchange(ctx, conn, "AUTH "+r.password+"\r\n")
+	if err == nil && reply == "+OK" {
+		reply, err = exchange(ctx, conn, "PING\r\n")
+	}
 	if err = errors.Join(err, conn.Close()); err != nil {
 		return err
 	}

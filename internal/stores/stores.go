@@ -1,6 +1,6 @@
 // Package stores runs private instances of Postgres and Redis on this machine,
-// for development and for tests. They listen on 127.0.0.1 only, without a
-// password, they end with the process that started them, and they may be
+// for development and for tests. They listen on 127.0.0.1 only and let in
+// whoever has the password in their URL, they end with the process that started them, and they may be
 // killed and started again on the same data and the same port.
 package stores
 

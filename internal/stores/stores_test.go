@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -44,6 +46,69 @@ func TestPostgresKeepsDataAndPortThroughEveryEnd(t *testing.T) {
 	require.Equal(t, "on on", query(t, url,
 		"SELECT current_setting('fsync') || ' ' || current_setting('synchronous_commit')"))
 	require.Error(t, pg.Start(ctx), "a second start of a running server")
+}
+
+// Every user of the machine reaches the ports, and a superuser of Postgres runs
+// programs as its user.
+func TestNobodyGetsInWithoutThePassword(t *testing.T) {
+	t.Parallel()
+	pg, err := stores.StartPostgres(t.Context(), stores.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, pg.Close()) })
+	requireClosed(t, pg.URL())
+
+	server, err := stores.StartRedis(t.Context(), stores.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	options, err := redis.ParseURL(server.URL())
+	require.NoError(t, err)
+	options.Password, options.DisableIdentity = "", true
+	client := redis.NewClient(options)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	require.ErrorContains(t, client.Ping(t.Context()).Err(), "NOAUTH")
+}
+
+// A data folder of an earlier release let everybody in. It keeps what it holds.
+func TestOpenDataFolderIsClosed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, folder := range []string{dir, filepath.Dir(dir)} {
+		require.NoError(t, os.Chmod(folder, 0o711), "Postgres' own user must get through")
+	}
+	start := func() *stores.Postgres {
+		pg, err := stores.StartPostgres(t.Context(), stores.Options{Dir: dir})
+		require.NoError(t, err)
+		return pg
+	}
+	pg := start()
+	query(t, pg.URL(), "CREATE TABLE kept AS SELECT 1 AS n")
+	query(t, pg.URL(), "ALTER ROLE timewheel PASSWORD NULL")
+	require.NoError(t, pg.Close())
+	rules := filepath.Join(dir, "postgres", "pg_hba.conf")
+	require.NoError(t, os.WriteFile(rules, []byte("host all all 127.0.0.1/32 trust\n"), 0o600))
+	require.NoError(t, os.Remove(filepath.Join(dir, "postgres.password")))
+
+	for range 2 {
+		pg = start()
+		requireClosed(t, pg.URL())
+		require.Equal(t, "1", query(t, pg.URL(), "SELECT count(*)::text FROM kept"))
+		secret, err := os.Stat(filepath.Join(dir, "postgres.password"))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), secret.Mode())
+		require.NoError(t, pg.Close())
+	}
+}
+
+// requireClosed requires that the password of a URL is needed, and asked for.
+func requireClosed(t *testing.T, address string) {
+	t.Helper()
+	for _, user := range []*url.Userinfo{url.User("timewheel"), url.UserPassword("timewheel", "wrong"), url.User("postgres")} {
+		guess, err := url.Parse(address)
+		require.NoError(t, err)
+		guess.User = user
+		_, err = pgx.Connect(t.Context(), guess.String())
+		require.ErrorContains(t, err, "password authentication failed")
+	}
 }
 
 func TestPostgresThatCannotStartQuotesItsLog(t *testing.T) {

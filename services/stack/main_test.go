@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -122,6 +123,34 @@ func TestUpServesRestartsWhatDiesAndStopsCleanly(t *testing.T) {
 	require.Contains(t, output.String(), "timewheel is up")
 	require.NoFileExists(t, filepath.Join(data, "postgres", "postmaster.pid"))
 	require.FileExists(t, filepath.Join(data, "postgres", "PG_VERSION"), "the data is kept")
+}
+
+func TestAddressesOfTheServicesCanBeMoved(t *testing.T) {
+	api, first := freeAddress(t), freeAddress(t)
+	t.Setenv("LISTEN_ADDR", api)
+	t.Setenv("WORKER_LISTEN_ADDR", first)
+	services, err := plan(2)
+	require.NoError(t, err)
+	require.Equal(t, api, services[0].address)
+	require.Equal(t, first, services[1].address)
+	host, port, err := net.SplitHostPort(first)
+	require.NoError(t, err)
+	number, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	require.Equal(t, net.JoinHostPort(host, strconv.Itoa(number+1)), services[2].address)
+
+	for _, bad := range []string{"8081", ":x", ":0", ":65535"} {
+		t.Setenv("WORKER_LISTEN_ADDR", bad)
+		_, err := plan(2)
+		require.ErrorContains(t, err, "WORKER_LISTEN_ADDR", bad)
+	}
+
+	taken, err := net.Listen("tcp4", first)
+	require.NoError(t, err)
+	defer taken.Close()
+	t.Setenv("WORKER_LISTEN_ADDR", first)
+	_, err = plan(1)
+	require.ErrorContains(t, err, "or set WORKER_LISTEN_ADDR")
 }
 
 func TestServiceThatDiesIsNamedAndStartedAgain(t *testing.T) {

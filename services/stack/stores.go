@@ -88,7 +88,7 @@ func (s *storeSet) startPrivate(ctx context.Context, dir string, out io.Writer) 
 			return err
 		}
 		s.redisURL = redis.URL()
-		s.redisCLI = "redis-cli -u " + s.redisURL
+		s.redisCLI = "redis-cli --no-auth-warning -u " + s.redisURL
 		s.closers = append(s.closers, redis.Close)
 		go s.watch("redis", redis.LogFile(), redis.Done())
 	}

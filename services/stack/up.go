@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -17,14 +18,19 @@ const upUsage = `Usage: go tool stack up [flags]
 
 Builds the services, brings up the stores, applies the migrations, and runs the
 API and the workers until Ctrl-C. The data is kept for the next run. LISTEN_ADDR
-moves the API; every other variable of the services is passed on to them.
+moves the API from its port, :8080, and WORKER_LISTEN_ADDR the first worker from
+:8081; the other workers have the ports that follow. Every other variable of the
+services is passed on to them.
 
 Flags:
 `
 
-// firstWorkerPort is where the first worker serves its health and metrics; the
-// others follow.
-const firstWorkerPort = 8081
+// Where the API listens, and the first worker with its health and metrics,
+// unless LISTEN_ADDR and WORKER_LISTEN_ADDR say otherwise.
+const (
+	apiAddress         = ":8080"
+	firstWorkerAddress = ":8081"
+)
 
 type upOptions struct {
 	workers int
@@ -145,16 +151,18 @@ func migrateUp(ctx context.Context, bin string, stores *storeSet) error {
 // plan names the services and where each listens, and makes sure that it can.
 // The API comes first.
 func plan(workers int) ([]*service, error) {
-	address := os.Getenv("LISTEN_ADDR")
-	if address == "" {
-		address = ":8080"
+	first := cmp.Or(os.Getenv("WORKER_LISTEN_ADDR"), firstWorkerAddress)
+	host, text, err := net.SplitHostPort(first)
+	port, portErr := strconv.Atoi(text)
+	if err != nil || portErr != nil || port < 1 || port+workers > 1<<16 {
+		return nil, fmt.Errorf("WORKER_LISTEN_ADDR is no address with room for %d workers: such as :8081 or 127.0.0.1:8081", workers)
 	}
-	services := []*service{{name: "api", program: "api", address: address}}
+	services := []*service{{name: "api", program: "api", address: cmp.Or(os.Getenv("LISTEN_ADDR"), apiAddress)}}
 	for i := range workers {
 		services = append(services, &service{
 			name:    "worker-" + strconv.Itoa(i+1),
 			program: "worker",
-			address: ":" + strconv.Itoa(firstWorkerPort+i),
+			address: net.JoinHostPort(host, strconv.Itoa(port+i)),
 		})
 	}
 	for _, s := range services {
@@ -176,5 +184,5 @@ func advice(s *service) string {
 	if s.program == "api" {
 		return ", or set LISTEN_ADDR to another address, such as :18080"
 	}
-	return ", or run fewer workers"
+	return ", or set WORKER_LISTEN_ADDR to another first address, such as :18081"
 }
