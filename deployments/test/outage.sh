@@ -145,7 +145,7 @@ row() {
 	"${ground}_resume" "$how"
 	await $((foo + 60)) count "tasks WHERE status IN ('done', 'failed') AND id IN ($ids)" 20 || true
 
-	printed=$("${ground}_output" | grep -oE 'Foo [0-9a-f-]{36}' | grep -F "${ids//[\',]/$'\n'}" | sort | uniq -c || true)
+	printed=$("${ground}_output" | grep -oE 'Foo [0-9a-f-]{36}' | grep -F -f <(tr , '\n' <<<"${ids//\'/}") | sort | uniq -c || true)
 	all=$("${ground}_sql" "SELECT count(*) FILTER (WHERE status = 'done'), count(*) FILTER (WHERE failure_code = 'worker_lost'),
 		count(*) FILTER (WHERE status NOT IN ('done', 'failed')), count(*) FILTER (WHERE failure_code <> 'worker_lost') FROM tasks WHERE id IN ($ids)")
 	IFS='|' read -r done lost open other <<<"$all"
