@@ -189,15 +189,3 @@ func rudeWitness(ctx context.Context, r *rig.Rig) error {
 	r.Witness.Rude(0)
 	return nil
 }
-
-// longOutage stops Postgres for longer than every lease.
-func longOutage(ctx context.Context, r *rig.Rig) error {
-	return every(ctx, 2*time.Second, func() error {
-		ctx := context.WithoutCancel(ctx)
-		if err := r.Postgres.Stop(); err != nil {
-			return err
-		}
-		time.Sleep(r.Config.Lease + rig.Grace + time.Second)
-		return r.Postgres.Start(ctx)
-	})
-}

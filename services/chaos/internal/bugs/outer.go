@@ -65,15 +65,6 @@ func outer() []Bug {
 			Hurt:   stopPastLease("started"), Load: Load{Slow: 50},
 		},
 		{
-			Name: "reap by a judge in doubt",
-			Change: append(append(change(reapFile, "judge.steady_since < statement_timestamp() - $4::interval",
-				"judge.steady_since < statement_timestamp() + $4::interval"),
-				change(reapFile, " AND judge.lease_until > statement_timestamp()", "")...),
-				change(reapFile, "judge.renewed_at > statement_timestamp() - $3::interval",
-					"judge.renewed_at > statement_timestamp() - $3::interval - interval '1 day'")...),
-			Hurt: longOutage, Load: Load{Slow: 100},
-		},
-		{
 			Name:   "reap gives another attempt that nobody allowed",
 			Change: change(reapFile, "status = CASE WHEN attempt < max_attempts THEN", "status = CASE WHEN attempt <= max_attempts THEN"),
 			Hurt:   killWorkers, Load: Load{Slow: 50},

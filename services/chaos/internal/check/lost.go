@@ -24,7 +24,9 @@ func (h *History) loadSessions(dir string) error {
 		h.Processes[s.ID] = s.Host[strings.LastIndexByte(s.Host, '/')+1:]
 	}
 	var config struct {
-		System struct{ Lease time.Duration } `json:"system"`
+		System struct {
+			Lease time.Duration `json:"lease"`
+		} `json:"system"`
 	}
 	text, err := os.ReadFile(filepath.Join(dir, history.ConfigFile)) //nolint:gosec // G304: as in history.Read.
 	if err == nil {

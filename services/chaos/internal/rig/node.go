@@ -129,6 +129,7 @@ func (n *Node) Signal(sig syscall.Signal) error {
 		n.record.Event(history.Continued, n.Name, pid)
 	case syscall.SIGTERM:
 		n.record.Event(history.ToldToStop, n.Name, pid)
+	default: // what ends it is seen by its end
 	}
 	return n.child.Signal(sig)
 }
