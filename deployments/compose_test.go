@@ -28,7 +28,7 @@ func load(t *testing.T) *types.Project {
 func TestServicesAreThoseOfTheDesign(t *testing.T) {
 	t.Parallel()
 	project := load(t)
-	require.ElementsMatch(t, []string{"postgres", "redis", "migrate", "api", "worker"}, project.ServiceNames())
+	require.ElementsMatch(t, []string{"postgres", "redis", "migrate", "api", "proxy", "worker"}, project.ServiceNames())
 	api, worker := project.Services["api"], project.Services["worker"]
 	require.Equal(t, 1, api.GetScale())
 	require.Equal(t, 10, worker.GetScale())
@@ -43,7 +43,7 @@ func TestPortsAreOnLoopbackOnly(t *testing.T) {
 			published++
 		}
 	}
-	require.Equal(t, 3, published, "postgres, redis and api")
+	require.Equal(t, 3, published, "postgres, redis and the proxy")
 }
 
 func TestEveryServiceThatStaysIsCheckedAndComesBack(t *testing.T) {
@@ -57,6 +57,35 @@ func TestEveryServiceThatStaysIsCheckedAndComesBack(t *testing.T) {
 		require.Equal(t, types.RestartPolicyUnlessStopped, service.Restart, name)
 		require.NotNil(t, service.StopGracePeriod, name)
 	}
+}
+
+// Our programs have no rights that they do not need, and their health is asked for
+// less often than they work.
+func TestOurContainersAreHardened(t *testing.T) {
+	t.Parallel()
+	project := load(t)
+	for _, name := range []string{"api", "worker", "migrate"} {
+		service := project.Services[name]
+		require.True(t, service.ReadOnly, name)
+		require.Equal(t, []string{"ALL"}, service.CapDrop, name)
+		require.Equal(t, []string{"no-new-privileges:true"}, service.SecurityOpt, name)
+		require.Positive(t, service.PidsLimit, name)
+		require.NotContains(t, *service.Environment["DATABASE_URL"], ":timewheel@", "%s: the password stands apart", name)
+		if check := service.HealthCheck; check != nil {
+			require.GreaterOrEqual(t, time.Duration(*check.Interval), 30*time.Second, name)
+			require.NotNil(t, check.StartInterval, name)
+		}
+	}
+}
+
+// Any number of APIs has one address.
+func TestAPIsAreReachedThroughTheProxy(t *testing.T) {
+	t.Parallel()
+	project := load(t)
+	require.Empty(t, project.Services["api"].Ports)
+	proxy := project.Configs["haproxy"].Content
+	require.Contains(t, proxy, "api:8080 check")
+	require.Contains(t, proxy, "httpchk GET /readyz")
 }
 
 func TestHealthChecksNeedNoShellInOurImages(t *testing.T) {
@@ -111,7 +140,7 @@ func TestEnvironmentIsWhatTheServicesRead(t *testing.T) {
 	var api, worker strings.Builder
 	require.NoError(t, config.Usage(&api, "api", config.API{}))
 	require.NoError(t, config.Usage(&worker, "worker", config.Worker{}))
-	documented := map[string]string{"api": api.String(), "worker": worker.String(), "migrate": "DATABASE_URL"}
+	documented := map[string]string{"api": api.String(), "worker": worker.String(), "migrate": "DATABASE_URL DATABASE_PASSWORD"}
 	project := load(t)
 	for name, text := range documented {
 		environment := project.Services[name].Environment

@@ -8,10 +8,7 @@
 -- names and not words, so they are ordered by their bytes, whatever the locale
 -- of the database, and no update of the system's locales harms their indexes.
 -- Open ones come last, so that new tasks stand at the end of the list index.
---
--- The tables are locked in the order in which a start takes them: to begin with
--- one and to want the other later would be a deadlock.
-LOCK TABLE starts, tasks IN ACCESS EXCLUSIVE MODE;
+LOCK TABLE workers, starts, tasks IN ACCESS EXCLUSIVE MODE;
 
 CREATE TYPE task_outcome AS ENUM ('done', 'failed', 'deleted', 'open');
 

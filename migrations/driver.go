@@ -2,145 +2,150 @@ package migrations
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
-	"time"
+	"strings"
 
 	"github.com/golang-migrate/migrate/v4/database"
-	pgxdriver "github.com/golang-migrate/migrate/v4/database/pgx/v5"
-	"github.com/jackc/pgerrcode"
-	"github.com/jackc/pgx/v5/pgconn"
+	postgres "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
-const (
-	// lockTimeout bounds how long a migration waits for a table. Whoever wants
-	// that table as well waits behind it.
-	lockTimeout = 2 * time.Second
-	// maxRetryPause bounds the pause before a migration is tried again.
-	maxRetryPause = 5 * time.Second
-)
+// sessionSettings bound how long a migration stands in a queue for a table:
+// whatever comes to that table stands behind it. It must be longer than
+// deadlock_timeout (1 s), after which an autovacuum gives way. Once it has the
+// table, a migration may take its time.
+const sessionSettings = `
+	SET lock_timeout = '3s';
+	SET statement_timeout = 0;
+	SET idle_in_transaction_session_timeout = 0;
+	SET idle_session_timeout = 0`
 
-// driver applies a migration and notes its version in one transaction. The
-// library's own driver notes "dirty" before, and the version after: a migration
-// that Postgres rolled back would stay marked as half applied.
+// driver makes each migration and the version that it leads to one transaction.
+// The library marks a version as dirty, migrates, and takes the mark away, each
+// on its own, so that a migration that was rolled back looks half applied.
+// Here there is nothing between the two versions.
 type driver struct {
 	database.Driver
-
-	db  *sql.DB
-	log *slog.Logger
-	// next is the version that the next Run leads to.
-	next int
+	// target is the version that the migration leads to which runs next.
+	target int
+	// reached: the migration has committed, and with it the version.
+	reached bool
+	log     *slog.Logger
 }
 
-func newDriver(db *sql.DB, name string, log *slog.Logger) (*driver, error) {
-	ctx := context.Background() // the library has none
-	if err := checkDatabase(ctx, db); err != nil {
+func openDriver(config *pgx.ConnConfig, log *slog.Logger) (*driver, error) {
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, sessionSettings)
+		return err
+	}))
+	if err := checkDatabase(context.Background(), db); err != nil { // the library has no context
 		return nil, errors.Join(err, db.Close())
 	}
-	// The name is part of the lock's, which earlier releases take as well.
-	inner, err := pgxdriver.WithInstance(db, &pgxdriver.Config{DatabaseName: "/" + name})
+	// By this name earlier releases took the lock that keeps two programs from
+	// migrating at once. It belongs to the connection that migrates: while the
+	// server still carries out what a program sent that was killed, no other begins.
+	inner, err := postgres.WithInstance(db, &postgres.Config{DatabaseName: "/" + config.Database})
 	if err != nil {
+		err = cause(err)
+		if isBusy(err) {
+			err = errBusy
+		}
 		return nil, errors.Join(err, db.Close())
 	}
-	return &driver{Driver: inner, db: db, log: log, next: database.NilVersion}, nil
+	return &driver{Driver: inner, log: log}, nil
 }
 
-// SetVersion notes which version the next Run leads to. What follows a Run was
-// written by it.
-func (d *driver) SetVersion(version int, dirty bool) error {
-	if dirty {
-		d.next = version
-	}
-	return nil
-}
-
-// Run applies one file, and tries again while tables are locked or the server
-// ends the statement for somebody else's sake.
-func (d *driver) Run(migration io.Reader) error {
-	statements, err := io.ReadAll(migration)
-	if err != nil {
-		return fmt.Errorf("read a migration: %w", err)
-	}
-	deadline := time.Now().Add(patience)
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, maxRetryPause) {
-		err := d.apply(context.Background(), string(statements))
-		if err == nil || !passing(err) || time.Now().After(deadline) {
-			return err
-		}
-		d.log.Warn("migration is tried again", "version", d.next, "error", err)
-		time.Sleep(pause/2 + rand.N(pause))
-	}
-}
-
-func (d *driver) apply(ctx context.Context, statements string) (err error) {
-	tx, err := d.db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin a migration: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			_ = tx.Rollback() // the connection may be what failed
-		}
-	}()
-	settings := fmt.Sprintf("SET LOCAL lock_timeout = %d", lockTimeout.Milliseconds())
-	for _, statement := range []string{settings, statements, "DELETE FROM schema_migrations"} {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("apply a migration: %w", err)
-		}
-	}
-	if d.next != database.NilVersion {
-		_, err = tx.ExecContext(ctx, "INSERT INTO schema_migrations (version, dirty) VALUES ($1, false)", d.next)
-		if err != nil {
-			return fmt.Errorf("note the version of a migration: %w", err)
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit a migration: %w", err)
-	}
-	return nil
-}
-
-// passing reports whether Postgres rolled a migration back because of what others
-// did at the same time.
-func passing(err error) bool {
-	var refusal *pgconn.PgError
-	if !errors.As(err, &refusal) {
-		return false
-	}
-	switch refusal.Code {
-	case pgerrcode.LockNotAvailable, pgerrcode.DeadlockDetected, pgerrcode.SerializationFailure, pgerrcode.QueryCanceled:
-		return true
-	}
-	return false
-}
-
-// Lock waits until nobody else migrates, and then looks whether an earlier release
-// left the schema marked as half applied. Each of its migrations was rolled back or
-// applied whole, so the schema itself says which.
+// Lock keeps every other program from migrating this database, and repairs the
+// version that one of an earlier release left behind.
 func (d *driver) Lock() error {
-	if err := d.Driver.Lock(); err != nil {
+	if err := cause(d.Driver.Lock()); err != nil {
+		if isBusy(err) {
+			return errBusy
+		}
+		return fmt.Errorf("take the lock of the migrations: %w", err)
+	}
+	if err := d.repair(); err != nil {
+		return errors.Join(fmt.Errorf("look at the schema's version: %w", err), d.Unlock())
+	}
+	return nil
+}
+
+func (d *driver) repair() error {
+	marked, dirty, err := d.Version()
+	if err != nil {
 		return err
 	}
-	ctx := context.Background()
-	for _, statement := range []string{
-		`
-		UPDATE schema_migrations s SET dirty = false, version = found.version
-		FROM (SELECT CASE WHEN to_regtype('task_outcome') IS NOT NULL THEN 2 WHEN to_regclass('tasks') IS NOT NULL THEN 1 END)
-		     AS found (version)
-		WHERE s.dirty AND s.version <= 2 AND found.version IS NOT NULL`, `
-		DELETE FROM schema_migrations WHERE dirty AND version <= 2`,
-	} {
-		result, err := d.db.ExecContext(ctx, statement)
-		if err != nil {
-			return errors.Join(fmt.Errorf("look for a migration that is marked as half applied: %w", err), d.Unlock())
-		}
-		if n, err := result.RowsAffected(); err == nil && n > 0 {
-			d.log.Warn("a migration was marked as half applied and is not: Postgres had rolled it back or applied it whole")
-		}
+	if err := cause(d.Driver.Run(strings.NewReader(repair))); err != nil {
+		return err
 	}
+	version, _, err := d.Version()
+	if err == nil && (dirty && marked <= 2 || version != marked) {
+		d.log.Warn("a migration was marked as half applied, or as applied, and is not: the schema says which version it has",
+			"marked", marked, "version", max(0, version))
+	}
+	return err
+}
+
+// repair asks the catalogue which version the schema has. Earlier releases
+// marked a version as dirty before they tried to reach it, and it stayed so
+// although the server had rolled the migration back; and they said that the
+// mark is to be taken away by hand, which left the number of the migration that
+// did not happen. They knew two.
+const repair = `
+	UPDATE schema_migrations SET dirty = false, version = actual
+	FROM (SELECT CASE WHEN to_regtype('task_outcome') IS NOT NULL THEN 2 WHEN to_regclass('tasks') IS NOT NULL THEN 1
+	                  ELSE 0 END AS actual) AS catalogue
+	WHERE version <= 2 AND (dirty OR version <> actual);
+	DELETE FROM schema_migrations WHERE version < 1`
+
+// SetVersion is called with dirty before a migration, and without after it. Both
+// are done by Run. It writes for a migration that has no file, and for
+// migrate.Force.
+func (d *driver) SetVersion(version int, dirty bool) error {
+	reached := d.reached
+	d.target, d.reached = version, false
+	if dirty || reached {
+		return nil
+	}
+	return cause(d.Driver.SetVersion(version, false))
+}
+
+// Run sends the migration and the new version as one message of the simple
+// protocol, which the server carries out as one transaction. They must not hold
+// what ends a transaction or refuses to be in one.
+func (d *driver) Run(migration io.Reader) error {
+	version := "\n;DELETE FROM schema_migrations"
+	if d.target != database.NilVersion {
+		version += fmt.Sprintf("; INSERT INTO schema_migrations (version, dirty) VALUES (%d, false)", d.target)
+	}
+	err := d.Driver.Run(io.MultiReader(migration, strings.NewReader(version)))
+	if err != nil {
+		return fmt.Errorf("migrate the schema to version %d: %w", max(0, d.target), cause(err))
+	}
+	d.reached = true
 	return nil
+}
+
+// Version is the schema's, and database.NilVersion if it has none.
+func (d *driver) Version() (version int, dirty bool, err error) {
+	version, dirty, err = d.Driver.Version()
+	return version, dirty, cause(err)
+}
+
+// cause is the server's or the connection's own error. The library's quotes the
+// whole migration, and cannot be unwrapped.
+func cause(err error) error {
+	var value database.Error
+	var pointer *database.Error
+	switch {
+	case errors.As(err, &value):
+		return value.OrigErr
+	case errors.As(err, &pointer):
+		return pointer.OrigErr
+	}
+	return err
 }

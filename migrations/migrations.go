@@ -1,8 +1,11 @@
 // Package migrations holds the schema of the system of record as numbered
-// pairs of SQL files, and applies them.
+// pairs of SQL files, and applies them. Each file is one transaction, together
+// with the version that it leads to: whatever fails, and whoever dies, the
+// schema is of one version or of the other.
 //
-// Each file is applied in one transaction together with the note of its version
-// (see driver), so a migration has happened or has not, whenever it ends.
+// Nodes of the release before run while a migration does. One that changes more
+// than one table locks them all at its head, workers first, then starts, then
+// tasks: the order in which the statements of the nodes come to them.
 package migrations
 
 import (
@@ -17,7 +20,6 @@ import (
 
 	"github.com/golang-migrate/migrate/v4"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/timewheel/timewheel/internal/postgres"
 )
@@ -25,24 +27,25 @@ import (
 //go:embed *.sql
 var files embed.FS
 
-// patience is how long a migration is tried, and how long the others that are
-// started beside it wait for it.
-const patience = 10 * time.Minute
-
 // New opens the migrations against the database of a postgres:// URL. The
-// caller closes what it returns.
+// caller closes what it returns. What is done with it may fail for a reason that
+// passes: Run tries it again.
 func New(databaseURL string, log *slog.Logger) (*migrate.Migrate, error) {
+	return newFrom(files, databaseURL, log)
+}
+
+func newFrom(folder fs.FS, databaseURL string, log *slog.Logger) (*migrate.Migrate, error) {
 	cfg, err := postgres.ParseURL(databaseURL)
 	if err != nil {
 		return nil, err
 	}
 	cfg.ConnectTimeout = 10 * time.Second
 	cfg.RuntimeParams["application_name"] = "timewheel migrate"
-	source, err := iofs.New(files, ".")
+	source, err := iofs.New(folder, ".")
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded migrations: %w", err)
 	}
-	database, err := newDriver(stdlib.OpenDB(*cfg), cfg.Database, log)
+	database, err := openDriver(cfg, log)
 	if err != nil {
 		return nil, fmt.Errorf("open the migrations: %w", err)
 	}
@@ -50,23 +53,18 @@ func New(databaseURL string, log *slog.Logger) (*migrate.Migrate, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the migrations: %w", err), database.Close())
 	}
-	m.LockTimeout = patience
 	return m, nil
 }
 
 // Up applies every migration that the database lacks. It is no error if there
 // is none.
 func Up(databaseURL string) error {
-	m, err := New(databaseURL, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	err = m.Up()
-	if errors.Is(err, migrate.ErrNoChange) {
-		err = nil
-	}
-	sourceErr, databaseErr := m.Close()
-	return errors.Join(err, sourceErr, databaseErr)
+	return Run(context.Background(), databaseURL, slog.New(slog.DiscardHandler), func(m *migrate.Migrate) error {
+		if err := m.Up(); !errors.Is(err, migrate.ErrNoChange) {
+			return err
+		}
+		return nil
+	})
 }
 
 // Latest is the version of the newest migration, which the code expects.

@@ -3,12 +3,7 @@ package worker_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -41,9 +36,10 @@ func TestAnOutageOfPostgresIsNobodysDeath(t *testing.T) {
 		},
 		"paused": func(t *testing.T, server *stores.Postgres) {
 			t.Helper()
-			resume := pause(t, server)
+			resume, err := server.Pause()
+			require.NoError(t, err)
 			<-time.After(outage)
-			resume()
+			require.NoError(t, resume())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,41 +116,4 @@ func (e *env) startedByADeadWorker() task.ID {
 	require.NoError(e.t, err)
 	require.Len(e.t, started, 1)
 	return id
-}
-
-// pause stops all processes of a server, until resume.
-func pause(t *testing.T, server *stores.Postgres) (resume func()) {
-	t.Helper()
-	postmaster := postmasterOf(t, server)
-	var stopped []int
-	signal := func(pid int) {
-		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
-		stopped = append(stopped, pid)
-	}
-	signal(postmaster) // first, so that it starts no others
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", postmaster, postmaster))
-	require.NoError(t, err)
-	for _, text := range strings.Fields(string(children)) {
-		pid, err := strconv.Atoi(text)
-		require.NoError(t, err)
-		signal(pid)
-	}
-	return func() {
-		for _, pid := range stopped {
-			_ = syscall.Kill(pid, syscall.SIGCONT) // one that was gone already has nothing to resume
-		}
-	}
-}
-
-func postmasterOf(t *testing.T, server *stores.Postgres) int {
-	t.Helper()
-	sql := newEnvOn(t, server.URL()).sql
-	var data string
-	require.NoError(t, sql.QueryRow(t.Context(), `SHOW data_directory`).Scan(&data))
-	text, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
-	require.NoError(t, err)
-	first, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(first)
-	require.NoError(t, err)
-	return pid
 }

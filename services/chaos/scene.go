@@ -76,6 +76,7 @@ func parseScene(name string, args []string, more ...func(*flag.FlagSet)) (scene,
 	flags.DurationVar(&s.rig.RedisAhead, "redis-ahead", 0, "how far the clock is ahead that the scripts read")
 	flags.DurationVar(&s.rig.ClockOff, "clock-off", 0, "how far the wall clock of every second API is off")
 	flags.IntVar(&s.rig.Disk, "disk", 0, "MiB of a disk for Postgres alone, which is filled at times; needs the right to mount")
+	flags.DurationVar(&s.rig.Outage, "outage", s.rig.Outage, "how long Postgres is away at most, when it is stopped or paused for long; at least 6s")
 	flags.StringVar(&s.dir, "dir", "", "folder of the run (default runs/<time>-<seed>)")
 	for _, add := range more {
 		add(flags)
@@ -116,7 +117,7 @@ func (s scene) open(ctx context.Context) (*history.Recorder, error) {
 func (s scene) users(r *rig.Rig) client.Options {
 	o := client.Options{
 		Rate: s.rate, Soon: s.soon, Ahead: 3 * s.rig.Horizon, Stay: s.stay, Beyond: 30 * time.Second,
-		Deletes: s.deletes, Gets: 10, Retried: s.retried, Slow: s.slow, Keyed: s.keyed, URL: r.Witness.URL,
+		Deletes: s.deletes, Gets: 10, Retried: s.retried, Slow: s.slow, Keyed: s.keyed, URL: r.Witness.URL, Body: r.Body,
 	}
 	if s.instant {
 		o.Instant = time.Now().Add(s.duration + 3*time.Second)

@@ -64,13 +64,16 @@ func run(arguments []string, out, errOut io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The first signal lets a migration that runs come to its end; the second
+	// ends this program, and the server rolls the migration back.
+	context.AfterFunc(ctx, stop)
 	log := slog.New(slog.NewTextHandler(errOut, nil))
 	database, err := config.LoadDatabase()
 	if err == nil {
 		err = apply(ctx, command, steps, database, out, log)
 	}
 	if err != nil {
-		fmt.Fprintf(errOut, "migrate: %v\n", err)
+		fmt.Fprintf(errOut, "migrate: %s\n", migrations.Sentence(err))
 		return 1
 	}
 	return 0
@@ -109,30 +112,23 @@ func apply(ctx context.Context, command string, steps int, database config.Datab
 	if err := reach(ctx, database.DatabaseURL, pins); err != nil {
 		return err
 	}
-	m, err := migrations.New(database.DatabaseURL, log)
-	if err != nil {
-		return err
-	}
-	// A migration that runs is let through; the next one is not begun.
-	defer context.AfterFunc(ctx, func() { m.GracefulStop <- true })()
-
-	switch command {
-	case "up":
-		err = m.Up()
-		if errors.Is(err, os.ErrNotExist) {
-			// An older release is rolled out again. It runs on the newer schema.
-			log.Warn("the schema is newer than this program knows, so there is nothing to do")
-			err = nil
+	var target int // of down; known once the database's version is
+	err := migrations.Run(ctx, database.DatabaseURL, log, func(m *migrate.Migrate) (err error) {
+		switch command {
+		case "up":
+			err = up(m, log)
+		case "down":
+			err = down(m, steps, &target)
 		}
-	case "down":
-		err = down(m, steps)
+		if err != nil {
+			return explain(err)
+		}
+		return report(m, out)
+	})
+	if err == nil && ctx.Err() != nil {
+		return errors.New("interrupted, with the schema at that version")
 	}
-	err = explain(err)
-	if err == nil {
-		err = report(m, out)
-	}
-	sourceErr, databaseErr := m.Close()
-	return errors.Join(err, sourceErr, databaseErr)
+	return err
 }
 
 // reach fails with the reason in one sentence, which the migration library does
@@ -154,30 +150,55 @@ func reach(ctx context.Context, databaseURL string, pins bool) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-func down(m *migrate.Migrate, steps int) error {
-	if _, _, err := m.Version(); errors.Is(err, migrate.ErrNilVersion) {
-		return migrate.ErrNoChange
+// up leaves a schema alone that is newer than this program: the nodes of this
+// release run on it, and so its rollout goes on.
+func up(m *migrate.Migrate, log *slog.Logger) error {
+	err := m.Up()
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		log.Warn("the schema is newer than this program knows, so there is nothing to do")
+		return nil
+	case errors.Is(err, migrate.ErrNoChange):
+		return nil
 	}
-	return m.Steps(-steps)
+	return err
 }
 
-// explain turns the migration library's answers into sentences, and those that
-// say "there was nothing to do" into none.
+// down goes to a version and not so many steps, so that it may be called again.
+func down(m *migrate.Migrate, steps int, target *int) error {
+	version, _, err := m.Version()
+	switch {
+	case errors.Is(err, migrate.ErrNilVersion):
+		return nil
+	case err != nil:
+		return err
+	}
+	if *target == 0 {
+		*target = int(version) - steps
+	}
+	if *target < 1 {
+		err = m.Down()
+	} else {
+		err = m.Migrate(uint(*target))
+	}
+	if errors.Is(err, migrate.ErrNoChange) {
+		return nil
+	}
+	return err
+}
+
+// explain turns the migration library's answers into sentences.
 func explain(err error) error {
 	var dirty migrate.ErrDirty
-	var short migrate.ErrShortLimit
 	switch {
-	case errors.Is(err, migrate.ErrNoChange), errors.As(err, &short):
-		return nil
 	case errors.Is(err, os.ErrNotExist):
 		return errors.New("the schema is of a version that this program does not know: use the newer program")
 	case errors.As(err, &dirty):
 		return fmt.Errorf("schema_migrations says that migration %d is half applied, which this program never does:"+
-			" find out what another one did, then set version and dirty there", dirty.Version)
-	case err != nil:
-		return fmt.Errorf("apply the migrations: %w", err)
+			" find out which version the schema has, N, and type"+
+			` psql "$DATABASE_URL" -c "UPDATE schema_migrations SET version = N, dirty = false"`, dirty.Version)
 	}
-	return nil
+	return err
 }
 
 func report(m *migrate.Migrate, out io.Writer) error {
@@ -188,7 +209,7 @@ func report(m *migrate.Migrate, out io.Writer) error {
 	case err != nil:
 		return fmt.Errorf("read the schema's version: %w", err)
 	case dirty:
-		_, err = fmt.Fprintf(out, "version %d, half applied\n", version)
+		_, err = fmt.Fprintf(out, "version %d, marked as half applied: migrate up looks into it\n", version)
 	default:
 		_, err = fmt.Fprintf(out, "version %d\n", version)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -36,6 +37,10 @@ type History struct {
 	Answers     map[uuid.UUID][]history.Arrival
 	Transitions map[uuid.UUID][]history.Transition
 	Settled     *history.Settled
+	// Processes are the workers' sessions, by the id of their process.
+	Processes map[uuid.UUID]string
+	// Lease is that of a session.
+	Lease time.Duration
 }
 
 // Load reads the run in dir.
@@ -84,6 +89,9 @@ func Load(dir string) (*History, error) {
 	for _, t := range transitions {
 		h.Transitions[t.Task] = append(h.Transitions[t.Task], t)
 	}
+	if err := h.loadSessions(dir); err != nil {
+		return nil, err
+	}
 	text, err := os.ReadFile(filepath.Join(dir, history.SettledFile)) //nolint:gosec // G304: as in history.Read.
 	if err == nil {
 		err = json.Unmarshal(text, &h.Settled)
@@ -123,6 +131,7 @@ func (v *Verdict) Total(checker string) int { return v.totals[checker] }
 func All(h *History) *Verdict {
 	v := &Verdict{Found: map[string][]string{}, Counts: map[string]int{}, totals: map[string]int{}}
 	schedule(h, v)
+	lostWorkers(h, v)
 	multiset(h, v)
 	linearizable(h, v)
 	transitions(h, v)

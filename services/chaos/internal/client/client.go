@@ -42,6 +42,9 @@ type Options struct {
 	Deletes, Gets, Retried, Slow, Keyed int
 	// URL is what the task of a create calls.
 	URL func(behaviour string, n int64) string
+	// Body is what the task of a create carries besides, as JSON. Nil, and a nil
+	// answer, are nothing.
+	Body func(n int64) []byte
 }
 
 // Clients are the users of one run.
@@ -173,7 +176,7 @@ func (c *Clients) plan(now time.Time) plan {
 func (c *Clients) create(ctx context.Context, p plan) (uuid.UUID, bool) {
 	payload, err := json.Marshal(map[string]any{
 		"task_type": "webhook", "execution_time": p.due.Format(time.RFC3339Nano), "max_attempts": p.maxAttempts,
-		"payload": map[string]string{"method": "POST", "url": c.options.URL(p.behaviour, p.n)},
+		"payload": c.payload(p),
 	})
 	if err != nil {
 		panic(err) // strings and numbers always encode
@@ -198,6 +201,17 @@ func (c *Clients) create(ctx context.Context, p plan) (uuid.UUID, bool) {
 	c.record.Write(history.CallsFile, call)
 	c.count(a)
 	return a.task, a.outcome == history.OK
+}
+
+// payload is that of a webhook to the witness.
+func (c *Clients) payload(p plan) map[string]any {
+	payload := map[string]any{"method": "POST", "url": c.options.URL(p.behaviour, p.n)}
+	if c.options.Body != nil {
+		if body := c.options.Body(p.n); body != nil {
+			payload["body"] = json.RawMessage(body)
+		}
+	}
+	return payload
 }
 
 func (c *Clients) count(a answer) {

@@ -28,7 +28,8 @@ func All() []Fault {
 	all = append(all, processes()...)
 	all = append(all, failpoints()...)
 	all = append(all, redisFaults()...)
-	return append(all, postgresFaults()...)
+	all = append(all, postgresFaults()...)
+	return append(all, outages()...)
 }
 
 // Schedule hurts the system at a pace of every to twice every from one

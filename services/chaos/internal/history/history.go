@@ -17,6 +17,7 @@ const (
 	EventsFile      = "events.jsonl"      // what was done to the system
 	RowsFile        = "rows.jsonl"        // Postgres, after the drain
 	TransitionsFile = "transitions.jsonl" // every change of a task, as Postgres committed it
+	SessionsFile    = "sessions.jsonl"    // the workers' sessions
 	RingFile        = "ring.jsonl"        // Redis, after the drain
 	VitalsFile      = "vitals.jsonl"      // what every process held, before and after
 	SettledFile     = "settled.json"      // what was still wrong when the time to converge was over
@@ -71,6 +72,23 @@ type Event struct {
 	// To is the process or the store, if it was one.
 	To     string `json:"to,omitempty"`
 	Detail string `json:"detail,omitempty"`
+}
+
+// What befalls a process. All but Ended have its id as their detail; what ended is
+// the process of that name which started last.
+const (
+	Started    = "started"
+	Ended      = "ended"
+	Stopped    = "stopped by a signal"
+	Continued  = "continued"
+	ToldToStop = "told to stop"
+)
+
+// Session is a worker's session as Postgres has it after the drain.
+type Session struct {
+	ID uuid.UUID `json:"id"`
+	// Host ends with the id of the process.
+	Host string `json:"host"`
 }
 
 // Row is a task as Postgres has it after the drain.

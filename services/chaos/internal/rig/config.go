@@ -30,6 +30,8 @@ type Config struct {
 	MaxConnections int `json:"max_connections"`
 	// MaxInFlight is how many requests an API takes at once; 0: its default.
 	MaxInFlight int `json:"max_in_flight,omitempty"`
+	// Outage is how long Postgres is away at most, when it is away for long.
+	Outage time.Duration `json:"outage"`
 	// Bug is a seeded bug to build in, or nil.
 	Bug []Mutation `json:"bug,omitempty"`
 	// Failpoints is the plan that every node starts with.
@@ -44,6 +46,6 @@ func Defaults() Config {
 	return Config{
 		APIs: 2, Workers: 4, Concurrency: 100,
 		Lease: 3 * time.Second, Drain: 2 * time.Second, TaskTimeout: 10 * time.Second,
-		Horizon: time.Minute, MaxConnections: 150,
+		Horizon: time.Minute, MaxConnections: 150, Outage: 12 * time.Second,
 	}
 }

@@ -59,6 +59,22 @@ func (r *Rig) dumpTasks(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return fmt.Errorf("dump the audit: %w", err)
 	}
+	return r.dumpSessions(ctx, tx)
+}
+
+func (r *Rig) dumpSessions(ctx context.Context, tx pgx.Tx) error {
+	rows, err := tx.Query(ctx, `SELECT id, host FROM workers ORDER BY started_at`)
+	if err != nil {
+		return fmt.Errorf("dump the sessions: %w", err)
+	}
+	var s history.Session
+	_, err = pgx.ForEachRow(rows, []any{&s.ID, &s.Host}, func() error {
+		r.Record.Write(history.SessionsFile, s)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("dump the sessions: %w", err)
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -52,7 +53,7 @@ func (n *Node) run(ctx context.Context) {
 		} else if program != nil {
 			select {
 			case <-program.Done():
-				n.record.Event("ended", n.Name, n.ending(program))
+				n.record.Event(history.Ended, n.Name, n.ending(program))
 			case <-ctx.Done():
 				return
 			}
@@ -76,6 +77,9 @@ func (n *Node) start() (*child.Child, error) {
 	program, err := child.Start(n.cmd, syscall.SIGKILL)
 	n.child = program
 	n.starts++
+	if err == nil {
+		n.record.Event(history.Started, n.Name, strconv.Itoa(n.cmd.Process.Pid))
+	}
 	return program, err
 }
 
@@ -116,6 +120,16 @@ func (n *Node) Signal(sig syscall.Signal) error {
 	defer n.mu.Unlock()
 	if n.child == nil {
 		return nil
+	}
+	pid := strconv.Itoa(n.cmd.Process.Pid)
+	switch sig {
+	case syscall.SIGSTOP:
+		n.record.Event(history.Stopped, n.Name, pid)
+	case syscall.SIGCONT:
+		n.record.Event(history.Continued, n.Name, pid)
+	case syscall.SIGTERM:
+		n.record.Event(history.ToldToStop, n.Name, pid)
+	default: // what ends it is seen by its end
 	}
 	return n.child.Signal(sig)
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -42,6 +43,8 @@ type Rig struct {
 	Ring *redis.Client
 
 	Nodes []*Node
+	// Bodies is the kind of bodies that tasks carry now, see Body.
+	Bodies atomic.Int32
 	// Disk is the folder that is a disk of its own, or empty.
 	Disk string
 

@@ -1,0 +1,4 @@
+package migrations
+
+// NewFrom opens migrations of a test's own.
+var NewFrom = newFrom
