@@ -88,7 +88,7 @@ start() {
 
 	install -m 755 /dev/stdin "$work/bin/docker" <<-SH
 		#!/bin/sh
-		exec nsenter --target "\$(cat '$work/pid')" --mount --net --pid --wdns="\$PWD" docker "\$@"
+		exec nsenter --target "\$(cat '$work/pid')" --mount --net --pid --wdns="\$PWD" /usr/bin/docker "\$@"
 	SH
 	local try
 	for try in {1..100}; do
@@ -121,12 +121,15 @@ images() {
 	rm -rf "$work/context"
 }
 modules() {
-	local cache module
+	local cache module version file
 	cache=$(go env GOMODCACHE)/cache/download
-	cd "$repo"
-	go mod download -json | sed -nE 's/^\t"(Info|GoMod|Zip)": "(.*)",?$/\2/p' | while read -r module; do
-		echo "${module#"$cache"/}"
-	done >"$work/modules"
+	(cd "$repo" && go mod download)
+	while read -r module version _; do
+		for file in info mod zip; do
+			file="$module/@v/${version%/go.mod}.$file"
+			[[ ! -e $cache/$file ]] || echo "$file"
+		done
+	done < <(sed 's/[A-Z]/!\l&/g' "$repo/go.sum") | sort -u >"$work/modules"
 	mkdir "$work/context/modules"
 	tar -C "$cache" -c -T "$work/modules" | tar -C "$work/context/modules" -x
 }
