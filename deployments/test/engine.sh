@@ -57,7 +57,7 @@ start() {
 	[[ $(id -u) == 0 ]] || cannot "it takes root"
 	type -P apt-get >/dev/null || cannot "this is not Debian"
 	unshare --mount --net --pid --fork true || cannot "the kernel makes no namespaces"
-	type -P debootstrap >/dev/null || apt-get -qq install --no-install-recommends debootstrap >/dev/null || cannot "debootstrap is not there"
+	type -P debootstrap >/dev/null || { apt-get -qq update && apt-get -qq install --no-install-recommends debootstrap; } >/dev/null || cannot "debootstrap is not there"
 	mkdir -p "$work"
 	! running || stop
 	(tree engine "$engine_suite" "${engine_packages[@]}" && tree images "$images_suite" "${images_packages[@]}") >"$work/trees.log" 2>&1 ||

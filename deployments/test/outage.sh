@@ -53,7 +53,8 @@ processes() {
 	LISTEN_ADDR=${base#http://} "$dir/api" >"$dir/api.log" 2>&1 &
 	children+=($!)
 	for n in {1..10}; do
-		LISTEN_ADDR=127.0.0.1:0 "$dir/worker" >"$dir/worker.$n.log" 2>&1 &
+		# So few slots that the tasks are spread over most workers.
+		WORKER_CONCURRENCY=3 LISTEN_ADDR=127.0.0.1:0 "$dir/worker" >"$dir/worker.$n.log" 2>&1 &
 		children+=($!)
 	done
 }
@@ -78,7 +79,7 @@ as() {
 }
 serve() {
 	as pg_ctl -D "$dir/postgres" -w -l "$dir/postgres/log" start \
-		-o "-p $pgport -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300" >/dev/null
+		-o "-p $pgport -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=300" >/dev/null 2>&1
 }
 # The postmaster and its children: each of them has to be stopped by its id.
 servers() {
