@@ -63,7 +63,7 @@ start() {
 	(tree engine "$engine_suite" "${engine_packages[@]}" && tree images "$images_suite" "${images_packages[@]}") >"$work/trees.log" 2>&1 ||
 		cannot "$(tail -n 3 "$work/trees.log")"
 
-	mkdir -p "$work/data" "$work/bin" "$work/engine/old" "$work/engine$repo"
+	mkdir -p "$work/data" "$work/bin" "$work/engine/old"
 	rm -f "$work/pid"
 	setsid unshare --mount --net --pid --fork --kill-child bash -euc '
 		work=$1 repo=$2
@@ -71,13 +71,15 @@ start() {
 		read -r pid _ </proc/self/stat
 		mount --bind "$work/engine" "$work/engine"
 		cd "$work/engine"
-		mount --bind "$repo" ".$repo"
 		mount -t proc proc proc
 		mount -t sysfs sysfs sys
 		mount --rbind /sys/fs/cgroup sys/fs/cgroup
 		mount --rbind /dev dev
 		mount -t tmpfs tmpfs run
 		mount -t tmpfs tmpfs tmp
+		# The checkout may lie in one of those.
+		mkdir -p ".$repo"
+		mount --bind "$repo" ".$repo"
 		pivot_root . old
 		umount -l /old
 		cd /
