@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -14,6 +15,7 @@ import (
 	"github.com/timewheel/timewheel/internal/config"
 	"github.com/timewheel/timewheel/internal/node"
 	"github.com/timewheel/timewheel/internal/testenv"
+	"github.com/timewheel/timewheel/migrations"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,6 +50,26 @@ func TestPostgresDecides(t *testing.T) {
 	_, err = open(noPostgres)
 	require.ErrorContains(t, err, "Postgres")
 	require.NotContains(t, err.Error(), "hush")
+}
+
+// A Postgres that says nothing takes the whole of a look, and Redis is not blamed.
+func TestASilentPostgresIsNotTheFaultOfRedis(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnPostgres(t)
+	require.NoError(t, migrations.Up(server.URL()))
+	cfg := config.Shared{Database: config.Database{DatabaseURL: server.URL()}, RedisURL: testenv.Redis(t), WheelShards: 1}
+	nodes, err := node.Open(t.Context(), cfg, node.Needs{Work: 2}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer nodes.Close()
+
+	resume, err := server.Pause()
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	checks, ready := nodes.Ready(ctx)
+	require.NoError(t, resume())
+	require.False(t, ready)
+	require.Equal(t, map[string]string{"postgres": "unreachable", "redis": "ok"}, checks)
 }
 
 func TestCommandLine(t *testing.T) {
