@@ -86,7 +86,7 @@ func (r *Rig) Spawn(ctx context.Context, role string, command *exec.Cmd, env map
 		return nil, fmt.Errorf("make a log for %s: %w", role, err)
 	}
 	defer log.Close() // The child holds its own copy.
-	command.Env = append(os.Environ(), "DATABASE_URL="+r.DatabaseURL, "REDIS_URL="+r.RedisURL, "LISTEN_ADDR=127.0.0.1:0")
+	command.Env = append(os.Environ(), "DATABASE_URL="+r.DatabaseURL, "REDIS_URL="+r.RedisURL, "LISTEN_ADDR=127.0.0.1:0", "API_SHUTDOWN_DELAY=0s")
 	for name, value := range env {
 		command.Env = append(command.Env, name+"="+value)
 	}

@@ -187,6 +187,7 @@ func TestListEndsAPageOfLargeTasksEarly(t *testing.T) {
 		all[i].Payload = json.RawMessage(`{"a":"` + strings.Repeat("x", large) + `"}`)
 	}
 	f.create(t, all...)
+	connections := f.Pool().Stat().NewConnsCount()
 	for _, filter := range []task.Filter{{}, {Status: task.Submitted}} {
 		filter.Limit = 1000
 		var ids []task.ID
@@ -203,6 +204,7 @@ func TestListEndsAPageOfLargeTasksEarly(t *testing.T) {
 		require.Len(t, ids, n)
 		require.Subset(t, ids, idsOfDrafts(all))
 	}
+	require.Equal(t, connections, f.Pool().Stat().NewConnsCount(), "a page that is cut costs no connection")
 	f.exec(t, `UPDATE tasks SET payload = NULL, result = json_build_array(repeat('x', $1))`, postgres.PageBytes)
 	page, more, err := f.List(t.Context(), task.Filter{Limit: 1})
 	require.NoError(t, err)

@@ -224,3 +224,20 @@ func TestGetAnswersNotFound(t *testing.T) {
 	t.Parallel()
 	require.ErrorIs(t, second(open(t).Get(t.Context(), uuid.New())), task.ErrNotFound)
 }
+
+// A page that takes several statements has each task once, in order.
+func TestListReadsALongPageInParts(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	var ids []task.ID
+	for range 3 {
+		ids = append(ids, f.tasks(t, 100, 1)...)
+	}
+	slices.SortFunc(ids, func(a, b task.ID) int { return bytes.Compare(b[:], a[:]) })
+	for limit, want := range map[int]int{50: 50, 51: 51, 52: 52, 299: 299, 300: 300, 1000: 300} {
+		page, more, err := f.List(t.Context(), task.Filter{Limit: limit})
+		require.NoError(t, err)
+		require.Equal(t, want < 300, more, limit)
+		require.Equal(t, ids[:want], idsOf(page), limit)
+	}
+}

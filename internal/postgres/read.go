@@ -64,44 +64,58 @@ func (db *DB) List(ctx context.Context, f task.Filter) (page []task.Task, more b
 	default:
 		return nil, false, nil // No task has it.
 	}
-	args := pgx.NamedArgs{
-		"before": before, "limit": f.Limit + 1, "outcomes": outcomes,
-		"type": f.Type, "status": string(f.Status),
-	}
 	err = db.retryRead(ctx, "list tasks", func(ctx context.Context) (err error) {
-		page, more, err = db.readPage(ctx, query, args, f.Limit)
+		page, more, err = db.readPage(ctx, query, pgx.NamedArgs{
+			"before": before, "limit": 0, "outcomes": outcomes, "type": f.Type, "status": string(f.Status),
+		}, f.Limit)
 		return err
 	})
 	return page, more, err
 }
 
-// readPage reads tasks until there are limit of them or they fill a page.
+// firstRows is how many tasks the first statement for a page reads: most pages need
+// no second one, and the largest tasks are no more than 13 MB.
+const firstRows = task.DefaultPage + 1
+
+// readPage reads tasks until there are limit of them or they fill a page. It asks for
+// some, and for as many more as are likely to fit: what a statement returns has to be
+// read to its end, or the connection is lost.
 func (db *DB) readPage(ctx context.Context, query string, args pgx.NamedArgs, limit int) (page []task.Task, more bool, err error) {
-	ctx, giveUp := context.WithCancel(ctx)
-	defer giveUp()
+	size := 0
+	for rows := min(firstRows, limit+1); ; {
+		args["limit"] = rows
+		read, cut := 0, false
+		err := db.readRows(ctx, query, args, func(t *task.Task) {
+			read++
+			if cut = cut || len(page) == limit || size >= pageBytes; cut {
+				return
+			}
+			size += len(t.Payload) + len(t.Result)
+			page = append(page, *t)
+		})
+		if err != nil || cut || read < rows {
+			return page, cut, err
+		}
+		args["before"] = page[len(page)-1].ID
+		each := size/len(page) + 1
+		rows = min(limit+1-len(page), (pageBytes-min(size, pageBytes))/each+1)
+	}
+}
+
+func (db *DB) readRows(ctx context.Context, query string, args pgx.NamedArgs, take func(*task.Task)) error {
 	rows, err := db.reads.Query(ctx, query, args)
 	if err != nil {
-		return nil, false, err
+		return err
 	}
 	defer rows.Close()
-	for size := 0; rows.Next(); {
-		if len(page) == limit {
-			return page, true, nil
-		}
-		if size >= pageBytes {
-			// To close the rows is to read all that is left of them. That may be
-			// hundreds of megabytes: a new connection is cheaper.
-			giveUp()
-			return page, true, nil
-		}
+	for rows.Next() {
 		var t task.Task
 		if err := scan(rows, &t); err != nil {
-			return nil, false, err
+			return err
 		}
-		size += len(t.Payload) + len(t.Result)
-		page = append(page, t)
+		take(&t)
 	}
-	return page, false, rows.Err()
+	return rows.Err()
 }
 
 const listAll = `
