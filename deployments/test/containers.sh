@@ -30,6 +30,7 @@ fi
 export COMPOSE_PROJECT_NAME=timewheel-test TIMEWHEEL_VERSION=test TIMEWHEEL_REVISION=0123abc
 export TIMEWHEEL_PORT=18088 POSTGRES_PORT=15438 REDIS_PORT=16388
 export POSTGRES_PASSWORD='p@ss/w#rd?1:%&+ ="\x' REDIS_PASSWORD='r$d/s#?1:%&+ =\'
+export BUILDX_GIT_INFO=false
 unset COMPOSE_FILE
 # Here, since an engine of engine.sh sees nothing but the checkout.
 mkdir -p .timewheel
