@@ -4,7 +4,7 @@
 -- KEYS[1]  due      sorted set: task id, scored by due time (unix µs)
 -- KEYS[2]  claimed  sorted set: task id, scored by the time the claim lapses
 -- KEYS[3]  wake     channel: who is to ask again, or nothing for all
--- KEYS[4]  watch    string: the worker that waits for the next due time
+-- KEYS[4]  watch    string: the worker that waits for the next due time, and its load
 -- ARGV[1]  mode     'set' gives the tasks these times; 'repair' adds only those
 --                   that are neither due nor claimed yet
 -- ARGV[2]  base     'abs' for unix µs, 'rel' for µs from now by Redis' clock
@@ -48,6 +48,6 @@ else
   added = redis.call('ZADD', due, unpack(entries, first))
 end
 if not before or head() < before then
-  redis.pcall('PUBLISH', wake, redis.call('GET', watch) or '')
+  redis.pcall('PUBLISH', wake, string.match(redis.call('GET', watch) or '', '^%S*'))
 end
 return added

@@ -1,13 +1,13 @@
 -- leave: ends the watch of a worker that claims no more, and wakes the others.
 --
 -- KEYS[1]  wake    channel
--- KEYS[2]  watch   string: the worker that waits for the next due time
+-- KEYS[2]  watch   string: the worker that waits for the next due time, and its load
 -- ARGV[1]  worker  who leaves
 --
 -- Returns 1 if it was the one that watched.
 local wake, watch = KEYS[1], KEYS[2]
 
-if redis.call('GET', watch) ~= ARGV[1] then
+if string.match(redis.call('GET', watch) or '', '^%S*') ~= ARGV[1] then
   return 0
 end
 redis.call('DEL', watch)

@@ -92,10 +92,10 @@ func openRedis(ctx context.Context, cfg config.Shared, db *postgres.DB, log *slo
 
 func checkRedis(ctx context.Context, ring *wheel.Wheel, log *slog.Logger) error {
 	switch err := ring.Check(ctx); {
-	case isUnusable(err):
+	case isUnusable(err) && !isFull(err):
 		return err
 	case err != nil:
-		log.Warn("Redis does not answer, tasks will wait until it does", "error", err)
+		log.Warn("Redis is of no use now, and tasks wait until it is", "error", err)
 		return nil
 	}
 	for _, sentence := range ring.Missing(ctx) {
@@ -112,6 +112,13 @@ func checkRedis(ctx context.Context, ring *wheel.Wheel, log *slog.Logger) error 
 func isUnusable(err error) bool {
 	var unusable *wheel.UnusableError
 	return errors.As(err, &unusable) || errors.Is(err, wheel.ErrForeign)
+}
+
+// isFull reports whether Redis has no room. That can pass, and what it holds is worth
+// a worker.
+func isFull(err error) bool {
+	var unusable *wheel.UnusableError
+	return errors.As(err, &unusable) && unusable.Full
 }
 
 // Ready reports on both stores. Postgres decides: without Redis tasks are accepted,

@@ -48,7 +48,7 @@ func TestReapSettlesAndIndexesWhatMayRunAgain(t *testing.T) {
 		require.Equal(t, task.Failed, lost.Status)
 		require.Equal(t, task.WorkerLost, lost.Failure.Code)
 	}
-	claimed, next, _, err := f.ring.Claim(t.Context(), 0, uuid.New(), 10, never)
+	claimed, next, _, err := f.ring.Claim(t.Context(), 0, uuid.New(), 0, 10, never)
 	require.NoError(t, err)
 	require.Empty(t, claimed)
 	require.InDelta(t, time.Second, next, float64(time.Second), "they are due after their backoff")

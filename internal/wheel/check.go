@@ -15,7 +15,11 @@ import (
 var checkScript = redis.NewScript(lua.Check)
 
 // UnusableError says that Redis answers, and can not be used as it is.
-type UnusableError struct{ Reason string }
+type UnusableError struct {
+	Reason string
+	// Full is whether there is no room in it. What it holds can be claimed all the same.
+	Full bool
+}
 
 func (e *UnusableError) Error() string { return "redis " + e.Reason }
 
@@ -66,9 +70,10 @@ func explain(err error) error {
 		"NOPERM":      "does not permit this user what is needed: permit ~PREFIX:* &PREFIX:* +@all -@dangerous +info",
 		"ERR unknown": "does not know scripts: it may be a Sentinel, and no server",
 		"DENIED":      "is in protected mode: give it a password",
+		"OOM":         "is full and takes nothing new: raise its maxmemory",
 	} {
 		if isRefusal(err, prefix) {
-			return &UnusableError{Reason: reason}
+			return &UnusableError{Reason: reason, Full: prefix == "OOM"}
 		}
 	}
 	if strings.Contains(fmt.Sprint(err), "READONLY") { // of a script, in older versions

@@ -22,12 +22,13 @@ const watchTerm = 300 * time.Millisecond
 // unless they were released. With none due, next is how long it takes until the
 // first one is; negative if no task is known. One worker watches for all: it comes
 // when that is over, is woken if a task comes that is due before, and asks again
-// within a term of 300 ms.
+// within a term of 300 ms. One with less load, which is the number of tasks it has in
+// hand, takes the watch over.
 func (w *Wheel) Claim(
-	ctx context.Context, shard int, worker uuid.UUID, limit int, lapse time.Duration,
+	ctx context.Context, shard int, worker uuid.UUID, load, limit int, lapse time.Duration,
 ) (ids []task.ID, next time.Duration, watching bool, err error) {
 	reply, err := claimScript.Run(ctx, w.client, w.shards[shard].all(),
-		min(limit, page), lapse.Microseconds(), worker.String(), watchTerm.Milliseconds()).Slice()
+		min(limit, page), lapse.Microseconds(), worker.String(), watchTerm.Milliseconds(), load).Slice()
 	if err != nil {
 		return nil, 0, false, fmt.Errorf("claim due tasks: %w", err)
 	}

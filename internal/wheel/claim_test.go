@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/internal/testenv"
 	"github.com/timewheel/timewheel/internal/wheel"
 )
 
@@ -210,7 +211,7 @@ func TestOneWorkerWatches(t *testing.T) {
 	f := open(t, 1)
 	a, b := uuid.New(), uuid.New()
 	claim := func(worker uuid.UUID, limit int) ([]task.ID, time.Duration, bool) {
-		ids, next, watching, err := f.Wheel.Claim(t.Context(), 0, worker, limit, never)
+		ids, next, watching, err := f.Wheel.Claim(t.Context(), 0, worker, 0, limit, never)
 		require.NoError(t, err)
 		return ids, next, watching
 	}
@@ -222,7 +223,9 @@ func TestOneWorkerWatches(t *testing.T) {
 	}
 	defer listeners.Wait()
 	defer cancel()
-	require.ElementsMatch(t, []uuid.UUID{a, b}, []uuid.UUID{<-woken, <-woken}, "the connection")
+	for connected := map[uuid.UUID]bool{}; len(connected) < 2; { // One may connect twice.
+		connected[<-woken] = true
+	}
 
 	_, next, watching := claim(a, 10)
 	require.True(t, watching)
@@ -258,4 +261,43 @@ func TestOneWorkerWatches(t *testing.T) {
 		_, _, watching := claim(a, 10)
 		return watching
 	}, patience, 10*time.Millisecond)
+}
+
+// A worker that has much in hand loses the watch to one that has less.
+func TestTheWatchGoesToWhoHasLess(t *testing.T) {
+	t.Parallel()
+	f := open(t, 1)
+	a, b := uuid.New(), uuid.New()
+	watches := func(worker uuid.UUID, load int) bool {
+		_, _, watching, err := f.Wheel.Claim(t.Context(), 0, worker, load, 10, never)
+		require.NoError(t, err)
+		return watching
+	}
+	require.True(t, watches(a, 0))
+	require.False(t, watches(b, 0), "as much is not less")
+	require.True(t, watches(a, 3))
+	require.False(t, watches(b, 3))
+	require.True(t, watches(b, 2))
+	require.False(t, watches(a, 3), "it has lost the watch")
+	require.False(t, watches(a, 2))
+}
+
+// A full Redis takes nothing new, and hands out exactly what it has.
+func TestAFullRedisIsClaimedFrom(t *testing.T) {
+	t.Parallel()
+	f := openAt(t, testenv.OwnRedis(t).URL(), 1)
+	ids := f.index(t, 3, f.now(t))
+	require.NoError(t, f.redis.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	var full *wheel.UnusableError
+	require.ErrorAs(t, f.Check(t.Context()), &full)
+	require.True(t, full.Full)
+	require.ErrorContains(t, full, "is full")
+	got, _, err := f.Claim(t.Context(), 0, 10, never)
+	require.NoError(t, err)
+	require.ElementsMatch(t, ids, got)
+	for range 2 {
+		_, _, watching, err := f.Wheel.Claim(t.Context(), 0, uuid.New(), 0, 10, never)
+		require.NoError(t, err)
+		require.True(t, watching, "each waits for itself")
+	}
 }

@@ -149,6 +149,6 @@ var claimer = uuid.MustParse("00000000-0000-4000-8000-000000000001")
 
 // Claim claims in its name.
 func (f *fixture) Claim(ctx context.Context, shard, limit int, lapse time.Duration) ([]task.ID, time.Duration, error) {
-	ids, next, _, err := f.Wheel.Claim(ctx, shard, claimer, limit, lapse)
+	ids, next, _, err := f.Wheel.Claim(ctx, shard, claimer, 0, limit, lapse)
 	return ids, next, err
 }

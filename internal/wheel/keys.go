@@ -16,7 +16,7 @@ type shardKeys struct {
 	due     string // sorted set: task id, due time in unix microseconds
 	claimed string // sorted set: task id, when the claim lapses
 	wake    string // channel: something became due before all else
-	watch   string // string: the worker that waits for the next due time
+	watch   string // string: the worker that waits for the next due time, and its load
 }
 
 func newShardKeys(prefix string, shard int) shardKeys {

@@ -52,7 +52,7 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 			return
 		}
 		ids, next, watching, err := w.claim(ctx, shard, n)
-		w.slots.give(n - len(ids))
+		w.slots.settle(n, len(ids))
 		if len(ids) == 0 {
 			<-w.lanes
 		}
@@ -101,7 +101,7 @@ func (w *Worker) ready(ctx context.Context) (*session, int) {
 	n := w.slots.take(ctx, maxClaim)
 	s := w.session.live(ctx)
 	if n == 0 || s == nil {
-		w.slots.give(n)
+		w.slots.settle(n, 0)
 		<-w.lanes
 		return nil, 0
 	}
@@ -113,7 +113,7 @@ func (w *Worker) ready(ctx context.Context) (*session, int) {
 func (w *Worker) claim(ctx context.Context, shard, n int) ([]task.ID, time.Duration, bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLapse)
 	defer cancel()
-	return w.ring.Claim(ctx, shard, w.self, n, claimLapse)
+	return w.ring.Claim(ctx, shard, w.self, w.slots.used(), n, claimLapse)
 }
 
 // start commits the start of claimed tasks (T2) and runs those it was granted.

@@ -8,24 +8,28 @@ import (
 // slots bound the tasks in hand. Unlike a semaphore, they are taken as many at
 // a time as are free.
 type slots struct {
-	mu    sync.Mutex
-	free  int
-	freed chan struct{} // holds a token while something may be free
+	all int
+
+	mu       sync.Mutex
+	free     int
+	reserved int           // taken for a claim that is under way
+	freed    chan struct{} // holds a token while something may be free
 }
 
 func newSlots(n int) *slots {
-	s := &slots{free: n, freed: make(chan struct{}, 1)}
+	s := &slots{all: n, free: n, freed: make(chan struct{}, 1)}
 	s.signal()
 	return s
 }
 
-// take waits until at least one slot is free and takes at most limit. It
-// returns 0 if ctx ended.
+// take waits until at least one slot is free and reserves at most limit. It
+// returns 0 if ctx ended. What it returns is to be settled.
 func (s *slots) take(ctx context.Context, limit int) int {
 	for ctx.Err() == nil {
 		s.mu.Lock()
 		n := min(s.free, limit)
 		s.free -= n
+		s.reserved += n
 		left := s.free
 		s.mu.Unlock()
 		if n > 0 {
@@ -42,7 +46,16 @@ func (s *slots) take(ctx context.Context, limit int) int {
 	return 0
 }
 
-// give returns n slots.
+// settle ends a reservation of n slots: used of them have a task now, which gives
+// them back later; the others are free again.
+func (s *slots) settle(n, used int) {
+	s.mu.Lock()
+	s.reserved -= n
+	s.mu.Unlock()
+	s.give(n - used)
+}
+
+// give returns n slots that had a task.
 func (s *slots) give(n int) {
 	if n == 0 {
 		return
@@ -53,10 +66,11 @@ func (s *slots) give(n int) {
 	s.signal()
 }
 
-func (s *slots) available() int {
+// used is how many slots have a task.
+func (s *slots) used() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.free
+	return s.all - s.free - s.reserved
 }
 
 func (s *slots) signal() {

@@ -14,27 +14,33 @@ import (
 func TestSlots(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		total := rapid.IntRange(1, 20).Draw(t, "total")
-		s, taken := newSlots(total), 0
+		s, reserved, used := newSlots(total), 0, 0
 		t.Repeat(map[string]func(*rapid.T){
 			"take": func(t *rapid.T) {
-				if taken == total {
+				if reserved+used == total {
 					t.Skip("none is free")
 				}
 				limit := rapid.IntRange(1, 30).Draw(t, "limit")
 				n := s.take(context.Background(), limit)
-				if n != min(limit, total-taken) {
-					t.Fatalf("took %d of %d free ones, limit %d", n, total-taken, limit)
+				if free := total - reserved - used; n != min(limit, free) {
+					t.Fatalf("took %d of %d free ones, limit %d", n, free, limit)
 				}
-				taken += n
+				reserved += n
+			},
+			"settle": func(t *rapid.T) {
+				n := rapid.IntRange(0, reserved).Draw(t, "n")
+				tasks := rapid.IntRange(0, n).Draw(t, "tasks")
+				s.settle(n, tasks)
+				reserved, used = reserved-n, used+tasks
 			},
 			"give": func(t *rapid.T) {
-				n := rapid.IntRange(0, taken).Draw(t, "n")
+				n := rapid.IntRange(0, used).Draw(t, "n")
 				s.give(n)
-				taken -= n
+				used -= n
 			},
 			"": func(t *rapid.T) {
-				if s.available() != total-taken {
-					t.Fatalf("%d are free, want %d", s.available(), total-taken)
+				if s.used() != used {
+					t.Fatalf("%d have a task, want %d", s.used(), used)
 				}
 			},
 		})

@@ -36,7 +36,7 @@ type Store interface {
 // Ring is the inner ring as a worker needs it.
 type Ring interface {
 	Shards() int
-	Claim(ctx context.Context, shard int, worker uuid.UUID, limit int, lapse time.Duration) (
+	Claim(ctx context.Context, shard int, worker uuid.UUID, load, limit int, lapse time.Duration) (
 		ids []task.ID, next time.Duration, watching bool, err error)
 	Leave(ctx context.Context, shard int, worker uuid.UUID) error
 	Release(ctx context.Context, shard int, dropped []task.ID, back []task.Wait) error
@@ -164,18 +164,18 @@ func (w *Worker) drain() {
 		w.tasks.Wait()
 		close(idle)
 	}()
-	w.log.Info("draining", "running", w.cfg.Concurrency-w.slots.available())
+	w.log.Info("draining", "running", w.slots.used())
 	select {
 	case <-idle:
 		return
 	case <-time.After(w.cfg.Drain):
 	}
-	w.log.Warn("drain time is over, running handlers are cancelled", "running", w.cfg.Concurrency-w.slots.available())
+	w.log.Warn("drain time is over, running handlers are cancelled", "running", w.slots.used())
 	w.stop(errDraining)
 	select {
 	case <-idle:
 	case <-time.After(exitTimeout):
-		w.log.Warn("handlers ignore their cancellation", "running", w.cfg.Concurrency-w.slots.available())
+		w.log.Warn("handlers ignore their cancellation", "running", w.slots.used())
 	}
 }
 
