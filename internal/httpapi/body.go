@@ -61,7 +61,11 @@ type intake struct {
 // taken for what has arrived and as much again, at most: an announced body holds
 // none.
 func (b *intake) read(from io.Reader, length int64) error {
-	b.whole = make([]byte, 0, firstBytes) // not counted
+	first := int64(firstBytes) // not counted
+	if length >= 0 {
+		first = min(first, length)
+	}
+	b.whole = make([]byte, 0, first)
 	for int64(len(b.whole)) != length {
 		if len(b.whole) == cap(b.whole) {
 			if err := b.grow(length); err != nil {
