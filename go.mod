@@ -80,7 +80,7 @@ require (
 )
 
 tool (
-	github.com/timewheel/timewheel/services/chaos
+	github.com/timewheel/timewheel/test/chaos
 	github.com/timewheel/timewheel/services/load
 	github.com/timewheel/timewheel/services/stack
 )

@@ -18,6 +18,6 @@ var (
 	Release string
 	//go:embed revive.lua
 	Revive string
-	//go:embed turn.lua
-	Turn string
+	//go:embed lead.lua
+	Lead string
 )

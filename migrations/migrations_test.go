@@ -9,15 +9,15 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/timewheel/timewheel/internal/testenv"
 	"github.com/timewheel/timewheel/migrations"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 // Each migration goes up, down and up again. What it takes back must leave the
 // schema as it found it, and what it makes must be the same both times.
 func TestEachMigrationGoesUpDownAndUpAgain(t *testing.T) {
 	t.Parallel()
-	url := testenv.Postgres(t)
+	url := testkit.Postgres(t)
 	m, err := migrations.New(url, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() {

@@ -20,8 +20,8 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/timewheel/timewheel/internal/testenv"
 	"github.com/timewheel/timewheel/migrations"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 // quiet is for what nobody reads.
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 // version as they were.
 func TestMigrationAndItsVersionAreOneTransaction(t *testing.T) {
 	t.Parallel()
-	url := testenv.Postgres(t)
+	url := testkit.Postgres(t)
 	conn := connect(t, url)
 	exec(t, conn, "DELETE FROM schema_migrations")
 	m, err := migrations.NewFrom(fstest.MapFS{
@@ -67,7 +67,7 @@ func TestMigrationAndItsVersionAreOneTransaction(t *testing.T) {
 //nolint:tparallel // The subtests share a database.
 func TestMigrationIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	url := testenv.Postgres(t)
+	url := testkit.Postgres(t)
 	to(t, url, 1)
 	conn := connect(t, url)
 	for name, disturb := range map[string]func(){
@@ -105,7 +105,7 @@ func TestMigrationIsTriedAgain(t *testing.T) {
 
 func TestMigrationThatCannotSucceedIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
-	url := testenv.Postgres(t)
+	url := testkit.Postgres(t)
 	to(t, url, 1)
 	conn := connect(t, url)
 	exec(t, conn, "CREATE VIEW mine AS SELECT outcome FROM tasks")
@@ -122,7 +122,7 @@ func TestMigrationThatCannotSucceedIsNotTriedAgain(t *testing.T) {
 // says what is true.
 func TestVersionThatAnEarlierReleaseLeftIsRepaired(t *testing.T) {
 	t.Parallel()
-	url := testenv.Postgres(t)
+	url := testkit.Postgres(t)
 	whole := schema(t, url)
 	conn := connect(t, url)
 	for actual := range 3 {
@@ -139,7 +139,7 @@ func TestVersionThatAnEarlierReleaseLeftIsRepaired(t *testing.T) {
 
 func TestManyMigrateAtOnce(t *testing.T) {
 	t.Parallel()
-	url := testenv.Postgres(t)
+	url := testkit.Postgres(t)
 	whole := schema(t, url)
 	to(t, url, 0)
 	holder, watcher := connect(t, url), connect(t, url)

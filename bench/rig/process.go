@@ -14,7 +14,7 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"github.com/timewheel/timewheel/internal/stores/child"
+	"github.com/timewheel/timewheel/test/testkit/process"
 )
 
 const (
@@ -37,7 +37,7 @@ type Process struct {
 	// Role is the part that it plays.
 	Role string
 
-	child   *child.Child
+	child   *process.Child
 	command *exec.Cmd
 	log     string
 }
@@ -91,7 +91,7 @@ func (r *Rig) Spawn(ctx context.Context, role string, command *exec.Cmd, env map
 		command.Env = append(command.Env, name+"="+value)
 	}
 	command.Stdout, command.Stderr = log, log
-	if p.child, err = child.Start(command, syscall.SIGKILL); err != nil {
+	if p.child, err = process.Start(command, syscall.SIGKILL); err != nil {
 		return nil, err
 	}
 	if err := p.awaitAddress(ctx); err != nil {

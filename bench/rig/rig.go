@@ -18,7 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"github.com/timewheel/timewheel/internal/stores"
+	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
 // databaseName is the one database that a measurement uses.

@@ -25,9 +25,9 @@ type Tasks interface {
 	// Create names the draft, commits it and returns the task's id: that of
 	// the earlier task if the draft's key is known.
 	Create(ctx context.Context, draft task.Draft) (task.ID, error)
-	// CreateBatch does so for all drafts or none, under one key, and returns
+	// CreateBulk does so for all drafts or none, under one key, and returns
 	// the ids in order. It may change the drafts.
-	CreateBatch(ctx context.Context, key string, drafts []task.Draft) ([]task.ID, error)
+	CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.ID, error)
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	// Delete returns nil as well if the task was deleted before, and a
 	// *task.StatusError if it has started or ended.
@@ -90,7 +90,7 @@ func New(o Options) http.Handler {
 	// A request with a body takes its place when the body has arrived: those who
 	// only announce one keep nobody out.
 	router.POST("/task", a.withBody(task.MaxPayload, errTooLarge, a.create))
-	router.POST("/task/batch", a.withBody(maxBatchBody, errBatchTooLarge, a.createBatch))
+	router.POST("/task/batch", a.withBody(maxBatchBody, errBatchTooLarge, a.createBulk))
 	tasks := router.Group("/task", a.limit)
 	tasks.Match(get, "", a.answer(a.list))
 	tasks.Match(get, "/:id", a.answer(a.get))

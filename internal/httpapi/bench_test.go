@@ -28,7 +28,7 @@ func (s *sink) Header() http.Header            { return s.header }
 func (s *sink) Write(body []byte) (int, error) { return len(body), nil }
 func (s *sink) WriteHeader(status int)         { s.status = status }
 
-func (*instant) CreateBatch(_ context.Context, _ string, drafts []task.Draft) ([]task.ID, error) {
+func (*instant) CreateBulk(_ context.Context, _ string, drafts []task.Draft) ([]task.ID, error) {
 	return make([]task.ID, len(drafts)), nil
 }
 
@@ -38,8 +38,8 @@ func BenchmarkCreate(b *testing.B) {
 	}
 }
 
-// BenchmarkCreateBatch reports the cost of 1,000 tasks.
-func BenchmarkCreateBatch(b *testing.B) {
+// BenchmarkCreateBulk reports the cost of 1,000 tasks.
+func BenchmarkCreateBulk(b *testing.B) {
 	for name, one := range map[string]string{"small": good, "4KiB": withPayload(4 << 10)} {
 		b.Run(name, func(b *testing.B) { benchmarkPost(b, "/task/batch", batchOf(repeat(one, httpapi.MaxBatch)...)) })
 	}

@@ -56,7 +56,7 @@ func (l *ledger) Create(ctx context.Context, draft task.Draft) (task.ID, error) 
 	return draft.ID, nil
 }
 
-func (l *ledger) CreateBatch(ctx context.Context, key string, drafts []task.Draft) ([]task.ID, error) {
+func (l *ledger) CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.ID, error) {
 	ids := make([]task.ID, len(drafts))
 	for i, draft := range drafts {
 		if key != "" {

@@ -30,7 +30,7 @@ func describe(types []string) []byte {
 		Components: &huma.Components{Schemas: d.schemas},
 	}
 	for _, operation := range []*huma.Operation{
-		d.createTask(types), d.createBatch(types), d.listTasks(types), d.getTask(), d.deleteTask(),
+		d.createTask(types), d.createBulk(types), d.listTasks(types), d.getTask(), d.deleteTask(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
 		d.health("/readyz", "readyz", "Whether tasks can be taken", http.StatusOK, http.StatusServiceUnavailable),
 		d.plain("/metrics", "metrics", "What Prometheus scrapes", "text/plain", &huma.Schema{Type: huma.TypeString}),
@@ -85,7 +85,7 @@ func (d describer) createTask(types []string) *huma.Operation {
 	}
 }
 
-func (d describer) createBatch(types []string) *huma.Operation {
+func (d describer) createBulk(types []string) *huma.Operation {
 	return &huma.Operation{
 		OperationID: "create-batch", Method: http.MethodPost, Path: "/task/batch", Summary: "Create many tasks, all or none",
 		Description: "The answer is sent once all tasks are committed. What is wrong with one of them is reported under its place, such as tasks[3].execution_time, and then none is created. " +

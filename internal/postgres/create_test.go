@@ -283,7 +283,7 @@ func TestCreateWithTheKeyOfADeletedTask(t *testing.T) {
 	require.Equal(t, ids, f.batch(t, "batch", renamed(all)), "some of them still run")
 	require.NoError(t, f.Delete(t.Context(), ids[1]))
 	require.NoError(t, f.Delete(t.Context(), ids[2]))
-	require.ErrorIs(t, second(f.CreateBatch(t.Context(), "batch", renamed(all))), task.ErrDeleted)
+	require.ErrorIs(t, second(f.CreateBulk(t.Context(), "batch", renamed(all))), task.ErrDeleted)
 }
 
 func TestCreateKeepsTimesExactly(t *testing.T) {

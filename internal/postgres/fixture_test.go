@@ -17,7 +17,7 @@ import (
 
 	"github.com/timewheel/timewheel/internal/postgres"
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/internal/testenv"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -43,7 +43,7 @@ type fixture struct {
 
 func open(t *testing.T) *fixture {
 	t.Helper()
-	url := testenv.Postgres(t)
+	url := testkit.Postgres(t)
 	f := &fixture{url: url, log: &logbook{}}
 	f.DB = f.connect(t, url)
 	var err error

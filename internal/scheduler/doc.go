@@ -1,6 +1,6 @@
-// Package scheduler keeps the two rings of the wheel true: Postgres, the outer
-// ring, which holds every task and decides; and Redis, the inner ring, which
-// holds what falls due within the horizon and only hints.
+// Package scheduler creates and deletes tasks, and writes down the protocol by which
+// all of timewheel keeps its promise. Postgres holds every task and decides. Redis
+// holds the due index, which is what falls due within the horizon, and only hints.
 //
 // # The promise
 //
@@ -49,9 +49,9 @@
 //
 // Redis is gone: creates and deletes are committed and answered, and who did so
 // tells it later what it missed; workers wait. It comes back empty: the epoch is
-// missing, and the node that may turn the wheel rebuilds the window, soonest
-// first, while the others claim. It comes back with old data: its run id differs,
-// and the whole window is audited. One of its keys is deleted by hand: the ring
+// missing, and the leader rebuilds the window, soonest first, while the others
+// claim. It comes back with old data: its run id differs,
+// and the whole window is audited. One of its keys is deleted by hand: the index
 // is empty although tasks are ahead, and the audit runs; one id is deleted: it is
 // put back a second after it was due, or by the periodic audit before.
 //
@@ -60,15 +60,5 @@
 // the id is put back for as long as Postgres says. A node's own clock decides
 // nothing.
 //
-// # The loops
-//
-// Every worker runs all of them, and running them N times over is safe. Those that
-// read much are done by one node at a time, which holds a short right in Redis
-// to do so (turn); should two of them hold it, they repeat each other's work.
-//
-//	turn       cascade, rebuild and repair of the inner ring           turn.go
-//	audit      the whole of it, beside turn                            audit.go
-//	revive     lapsed claims                                           revive.go
-//	reap       dead sessions                                           reap.go
-//	retain     tasks that ended long ago, by the node that turns       retention.go
+// The loops that cascade, repair, revive, reap and retain are in package maintenance.
 package scheduler

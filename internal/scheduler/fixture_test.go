@@ -1,7 +1,6 @@
 package scheduler_test
 
 import (
-	"context"
 	"log/slog"
 	"slices"
 	"testing"
@@ -17,8 +16,8 @@ import (
 	"github.com/timewheel/timewheel/internal/postgres"
 	"github.com/timewheel/timewheel/internal/scheduler"
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/internal/testenv"
 	"github.com/timewheel/timewheel/internal/wheel"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,13 +50,13 @@ type fixture struct {
 
 func open(t *testing.T) *fixture {
 	t.Helper()
-	return openAt(t, testenv.Redis(t))
+	return openAt(t, testkit.Redis(t))
 }
 
 func openAt(t *testing.T, redisURL string) *fixture {
 	t.Helper()
 	f := &fixture{log: slog.New(slog.DiscardHandler)}
-	url := testenv.Postgres(t)
+	url := testkit.Postgres(t)
 	var err error
 	f.db, err = postgres.Open(t.Context(), postgres.Options{URL: url, Work: 6}, f.log)
 	require.NoError(t, err)
@@ -82,54 +81,9 @@ func (f *fixture) scheduler() *scheduler.Scheduler {
 	return scheduler.New(f.db, &countedRing{Wheel: f.ring}, horizon, f.log)
 }
 
-// keeper is one whose audit comes once, at its first turn, unless change says
-// otherwise.
-func (f *fixture) keeper(change func(*scheduler.KeeperConfig)) *scheduler.Keeper {
-	return f.keeperOf(f.db, f.ring, change)
-}
-
-func (f *fixture) keeperOf(
-	store scheduler.KeeperStore, ring scheduler.KeeperRing, change func(*scheduler.KeeperConfig),
-) *scheduler.Keeper {
-	cfg := scheduler.KeeperConfig{Horizon: horizon, Retention: never, Audit: never}
-	if change != nil {
-		change(&cfg)
-	}
-	return scheduler.NewKeeper(store, ring, cfg, f.log)
-}
-
 // draft is a task that is due in a while.
 func draft(in time.Duration) task.Draft {
 	return task.Draft{Type: "foo", ExecutionTime: time.Now().Add(in), MaxAttempts: 1}
-}
-
-// insert commits n tasks of which Redis knows nothing, step apart, and returns
-// their ids, soonest first.
-func (f *fixture) insert(t *testing.T, n int, in, step time.Duration) []string {
-	t.Helper()
-	from := time.Now().Add(in)
-	rows, err := f.sql.Query(t.Context(), `
-		INSERT INTO tasks (id, task_type, execution_time, due_at)
-		SELECT gen_random_uuid(), 'foo', at, at
-		FROM generate_series(0, $1 - 1) i, LATERAL (SELECT $2::timestamptz + i * $3::interval) AS due (at)
-		RETURNING id::text`, n, from, step)
-	require.NoError(t, err)
-	defer rows.Close()
-	var ids []string
-	for rows.Next() {
-		var id string
-		require.NoError(t, rows.Scan(&id))
-		ids = append(ids, id)
-	}
-	require.NoError(t, rows.Err())
-	require.Len(t, ids, n)
-	return ids
-}
-
-func (f *fixture) exec(t *testing.T, sql string, args ...any) {
-	t.Helper()
-	_, err := f.sql.Exec(t.Context(), sql, args...)
-	require.NoError(t, err)
 }
 
 func (f *fixture) count(t *testing.T, where string) (n int) {
@@ -187,40 +141,4 @@ func (f *fixture) create(t *testing.T, s *scheduler.Scheduler, d task.Draft) tas
 	id, err := s.Create(t.Context(), d)
 	require.NoError(t, err)
 	return id
-}
-
-func parse(t *testing.T, ids []string) []task.ID {
-	t.Helper()
-	all := make([]task.ID, len(ids))
-	for i, text := range ids {
-		id, err := uuid.Parse(text)
-		require.NoError(t, err)
-		all[i] = id
-	}
-	return all
-}
-
-// hooked is the real inner ring; before a call of it, the test may step in.
-type hooked struct {
-	*wheel.Wheel
-	repair func(page []task.Due) error
-	scan   func() error
-}
-
-func (h *hooked) Repair(ctx context.Context, tasks []task.Due) (int, error) {
-	if h.repair != nil {
-		if err := h.repair(tasks); err != nil {
-			return 0, err
-		}
-	}
-	return h.Wheel.Repair(ctx, tasks)
-}
-
-func (h *hooked) Scan(ctx context.Context, f func([]task.ID) error) error {
-	if h.scan != nil {
-		if err := h.scan(); err != nil {
-			return err
-		}
-	}
-	return h.Wheel.Scan(ctx, f)
 }

@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/timewheel/timewheel/internal/batch"
-	"github.com/timewheel/timewheel/internal/failpoint"
+	"github.com/timewheel/timewheel/internal/groupcommit"
 	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/test/failpoint"
 )
 
 // Margin is how far beyond the horizon a new task is still indexed by its
@@ -20,8 +20,9 @@ import (
 const Margin = time.Minute
 
 const (
-	// createBatch, createBytes and createLanes shape the group commit of creates.
-	createBatch, createBytes, createLanes = 250, 1 << 20, 2
+	// createItems and createBytes bound one flush of the group commit of creates, and
+	// createLanes is how many are in flight.
+	createItems, createBytes, createLanes = 250, 1 << 20, 2
 	// largeDraft is from where on a draft shares no statement with small ones, in
 	// bytes: those would wait for its megabytes.
 	largeDraft = 16 << 10
@@ -31,47 +32,47 @@ const (
 	// storeTimeout bounds what a client waits for Postgres, from when its request
 	// was read: it must get an answer.
 	storeTimeout = 8 * time.Second
-	// ringTimeout bounds what a client waits for Redis, which is a hint.
-	ringTimeout = 250 * time.Millisecond
-	// ringHoliday is how long Redis is left alone after it failed a client.
-	ringHoliday = time.Second
+	// redisTimeout bounds what a client waits for Redis, which is a hint.
+	redisTimeout = 250 * time.Millisecond
+	// redisRetryInterval is the time between two tries of a Redis that failed.
+	redisRetryInterval = time.Second
 )
 
-// Store is the outer ring as the write path needs it.
+// Store is Postgres as the API needs it.
 type Store interface {
 	Create(ctx context.Context, drafts []task.Draft) []task.Created
-	CreateBatch(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error)
+	CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error)
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	Delete(ctx context.Context, id task.ID) error
 	List(ctx context.Context, f task.Filter) (page []task.Task, more bool, err error)
 }
 
-// Ring is the inner ring as the write path needs it.
-type Ring interface {
+// Index is the due index in Redis as the API needs it.
+type Index interface {
 	Index(ctx context.Context, tasks []task.Due) error
 	Remove(ctx context.Context, ids []task.ID) error
 }
 
-// Scheduler is the write path: Postgres first, then Redis.
+// Scheduler creates and deletes tasks: Postgres first, then Redis.
 type Scheduler struct {
 	store   Store
-	ring    Ring
+	index   Index
 	horizon time.Duration
 	log     *slog.Logger
 
 	// Creates with a key may wait for somebody else's commit of that key, and
 	// large ones for the network: neither holds up the others.
-	creates, keyed, large *batch.Group[task.Draft, task.Created]
-	// batches holds a token for each batch that is being committed.
-	batches chan struct{}
-	later   later
+	creates, keyed, large *groupcommit.Group[task.Draft, task.Created]
+	// bulks holds a token for each bulk create that is being committed.
+	bulks    chan struct{}
+	deferred deferred
 }
 
-// New makes a write path whose inner ring looks as far ahead as horizon.
-func New(store Store, ring Ring, horizon time.Duration, log *slog.Logger) *Scheduler {
+// New makes a scheduler whose due index looks as far ahead as horizon.
+func New(store Store, index Index, horizon time.Duration, log *slog.Logger) *Scheduler {
 	s := &Scheduler{
-		store: store, ring: ring, horizon: horizon, log: log.With("component", "scheduler"),
-		batches: make(chan struct{}, batchLanes),
+		store: store, index: index, horizon: horizon, log: log.With("component", "scheduler"),
+		bulks: make(chan struct{}, bulkLanes),
 	}
 	s.creates = s.newGroup(createLanes, 4)
 	s.keyed = s.newGroup(createLanes, 4)
@@ -79,9 +80,9 @@ func New(store Store, ring Ring, horizon time.Duration, log *slog.Logger) *Sched
 	return s
 }
 
-func (s *Scheduler) newGroup(lanes, maxLanes int) *batch.Group[task.Draft, task.Created] {
-	return batch.New(batch.Config[task.Draft]{
-		Items: createBatch, Bytes: createBytes, Lanes: lanes, MaxLanes: maxLanes,
+func (s *Scheduler) newGroup(lanes, maxLanes int) *groupcommit.Group[task.Draft, task.Created] {
+	return groupcommit.New(groupcommit.Config[task.Draft]{
+		Items: createItems, Bytes: createBytes, Lanes: lanes, MaxLanes: maxLanes,
 		Waiting: createsWaiting, Size: func(d task.Draft) int { return len(d.Payload) },
 	}, s.commit)
 }
@@ -93,7 +94,7 @@ func (s *Scheduler) newGroup(lanes, maxLanes int) *batch.Group[task.Draft, task.
 // the draft was handed to Postgres, it is not created; else it is, but for the
 // answer.
 func (s *Scheduler) Create(ctx context.Context, draft task.Draft) (task.ID, error) {
-	if err := name(&draft); err != nil {
+	if err := prepare(&draft); err != nil {
 		return task.ID{}, err
 	}
 	group := s.creates
@@ -109,16 +110,16 @@ func (s *Scheduler) Create(ctx context.Context, draft task.Draft) (task.ID, erro
 	switch {
 	case err == nil:
 		return created.ID, created.Err
-	case errors.Is(err, batch.ErrFull):
+	case errors.Is(err, groupcommit.ErrFull):
 		return task.ID{}, fmt.Errorf("create a task: %w: %w", task.ErrOverloaded, err)
-	case errors.Is(err, batch.ErrNotSent):
+	case errors.Is(err, groupcommit.ErrNotSent):
 		return task.ID{}, fmt.Errorf("create a task: %w: %w", task.ErrUnavailable, err)
 	}
 	return task.ID{}, fmt.Errorf("create a task: %w: %w", task.ErrUnknownOutcome, err)
 }
 
-// name makes a draft ready to be committed.
-func name(draft *task.Draft) error {
+// prepare gives a draft its id and rounds its time up to what Postgres keeps.
+func prepare(draft *task.Draft) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("make a task id: %w", err)
@@ -135,14 +136,14 @@ func (s *Scheduler) commit(drafts []task.Draft, answer func([]task.Created, erro
 	defer cancel()
 	created := s.store.Create(ctx, drafts)
 	go func() {
-		s.indexSoon(context.Background(), drafts, created)
+		s.indexWithinHorizon(context.Background(), drafts, created)
 		answer(created, nil)
 	}()
 }
 
-// indexSoon indexes those of the tasks just committed that the ring should
-// know of by now.
-func (s *Scheduler) indexSoon(ctx context.Context, drafts []task.Draft, created []task.Created) {
+// indexWithinHorizon indexes those of the tasks just committed that are due within the
+// horizon. The cascade brings the others.
+func (s *Scheduler) indexWithinHorizon(ctx context.Context, drafts []task.Draft, created []task.Created) {
 	failpoint.Hit(failpoint.Inserted)
 	var soon []task.Due
 	for i, c := range created {
@@ -151,7 +152,7 @@ func (s *Scheduler) indexSoon(ctx context.Context, drafts []task.Draft, created 
 		}
 	}
 	if len(soon) > 0 {
-		s.tell(ctx, news{tasks: soon})
+		s.applyOrDefer(ctx, indexUpdate{upserts: soon})
 	}
 }
 
@@ -163,7 +164,7 @@ func (s *Scheduler) Delete(ctx context.Context, id task.ID) error {
 	if err := s.store.Delete(ctx, id); err != nil {
 		return err
 	}
-	s.tell(ctx, news{gone: []task.ID{id}})
+	s.applyOrDefer(ctx, indexUpdate{removals: []task.ID{id}})
 	return nil
 }
 

@@ -17,8 +17,8 @@ import (
 	"github.com/timewheel/timewheel/internal/postgres"
 	"github.com/timewheel/timewheel/internal/scheduler"
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/internal/testenv"
 	"github.com/timewheel/timewheel/internal/wheel"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 // countedRing is the real inner ring, and how often it was asked to write. It
@@ -202,15 +202,15 @@ func TestCreatesThatFindNoRoomAreRefused(t *testing.T) {
 // An API that is told to stop tells Redis what it still had to.
 func TestCloseTellsRedisWhatItMissed(t *testing.T) {
 	t.Parallel()
-	server := testenv.OwnRedis(t)
+	server := testkit.OwnRedis(t)
 	f := openAt(t, server.URL())
 	s := f.scheduler()
 	require.NoError(t, server.Stop())
 	id := f.create(t, s, draft(soon))
 	require.NoError(t, server.Start(t.Context()))
-	s.Close(t.Context())
+	require.NoError(t, s.Close(t.Context()))
 	f.requireIndexed(t, []string{id.String()})
-	s.Close(t.Context())
+	require.NoError(t, s.Close(t.Context()))
 }
 
 func TestDeleteEmptiesBothRings(t *testing.T) {
@@ -272,12 +272,10 @@ func TestConcurrentCreatesShareStatements(t *testing.T) {
 // Redis down must never fail a create, nor make each of a burst wait for it.
 func TestCreatesGoOnWithoutRedis(t *testing.T) {
 	t.Parallel()
-	server := testenv.OwnRedis(t)
+	server := testkit.OwnRedis(t)
 	f := openAt(t, server.URL())
 	ring := &countedRing{Wheel: f.ring}
 	s := scheduler.New(f.db, ring, horizon, f.log)
-	k := f.keeper(nil)
-	require.NoError(t, k.Turn(t.Context()))
 	before := f.create(t, s, draft(soon))
 	require.NoError(t, server.Stop())
 
@@ -292,11 +290,10 @@ func TestCreatesGoOnWithoutRedis(t *testing.T) {
 	require.NoError(t, s.Delete(t.Context(), before))
 	spent := time.Since(start)
 	require.Positive(t, ring.calls.Load())
-	require.LessOrEqual(t, ring.calls.Load(), 1+int64(spent/scheduler.RingHoliday))
-	require.Error(t, k.Turn(t.Context()))
+	require.LessOrEqual(t, ring.calls.Load(), 1+int64(spent/scheduler.RedisRetryInterval))
 
-	// Once it is back it is told what it missed, by the one who created it: no
-	// keeper runs here. What was deleted meanwhile goes too.
+	// Once it is back it learns what it missed from the one who created it: no
+	// maintenance runs here. What was deleted meanwhile goes too.
 	require.NoError(t, server.Start(t.Context()))
 	slices.Sort(ids)
 	require.Eventually(t, func() bool {
@@ -305,7 +302,7 @@ func TestCreatesGoOnWithoutRedis(t *testing.T) {
 		return slices.Equal(indexed, ids)
 	}, patience, glance)
 
-	// The holiday ends by itself.
+	// It is no longer degraded after that.
 	require.Eventually(t, func() bool {
 		id := f.create(t, s, draft(soon))
 		return f.redis.ZScore(t.Context(), dueKey, id.String()).Err() == nil

@@ -12,14 +12,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Ready tells whether the service can do its work, and what it found: a word
-// a dependency, "ok" or what is wrong. It never holds a secret.
+// Ready tells whether the service can do its work, and what it found: one
+// word per dependency, "ok" or what is wrong. It never holds a secret.
 type Ready func(context.Context) (checks map[string]string, ready bool)
 
 // Health is the body of /livez and /readyz.
 type Health struct {
 	Status string            `json:"status" enum:"ok,unavailable" doc:"whether this process can do its work" example:"ok"`
-	Checks map[string]string `json:"checks,omitempty" doc:"one word a dependency: ok, or what is wrong"`
+	Checks map[string]string `json:"checks,omitempty" doc:"one word per dependency: ok, or what is wrong"`
 }
 
 // readyTimeout bounds one look at the dependencies. Healthcheck waits longer,
@@ -29,8 +29,8 @@ const (
 	healthcheckTimeout = 5 * time.Second
 )
 
-// readyPath is where every service tells whether it is ready.
-const readyPath = "/readyz"
+// ReadyPath is where every service tells whether it is ready.
+const ReadyPath = "/readyz"
 
 // Livez answers 200 as long as the process serves HTTP at all.
 func Livez(w http.ResponseWriter, _ *http.Request) {
@@ -45,11 +45,16 @@ func Readyz(ready Ready) http.Handler {
 		defer cancel()
 		checks, ok := ready(ctx)
 		if !ok {
-			writeHealth(w, http.StatusServiceUnavailable, Health{Status: "unavailable", Checks: checks})
+			Unavailable(w, checks)
 			return
 		}
 		writeHealth(w, http.StatusOK, Health{Status: "ok", Checks: checks})
 	})
+}
+
+// Unavailable answers 503 with what was checked.
+func Unavailable(w http.ResponseWriter, checks map[string]string) {
+	writeHealth(w, http.StatusServiceUnavailable, Health{Status: "unavailable", Checks: checks})
 }
 
 // Metrics serves what the registry holds, in Prometheus' formats.
@@ -62,7 +67,7 @@ func Metrics(registry *prometheus.Registry) http.Handler {
 func Admin(registry *prometheus.Registry, ready Ready) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", Livez)
-	mux.Handle("GET "+readyPath, Readyz(ready))
+	mux.Handle("GET "+ReadyPath, Readyz(ready))
 	mux.Handle("GET /metrics", Metrics(registry))
 	return mux
 }
@@ -95,7 +100,7 @@ func Healthcheck(listenAddr string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), healthcheckTimeout)
 	defer cancel()
-	url := "http://" + net.JoinHostPort(host, port) + readyPath
+	url := "http://" + net.JoinHostPort(host, port) + ReadyPath
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return fmt.Errorf("build health request: %w", err)

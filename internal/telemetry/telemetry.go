@@ -1,5 +1,4 @@
-// Package telemetry is how a service is seen from outside: logs, metrics,
-// health, and the HTTP server that carries the last two.
+// Package telemetry is how a service is seen from outside: logs, metrics and health.
 package telemetry
 
 import (

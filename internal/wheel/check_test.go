@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/internal/testenv"
 	"github.com/timewheel/timewheel/internal/wheel"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 func openAs(t *testing.T, o wheel.Options) *wheel.Wheel {
@@ -33,7 +33,7 @@ func TestInstallationsNoticeEachOther(t *testing.T) {
 	second := openAs(t, wheel.Options{URL: f.url, Installation: "second"})
 	apart := openAs(t, wheel.Options{URL: f.url, Installation: "third", Prefix: "apart"})
 	turn := func(w *wheel.Wheel, frontier time.Time) (bool, time.Time, error) {
-		return w.Turn(t.Context(), uuid.New(), 5*time.Second, time.Hour, frontier)
+		return w.Lead(t.Context(), uuid.New(), 5*time.Second, time.Hour, frontier)
 	}
 	require.NoError(t, second.Check(t.Context()))
 	granted, built, err := turn(first, time.Time{})
@@ -71,7 +71,7 @@ func TestInstallationsNoticeEachOther(t *testing.T) {
 // A Redis that answers and cannot be used is told from one that is away.
 func TestCheckTellsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	server, replica := testenv.OwnRedis(t), testenv.OwnRedis(t)
+	server, replica := testkit.OwnRedis(t), testkit.OwnRedis(t)
 	f := openAt(t, server.URL(), 1)
 	for _, user := range [][]any{
 		{"ACL", "SETUSER", "nothing", "on", ">p", "~other:*", "+@all"},

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/internal/testenv"
 	"github.com/timewheel/timewheel/internal/wheel"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 func TestClaimTakesWhatIsDueSoonestFirst(t *testing.T) {
@@ -285,7 +285,7 @@ func TestTheWatchGoesToWhoHasLess(t *testing.T) {
 // A full Redis takes nothing new, and hands out exactly what it has.
 func TestAFullRedisIsClaimedFrom(t *testing.T) {
 	t.Parallel()
-	f := openAt(t, testenv.OwnRedis(t).URL(), 1)
+	f := openAt(t, testkit.OwnRedis(t).URL(), 1)
 	ids := f.index(t, 3, f.now(t))
 	require.NoError(t, f.redis.ConfigSet(t.Context(), "maxmemory", "1").Err())
 	var full *wheel.UnusableError

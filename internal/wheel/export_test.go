@@ -3,7 +3,7 @@ package wheel
 // What the tests look at from outside.
 var (
 	ParseClaim = parseClaim
-	ParseTurn  = parseTurn
+	ParseLead  = parseLead
 	ShardOf    = shardOf
 )
 

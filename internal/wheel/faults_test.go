@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/timewheel/timewheel/internal/stores"
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/internal/testenv"
+	"github.com/timewheel/timewheel/test/testkit"
+	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
 // prompt is how soon a Redis that cannot serve must be noticed: before the
@@ -69,7 +69,7 @@ func sameOrder(all, got []task.ID, tail int) []task.ID {
 // A restart and a failover forget the scripts. Each call brings its own along.
 func TestScriptsThatRedisForgotAreSentAgain(t *testing.T) {
 	t.Parallel()
-	f := openAt(t, testenv.OwnRedis(t).URL(), 1) // the cache belongs to the whole server
+	f := openAt(t, testkit.OwnRedis(t).URL(), 1) // the cache belongs to the whole server
 	ids := dueFrom(2, f.now(t).Add(-time.Hour))
 	forget := func() { require.NoError(t, f.redis.ScriptFlush(t.Context()).Err()) }
 	for range 2 {
@@ -106,7 +106,7 @@ func (f *fixture) writes(id task.ID) map[string]func(context.Context) error {
 		"remove":  func(ctx context.Context) error { return f.Remove(ctx, []task.ID{id}) },
 		"release": func(ctx context.Context) error { return f.Release(ctx, 0, []task.ID{id}, nil) },
 		"turn": func(ctx context.Context) error {
-			_, _, err := f.Turn(ctx, alice, never, never, frontier)
+			_, _, err := f.Lead(ctx, alice, never, never, frontier)
 			return err
 		},
 	}
@@ -137,7 +137,7 @@ func (f *fixture) requireRecovery(t *testing.T, id task.ID) {
 
 func TestAReadOnlyRedisIsAnErrorAtOnce(t *testing.T) {
 	t.Parallel()
-	f := openAt(t, testenv.OwnRedis(t).URL(), 1)
+	f := openAt(t, testkit.OwnRedis(t).URL(), 1)
 	id := f.index(t, 1, f.now(t).Add(-time.Hour))[0]
 	require.NoError(t, f.redis.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err())
 	f.requireRefusal(t, id, "READONLY", "claim", "index", "index in", "repair", "remove", "release", "turn")
@@ -149,7 +149,7 @@ func TestAReadOnlyRedisIsAnErrorAtOnce(t *testing.T) {
 // not have popped its tasks when it learns that it cannot move them.
 func TestAFullRedisStillHandsOut(t *testing.T) {
 	t.Parallel()
-	f := openAt(t, testenv.OwnRedis(t).URL(), 1)
+	f := openAt(t, testkit.OwnRedis(t).URL(), 1)
 	ids := f.index(t, 3, f.now(t).Add(-time.Hour))
 	require.NoError(t, f.redis.ConfigSet(t.Context(), "maxmemory", "1").Err())
 	f.requireRefusal(t, ids[0], "OOM", "index", "index in", "repair", "turn")
@@ -199,7 +199,7 @@ func TestALoadingRedisIsAnErrorAtOnce(t *testing.T) {
 
 func TestARedisThatIsDownIsAnErrorAtOnce(t *testing.T) {
 	t.Parallel()
-	server := testenv.OwnRedis(t)
+	server := testkit.OwnRedis(t)
 	f := openAt(t, server.URL(), 1)
 	id := f.index(t, 1, f.now(t).Add(-time.Hour))[0]
 	before, err := f.RunID(t.Context())

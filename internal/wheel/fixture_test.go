@@ -12,8 +12,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/internal/testenv"
 	"github.com/timewheel/timewheel/internal/wheel"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -50,7 +50,7 @@ type fixture struct {
 
 func open(t *testing.T, shards int) *fixture {
 	t.Helper()
-	return openAt(t, testenv.Redis(t), shards)
+	return openAt(t, testkit.Redis(t), shards)
 }
 
 func openAt(t *testing.T, url string, shards int) *fixture {

@@ -71,7 +71,7 @@ func FuzzParseTurn(f *testing.F) {
 	f.Add([]byte("\x03\x03\x03"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		parts := reply(data)
-		right, built, _, err := wheel.ParseTurn(parts)
+		right, built, _, err := wheel.ParseLead(parts)
 		if err != nil {
 			require.Zero(t, right)
 			return

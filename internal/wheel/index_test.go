@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/internal/testenv"
 	"github.com/timewheel/timewheel/internal/wheel"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 // People look inside by these names, so they are a contract.
@@ -21,7 +21,7 @@ func TestKeysAreThoseOfTheContract(t *testing.T) {
 	f := open(t, 1)
 	id := uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057")
 	require.NoError(t, f.Index(t.Context(), []task.Due{{ID: id, At: time.UnixMicro(1_700_000_000_123_457)}}))
-	granted, _, err := f.Turn(t.Context(), uuid.New(), time.Minute, time.Hour, time.Time{})
+	granted, _, err := f.Lead(t.Context(), uuid.New(), time.Minute, time.Hour, time.Time{})
 	require.NoError(t, err)
 	require.True(t, granted)
 
@@ -171,7 +171,7 @@ func TestScanSeesEverythingAndDropsStrays(t *testing.T) {
 // and of nothing else.
 func TestOnlyANewHeadWakes(t *testing.T) {
 	t.Parallel()
-	f := openAt(t, testenv.OwnRedis(t).URL(), 1) // channels reach across databases
+	f := openAt(t, testkit.OwnRedis(t).URL(), 1) // channels reach across databases
 	sub := f.redis.Subscribe(t.Context(), wakeKey)
 	defer func() { require.NoError(t, sub.Close()) }()
 	_, err := sub.Receive(t.Context())

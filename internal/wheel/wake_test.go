@@ -8,14 +8,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/timewheel/timewheel/internal/testenv"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 // A worker must hear of a new head, and look once after every connection, since
 // nobody knows what it missed before.
 func TestWakeHearsOfNewHeadsAndOfConnections(t *testing.T) {
 	t.Parallel()
-	server := testenv.OwnRedis(t)
+	server := testkit.OwnRedis(t)
 	f := openAt(t, server.URL(), 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := make(chan struct{}, 100)

@@ -38,7 +38,7 @@ var (
 	leaveScript   = redis.NewScript(lua.Leave)
 	releaseScript = redis.NewScript(lua.Release)
 	reviveScript  = redis.NewScript(lua.Revive)
-	turnScript    = redis.NewScript(lua.Turn)
+	leadScript    = redis.NewScript(lua.Lead)
 )
 
 // Wheel is a connection to the inner ring.

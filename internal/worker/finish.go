@@ -6,8 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/timewheel/timewheel/internal/failpoint"
 	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/test/failpoint"
 )
 
 // firstEndPause and maxEndPause bound the pauses before ends are tried again.

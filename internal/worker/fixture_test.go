@@ -15,9 +15,9 @@ import (
 
 	"github.com/timewheel/timewheel/internal/postgres"
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/internal/testenv"
 	"github.com/timewheel/timewheel/internal/wheel"
 	"github.com/timewheel/timewheel/internal/worker"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,7 +40,7 @@ type env struct {
 
 func newEnv(t *testing.T) *env {
 	t.Helper()
-	return newEnvOn(t, testenv.Postgres(t))
+	return newEnvOn(t, testkit.Postgres(t))
 }
 
 func newEnvOn(t *testing.T, url string) *env {
@@ -49,7 +49,7 @@ func newEnvOn(t *testing.T, url string) *env {
 	db, err := postgres.Open(t.Context(), postgres.Options{URL: url, Work: 10}, log)
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
-	ring, err := wheel.Open(wheel.Options{URL: testenv.Redis(t), Shards: 1})
+	ring, err := wheel.Open(wheel.Options{URL: testkit.Redis(t), Shards: 1})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, ring.Close()) })
 	sql, err := pgxpool.New(t.Context(), url)

@@ -10,10 +10,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/timewheel/timewheel/internal/stores"
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/internal/testenv"
 	"github.com/timewheel/timewheel/internal/worker"
+	"github.com/timewheel/timewheel/test/testkit"
+	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
 const (
@@ -44,7 +44,7 @@ func TestAnOutageOfPostgresIsNobodysDeath(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server := testenv.OwnPostgres(t)
+			server := testkit.OwnPostgres(t)
 			e := newEnvOn(t, server.URL())
 			beyond := make(chan struct{})
 			meanwhile := make(chan struct{})

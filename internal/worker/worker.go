@@ -19,7 +19,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/timewheel/timewheel/internal/batch"
+	"github.com/timewheel/timewheel/internal/groupcommit"
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -103,7 +103,7 @@ type Worker struct {
 	self     uuid.UUID // the name under which it claims
 	slots    *slots
 	lanes    chan struct{} // holds a token for each claim whose start is not committed
-	finishes *batch.Group[ending, struct{}]
+	finishes *groupcommit.Group[ending, struct{}]
 	retries  chan struct{}  // holds a token for each statement that tries ends again
 	tasks    sync.WaitGroup // everything between a claim and its end
 
@@ -123,7 +123,7 @@ func New(store Store, ring Ring, lookup Lookup, cfg Config, log *slog.Logger, re
 		lanes: make(chan struct{}, startLanes), retries: make(chan struct{}, retryLanes),
 	}
 	w.session.changed = make(chan struct{})
-	w.finishes = batch.New(batch.Config[ending]{
+	w.finishes = groupcommit.New(groupcommit.Config[ending]{
 		Items: finishBatch, Bytes: finishBytes, Lanes: finishLanes, MaxLanes: finishMaxLanes,
 		Size: func(e ending) int { return len(e.end.Result) },
 	}, w.flushEndings)

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/timewheel/timewheel/internal/testenv"
+	"github.com/timewheel/timewheel/test/testkit"
 )
 
 func migrateWith(t *testing.T, url string, arguments ...string) (code int, out, errOut string) {
@@ -19,7 +19,7 @@ func migrateWith(t *testing.T, url string, arguments ...string) (code int, out, 
 }
 
 func TestDownAndUpAgain(t *testing.T) {
-	url := testenv.Postgres(t)
+	url := testkit.Postgres(t)
 	code, latest, errOut := migrateWith(t, url, "version")
 	require.Zero(t, code, errOut)
 	require.Regexp(t, `^version \d+\n$`, latest)
@@ -39,7 +39,7 @@ func TestDownAndUpAgain(t *testing.T) {
 }
 
 func TestDirtySchemaIsOneSentence(t *testing.T) {
-	url := testenv.Postgres(t)
+	url := testkit.Postgres(t)
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "UPDATE schema_migrations SET dirty = true")
@@ -87,7 +87,7 @@ func TestWrongCommandLineIsRefused(t *testing.T) {
 // An older release is rolled out again over a newer schema: there is nothing to
 // do, and nothing that should stop it.
 func TestANewerSchemaIsNoFailure(t *testing.T) {
-	url := testenv.Postgres(t)
+	url := testkit.Postgres(t)
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), "UPDATE schema_migrations SET version = version + 1")

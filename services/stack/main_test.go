@@ -18,7 +18,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
 
-	"github.com/timewheel/timewheel/internal/stores/child"
+	"github.com/timewheel/timewheel/test/testkit/process"
 )
 
 // stackRole makes this test program the stack itself.
@@ -164,9 +164,9 @@ func TestServiceThatDiesIsNamedAndStartedAgain(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		s.run(ctx, func() (*child.Child, error) {
+		s.run(ctx, func() (*process.Child, error) {
 			starts <- struct{}{}
-			return child.Start(exec.Command("sh", "-c", "exit 7"), syscall.SIGTERM)
+			return process.Start(exec.Command("sh", "-c", "exit 7"), syscall.SIGTERM)
 		}, &console{out: writer})
 	}()
 	<-starts

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/timewheel/timewheel/internal/stores/child"
+	"github.com/timewheel/timewheel/test/testkit/process"
 )
 
 // serve runs the services until ctx ends or a store does.
@@ -66,11 +66,11 @@ func newGroup(ctx context.Context, services []*service, bin string, stores *stor
 	for i, s := range services {
 		s.again = make(chan struct{}, 1)
 		output := out.prefixed(s.name, i)
-		start := func() (*child.Child, error) {
+		start := func() (*process.Child, error) {
 			command := exec.Command(filepath.Join(bin, s.program))                          //nolint:gosec,noctx // G204: the path is our own. child ends it.
 			command.Env = stores.environ("LISTEN_ADDR="+s.address, "API_SHUTDOWN_DELAY=0s") // nobody balances here
 			command.Stdout, command.Stderr = output, output
-			return child.Start(command, syscall.SIGTERM)
+			return process.Start(command, syscall.SIGTERM)
 		}
 		g.running.Go(func() { s.run(ctx, start, out) })
 	}

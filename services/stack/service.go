@@ -5,7 +5,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/timewheel/timewheel/internal/stores/child"
+	"github.com/timewheel/timewheel/test/testkit/process"
 )
 
 const (
@@ -37,7 +37,7 @@ func (s *service) restart() {
 // run keeps the program running until ctx ends, and then stops it. A program
 // that ends by itself is started again, ever more slowly, so that a mistake in
 // it leaves the rest of the stack standing.
-func (s *service) run(ctx context.Context, start func() (*child.Child, error), out *console) {
+func (s *service) run(ctx context.Context, start func() (*process.Child, error), out *console) {
 	backoff := firstBackoff
 	for {
 		began := time.Now()
@@ -63,7 +63,7 @@ func (s *service) run(ctx context.Context, start func() (*child.Child, error), o
 }
 
 // follow waits for the program's end, and reports whether we asked for it.
-func (s *service) follow(ctx context.Context, program *child.Child, out *console) (asked bool) {
+func (s *service) follow(ctx context.Context, program *process.Child, out *console) (asked bool) {
 	select {
 	case <-program.Done():
 		return ctx.Err() != nil

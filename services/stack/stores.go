@@ -9,7 +9,7 @@ import (
 	"os/exec"
 	"time"
 
-	"github.com/timewheel/timewheel/internal/stores"
+	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
 // storeSet is the two stores that the services and the tests run on.

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/timewheel/timewheel/internal/stores/child"
+	"github.com/timewheel/timewheel/test/testkit/process"
 )
 
 const testUsage = `Usage: go tool stack test [flags and packages of go test]
@@ -109,7 +109,7 @@ func onPrivateStores(ctx context.Context, use func(stores *storeSet, dir string)
 // first it is interrupted, with everything that it started.
 func runToEnd(ctx context.Context, command *exec.Cmd) error {
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
-	program, err := child.Start(command, syscall.SIGTERM)
+	program, err := process.Start(command, syscall.SIGTERM)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,82 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+
+	"github.com/timewheel/timewheel/internal/config"
+	"github.com/timewheel/timewheel/internal/httpapi"
+	"github.com/timewheel/timewheel/internal/scheduler"
+	"github.com/timewheel/timewheel/internal/tasktype"
+	"github.com/timewheel/timewheel/internal/telemetry"
+)
+
+const (
+	// apiWork are the API's connections to Postgres for creates and deletes: ten for
+	// creates when some are slow, and two for bulk creates. Lists and look-ups have
+	// apiReads of their own.
+	apiWork, apiReads = 12, 6
+	// gcPercent trades memory for time: the heap is a few megabytes, and most of what
+	// a task needs is garbage a millisecond later.
+	gcPercent = 400
+	// apiMemory is where that trade ends in the API, in bytes: the bodies of large
+	// bulk creates are a heap of their own. It is a wish to the collector, and no bound.
+	apiMemory = 96 << 20
+)
+
+// API is the HTTP service. The zero value is the one that is deployed; its fields are
+// for those who run it under observation.
+type API struct {
+	// Wrap gives the handler that is served. Nil: the API's own.
+	Wrap func(http.Handler) http.Handler
+}
+
+// Run serves the REST API until ctx ends. It logs to out.
+func (a API) Run(ctx context.Context, cfg config.API, out io.Writer) error {
+	debug.SetGCPercent(gcPercent)
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(apiMemory)
+	}
+	log := telemetry.NewLogger(out, cfg.LogLevel, cfg.LogFormat)
+	end := teardown{log: log}
+	defer end.run()
+
+	stores, err := openStores(ctx, cfg.Shared, needs{work: apiWork, reads: apiReads}, log)
+	if err != nil {
+		return err
+	}
+	end.add("close the stores", stores.close)
+	tasks := scheduler.New(stores.db, stores.wheel, cfg.WheelHorizon, log)
+	end.add("update the due index", tasks.Close)
+
+	registry := telemetry.NewRegistry()
+	types := tasktype.New(tasktype.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, Log: log})
+	var handler http.Handler = httpapi.New(httpapi.Options{
+		Tasks: tasks,
+		Types: types.Types(),
+		Validate: func(taskType string, payload json.RawMessage) (faults []httpapi.FieldError) {
+			for _, p := range types.Validate(taskType, payload) {
+				faults = append(faults, httpapi.FieldError{Field: p.Field, Message: p.Message})
+			}
+			return faults
+		},
+		Ready:       stores.ready,
+		Registry:    registry,
+		Log:         log,
+		MaxInFlight: cfg.MaxInFlight,
+	})
+	if a.Wrap != nil {
+		handler = a.Wrap(handler)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.ListenAddr)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP: %w", err)
+	}
+	return serve(ctx, listener, handler, cfg.ShutdownDelay, log)
+}

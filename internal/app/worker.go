@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/timewheel/timewheel/internal/config"
+	"github.com/timewheel/timewheel/internal/maintenance"
+	"github.com/timewheel/timewheel/internal/tasktype"
+	"github.com/timewheel/timewheel/internal/telemetry"
+	"github.com/timewheel/timewheel/internal/worker"
+)
+
+// workerConnections are a worker's to Postgres: for starts of overlapping batches, ends
+// and the background loops.
+const workerConnections = 9
+
+// Worker is a worker node. The zero value is the one that is deployed; its fields are
+// for those who run it under observation.
+type Worker struct {
+	// Lookup finds handlers. Nil: those of the task types that ship.
+	Lookup worker.Lookup
+	// Wrap gives the handler that is served beside the work. Nil: health and metrics.
+	Wrap func(http.Handler) http.Handler
+	// Hold returns when claiming may begin. Nil: at once.
+	Hold func(context.Context) error
+}
+
+// Run executes tasks and runs the maintenance until ctx ends, and drains then. It logs
+// to out.
+func (w Worker) Run(ctx context.Context, cfg config.Worker, out io.Writer) error {
+	debug.SetGCPercent(gcPercent)
+	log := telemetry.NewLogger(out, cfg.LogLevel, cfg.LogFormat)
+	end := teardown{log: log}
+	defer end.run()
+
+	stores, err := openStores(ctx, cfg.Shared, needs{work: workerConnections, redis: true}, log)
+	if err != nil {
+		return err
+	}
+	end.add("close the stores", stores.close)
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("read the host's name: %w", err)
+	}
+	if w.Lookup == nil {
+		w.Lookup = tasktype.New(tasktype.Options{
+			BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, AllowPrivate: cfg.AllowPrivate, Log: log,
+		}).Lookup
+	}
+	registry := telemetry.NewRegistry()
+	runner := worker.New(stores.db, stores.wheel, w.Lookup, worker.Config{
+		Host:        fmt.Sprintf("%s/%d", host, os.Getpid()),
+		Concurrency: cfg.Concurrency,
+		Lease:       cfg.Lease,
+		TaskTimeout: cfg.TaskTimeout,
+		Drain:       cfg.Drain,
+	}, log, registry)
+	loops := maintenance.New(stores.db, stores.wheel, maintenance.Config{
+		Horizon:   cfg.WheelHorizon,
+		Grace:     worker.Grace,
+		Retention: cfg.Retention,
+		Judge:     runner.Session,
+		Lease:     cfg.Lease,
+		Metrics:   registry,
+	}, log)
+	admin := telemetry.Admin(registry, untilDraining(ctx, stores.ready))
+	if w.Wrap != nil {
+		admin = w.Wrap(admin)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.ListenAddr)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP: %w", err)
+	}
+	return w.work(ctx, runner, loops, listener, admin, log)
+}
+
+// work runs the worker, the maintenance and the server until ctx ends or one of them
+// fails. Maintenance and server stay while the worker drains.
+func (w Worker) work(
+	ctx context.Context, runner *worker.Worker, loops *maintenance.Maintainer,
+	listener net.Listener, admin http.Handler, log *slog.Logger,
+) error {
+	group, groupCtx := errgroup.WithContext(context.WithoutCancel(ctx))
+	background, stopBackground := context.WithCancel(groupCtx)
+	defer stopBackground()
+	group.Go(func() error { return serve(background, listener, admin, 0, log) })
+	group.Go(func() error { return loops.Run(background) })
+	group.Go(func() error {
+		defer stopBackground()
+		claiming, stopClaiming := context.WithCancel(groupCtx)
+		defer stopClaiming()
+		defer context.AfterFunc(ctx, stopClaiming)()
+		if w.Hold != nil && w.Hold(claiming) != nil {
+			return nil // It was stopped before it began.
+		}
+		return runner.Run(claiming)
+	})
+	return group.Wait()
+}
+
+// untilDraining is not ready once ctx has ended, though its health is still told.
+func untilDraining(ctx context.Context, ready telemetry.Ready) telemetry.Ready {
+	return func(asked context.Context) (map[string]string, bool) {
+		checks, ok := ready(asked)
+		if ctx.Err() != nil {
+			checks["worker"], ok = "draining", false
+		}
+		return checks, ok
+	}
+}

@@ -1,4 +1,0 @@
-package handler
-
-// Public is public, for its table of addresses.
-var Public = public

@@ -1,0 +1,149 @@
+// Package maintenance keeps the due index in Redis true to Postgres, settles the tasks
+// of dead workers, and deletes old history. Every worker runs all of its loops, and
+// running them N times over is safe. Those that read much are done by the leader, one
+// node at a time, which holds a short term in Redis; should two nodes lead, they repeat
+// each other's work.
+//
+//	lead       cascade, rebuild and repair of the due index           lead.go
+//	audit      the whole of it, beside lead                           audit.go
+//	revive     lapsed claims                                          revive.go
+//	reap       dead sessions                                          reap.go
+//	retain     tasks that ended long ago, by the leader               retention.go
+package maintenance
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// Store is Postgres as the loops need it.
+type Store interface {
+	Now(ctx context.Context) (time.Time, error)
+	Window(ctx context.Context, after task.Due, until time.Time, limit int) (page []task.Due, next task.Due, more bool, err error)
+	Submitted(ctx context.Context, ids []task.ID) ([]task.Wait, error)
+	Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Duration) (task.Reaped, error)
+	Forget(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
+}
+
+// Index is the due index in Redis as the loops need it.
+type Index interface {
+	Lead(ctx context.Context, node uuid.UUID, term, horizon time.Duration, indexedUntil time.Time) (
+		leads bool, built time.Time, err error)
+	RunID(ctx context.Context) (string, error)
+	LastAudit(ctx context.Context) (run string, ago time.Duration, err error)
+	NoteAudit(ctx context.Context, run string) error
+	Size(ctx context.Context) (int64, error)
+	Scan(ctx context.Context, f func([]task.ID) error) error
+	Repair(ctx context.Context, tasks []task.Due) (int, error)
+	Remove(ctx context.Context, ids []task.ID) error
+	IndexIn(ctx context.Context, tasks []task.Wait) error
+	Revive(ctx context.Context) (int, error)
+}
+
+// Config sets the pace of the loops.
+type Config struct {
+	Horizon time.Duration
+	// Grace is how long after its lease passed a session is declared dead.
+	Grace time.Duration
+	// Retention is how long ended tasks are kept.
+	Retention time.Duration
+	// Tick is the pace of lead, revive and reap. Zero means one second.
+	Tick time.Duration
+	// Audit is how often the whole due index is compared with Postgres.
+	// Zero means five minutes.
+	Audit time.Duration
+	// Judge is the worker session in whose name this node declares others dead,
+	// and Lease the time of its lease. Without one, nil or the zero UUID, it
+	// declares nobody dead.
+	Judge func() uuid.UUID
+	Lease time.Duration
+	// Metrics is where the loops' metrics are registered. Nil means nowhere.
+	Metrics prometheus.Registerer
+}
+
+// Maintainer runs the background loops of one node.
+type Maintainer struct {
+	store Store
+	index Index
+	cfg   Config
+	log   *slog.Logger
+
+	metrics metrics
+
+	self    uuid.UUID   // the name under which this node leads
+	leads   atomic.Bool // this node led at its last tick
+	overdue overdueScan
+	// auditing is true while an audit runs beside the ticks.
+	auditing atomic.Bool
+	audits   sync.WaitGroup
+}
+
+// New makes the background loops of one node.
+func New(store Store, index Index, cfg Config, log *slog.Logger) *Maintainer {
+	if cfg.Tick == 0 {
+		cfg.Tick = time.Second
+	}
+	if cfg.Audit == 0 {
+		cfg.Audit = 5 * time.Minute
+	}
+	if cfg.Judge == nil {
+		cfg.Judge = func() uuid.UUID { return uuid.Nil }
+	}
+	return &Maintainer{
+		store: store, index: index, cfg: cfg, log: log.With("component", "maintenance"),
+		metrics: newMetrics(cfg.Metrics), self: uuid.New(),
+	}
+}
+
+// logAgain is how often a failure is logged that lasts.
+const logAgain = time.Minute
+
+// Run runs every loop until ctx ends.
+func (m *Maintainer) Run(ctx context.Context) error {
+	defer m.audits.Wait()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return m.every(ctx, "lead", m.cfg.Tick, m.lead) })
+	group.Go(func() error { return m.every(ctx, "revive", m.cfg.Tick, m.revive) })
+	group.Go(func() error { return m.every(ctx, "reap", m.cfg.Tick, m.reap) })
+	group.Go(func() error { return m.every(ctx, "retain", 10*m.cfg.Tick, m.retain) })
+	return group.Wait()
+}
+
+// every calls once at a pace until ctx ends. A failure is counted and logged, once
+// a minute while it lasts, and the loop goes on: the stores come back.
+func (m *Maintainer) every(ctx context.Context, loop string, pace time.Duration, once func(context.Context) error) error {
+	ticker := time.NewTicker(pace)
+	defer ticker.Stop()
+	failures := m.metrics.failures.WithLabelValues(loop)
+	var logged time.Time // when a failure that still lasts was logged last
+	for {
+		err := once(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			failures.Inc()
+			if time.Since(logged) >= logAgain {
+				m.log.Warn("background loop fails", "loop", loop, "error", err)
+				logged = time.Now()
+			}
+		case !logged.IsZero():
+			m.log.Info("background loop works again", "loop", loop)
+			logged = time.Time{}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,212 @@
+package postgres
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// CreateBulk commits all drafts in one statement, or none of them (T0), and
+// returns one answer per draft, in order. Errors are task.ErrKeyReused,
+// task.ErrDeleted, task.ErrUnavailable, task.ErrUnknownOutcome and
+// *task.RejectedError.
+//
+// A key that is not empty names the batch as a whole, in place of the drafts'
+// own: the same drafts under the same key are the same tasks, and others are
+// refused with task.ErrKeyReused. If all of the tasks were deleted, it is
+// task.ErrDeleted.
+func (db *DB) CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error) {
+	b := keyedBulk{key: key, drafts: drafts, in: newDraftColumns(drafts)}
+	if key != "" {
+		b.digest = digestOf(drafts)
+		for i := range drafts {
+			put(&b.in.keys, len(drafts), i, itemKey(key, i))
+		}
+	}
+	var out []task.Created
+	err := db.retry(ctx, "create a batch of tasks", func(ctx context.Context) (err error) {
+		out, err = db.createBulk(ctx, b)
+		return err
+	})
+	if refusal, data := isData(err); data {
+		return nil, &task.RejectedError{Reason: refusal.Message}
+	}
+	return out, err
+}
+
+// keyedBulk is a batch on its way; its key may be empty.
+type keyedBulk struct {
+	key    string
+	digest []byte
+	drafts []task.Draft
+	in     draftColumns
+}
+
+// itemKey is the key of one task of a batch. Clients' keys have no spaces, so
+// it cannot be the key of a task that was created alone.
+func itemKey(key string, i int) *string {
+	derived := key + " " + strconv.Itoa(i)
+	return &derived
+}
+
+// digestOf names what a batch asks for, whatever the order of members and the space
+// between them.
+func digestOf(drafts []task.Draft) []byte {
+	sum := sha256.New()
+	write := func(part []byte) {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		_, _ = sum.Write(append(size[:], part...)) // a hash never fails
+	}
+	for i := range drafts {
+		d := &drafts[i]
+		write([]byte(d.Type))
+		write(binary.BigEndian.AppendUint64(nil, uint64(d.ExecutionTime.UnixMicro())))
+		write([]byte(strconv.Itoa(d.MaxAttempts)))
+		value, ok := decodeExactly(d.Payload)
+		canonical, err := json.Marshal(value) // with its members in order
+		if !ok || err != nil {
+			canonical = d.Payload
+		}
+		write(canonical)
+	}
+	return sum.Sum(nil)
+}
+
+func (db *DB) createBulk(ctx context.Context, b keyedBulk) ([]task.Created, error) {
+	now, err := db.insertBatch(ctx, b)
+	if isConflict(err) {
+		return db.resolveBatch(ctx, b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := make([]task.Created, len(b.drafts))
+	for i := range b.drafts {
+		out[i] = createdAt(&b.drafts[i], now)
+	}
+	return out, nil
+}
+
+func (db *DB) insertBatch(ctx context.Context, b keyedBulk) (now time.Time, err error) {
+	if b.key == "" {
+		return db.insert(ctx, b.in)
+	}
+	lastDue := b.drafts[0].ExecutionTime
+	for i := range b.drafts {
+		if at := b.drafts[i].ExecutionTime; at.After(lastDue) {
+			lastDue = at
+		}
+	}
+	err = db.pool.QueryRow(ctx, `
+		WITH batch AS (
+			INSERT INTO batches (key, digest, task_ids, last_due) VALUES ($7, $8, $1::uuid[], $9)
+		), inserted AS (`+insertDrafts+`)
+		SELECT clock_timestamp()`, append(b.in.args(), b.key, b.digest, lastDue)...).Scan(&now)
+	return now, err
+}
+
+// resolveBatch answers a batch of which something was there already.
+func (db *DB) resolveBatch(ctx context.Context, b keyedBulk) ([]task.Created, error) {
+	var digest []byte
+	var ids []uuid.UUID
+	err := db.pool.QueryRow(ctx, `SELECT digest, task_ids FROM batches WHERE key = $1`, b.key).Scan(&digest, &ids)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return db.resolveTasks(ctx, b)
+	case err != nil:
+		return nil, err
+	case string(digest) != string(b.digest):
+		return nil, task.ErrKeyReused
+	}
+	return db.answerAgain(ctx, ids)
+}
+
+// answerAgain answers a repeated batch with the ids that it was answered with
+// before, and says of those that wait still when they are due.
+func (db *DB) answerAgain(ctx context.Context, ids []task.ID) ([]task.Created, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT id, status, due_at - clock_timestamp() FROM tasks WHERE id = ANY($1)`, uuids(ids))
+	if err != nil {
+		return nil, err
+	}
+	waits := make(map[task.ID]time.Duration, len(ids))
+	deleted := 0
+	var id task.ID
+	var status task.Status
+	var in time.Duration
+	_, err = pgx.ForEachRow(rows, []any{into(&id), &status, &in}, func() error {
+		switch status {
+		case task.Deleted:
+			deleted++
+		case task.Submitted:
+			waits[id] = in
+		default: // it needs no index
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if deleted == len(ids) {
+		return nil, task.ErrDeleted
+	}
+	out := make([]task.Created, len(ids))
+	for i, id := range ids {
+		in, waiting := waits[id]
+		if !waiting {
+			in = math.MaxInt64 // it is not to be indexed
+		}
+		out[i] = task.Created{Wait: task.Wait{ID: id, In: in}}
+	}
+	return out, nil
+}
+
+// resolveTasks answers a batch that has no row of its own: without a key, by an
+// earlier try of this very call; or with a key, from a release before there were
+// such rows. It is the same batch if all of it is there, and the earlier one had no
+// more than that.
+func (db *DB) resolveTasks(ctx context.Context, b keyedBulk) ([]task.Created, error) {
+	drafts := make([]task.Draft, len(b.drafts))
+	copy(drafts, b.drafts)
+	for i := range drafts {
+		drafts[i].Key = ""
+		if b.key != "" {
+			drafts[i].Key = *itemKey(b.key, i)
+		}
+	}
+	found, err := db.lookUp(ctx, drafts)
+	if err != nil {
+		return nil, err
+	}
+	var longer bool
+	err = db.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM tasks WHERE idempotency_key = $1)`,
+		itemKey(b.key, len(drafts))).Scan(&longer)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found) == 0:
+		return nil, fmt.Errorf("resolve a batch: %w", errVanished)
+	case longer || len(found) < len(drafts):
+		return nil, task.ErrKeyReused
+	}
+	out := make([]task.Created, len(drafts))
+	for i, answer := range found {
+		if answer.Err != nil {
+			return nil, answer.Err
+		}
+		out[i] = answer
+	}
+	return out, nil
+}

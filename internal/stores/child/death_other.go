@@ -1,8 +1,0 @@
-//go:build unix && !linux
-
-package child
-
-import "syscall"
-
-// setDeathSignal does nothing: only Linux tells a child that its parent died.
-func setDeathSignal(*syscall.SysProcAttr, syscall.Signal) {}

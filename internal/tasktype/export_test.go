@@ -1,0 +1,4 @@
+package tasktype
+
+// Public is public, for its table of addresses.
+var Public = public

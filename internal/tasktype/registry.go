@@ -1,0 +1,92 @@
+// Package tasktype holds the task types that ship, one file per type. A handler
+// gets one started attempt and returns its result; it decides nothing about
+// the task's life.
+package tasktype
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+// Func runs one attempt of a task and returns its result, a JSON value or
+// nil. An error fails the attempt; a result beside it is kept all the same.
+// When ctx ends the handler stops as soon as it can and returns its cause.
+type Func = func(ctx context.Context, t *task.Task) (json.RawMessage, error)
+
+// Problem is one thing wrong with a payload. Message quotes no value.
+type Problem struct {
+	// Field is a path such as payload.url.
+	Field   string
+	Message string
+}
+
+// Options of the task types.
+type Options struct {
+	// BarURL is what bar gets when the payload names no URL. Empty is
+	// DefaultBarURL.
+	BarURL string
+	// MaxDuration is how long a task may run: foo does not take a longer sleep,
+	// which could only fail. Zero is a day.
+	MaxDuration time.Duration
+	// AllowPrivate lets bar and webhook reach addresses that are not public.
+	AllowPrivate bool
+	Log          *slog.Logger
+}
+
+// Registry knows the task types by name.
+type Registry struct {
+	kinds map[string]kind
+}
+
+// kind is one task type: how it runs, and what its payload must be.
+type kind struct {
+	run   Func
+	check func(json.RawMessage) []Problem
+}
+
+// New registers every task type that ships.
+func New(options Options) *Registry {
+	web := newTransport(options.AllowPrivate)
+	if options.BarURL == "" {
+		options.BarURL = DefaultBarURL
+	}
+	if options.MaxDuration == 0 {
+		options.MaxDuration = fooMax
+	}
+	return &Registry{kinds: map[string]kind{
+		"foo":     newFoo(options.Log, min(options.MaxDuration, fooMax)),
+		"bar":     newBar(options.Log, web, options.BarURL),
+		"baz":     newBaz(options.Log),
+		"webhook": newWebhook(options.Log, web),
+	}}
+}
+
+// Types lists the names of the task types in alphabetical order.
+func (r *Registry) Types() []string { return slices.Sorted(maps.Keys(r.kinds)) }
+
+// Lookup finds the handler of a task type.
+func (r *Registry) Lookup(taskType string) (Func, bool) {
+	k, ok := r.kinds[taskType]
+	return k.run, ok
+}
+
+// Validate lists everything that is wrong with a payload, a JSON object or
+// nil, for this task type. A type that is not known has no problems.
+func (r *Registry) Validate(taskType string, payload json.RawMessage) []Problem {
+	k, ok := r.kinds[taskType]
+	if !ok {
+		return nil
+	}
+	return k.check(payload)
+}
+
+// printOutput is what "a handler prints" means: one line of log, and a result.
+func printOutput(ctx context.Context, log *slog.Logger, t *task.Task, output string) {
+	log.InfoContext(ctx, "task printed", "task_id", t.ID, "task_type", t.Type, "attempt", t.Attempt, "output", output)
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/timewheel/timewheel/test/chaos/internal/bugs"
+)
+
+// bugRun is how long each seeded bug is looked for.
+const bugRun = 15 * time.Second
+
+func bugsCommand(ctx context.Context, args []string, out io.Writer) error {
+	only, clean := "", false
+	s, err := parseScene("bugs", args, func(f *flag.FlagSet) {
+		f.StringVar(&only, "only", "", "the bugs whose name this regular expression matches")
+		f.BoolVar(&clean, "clean", false, "the same situations without the bugs: nothing may be found")
+	})
+	if err != nil {
+		return err
+	}
+	chosen, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("read --only: %w", err)
+	}
+	wrong := false
+	for _, bug := range bugs.All() {
+		if !chosen.MatchString(bug.Name) {
+			continue
+		}
+		start := time.Now()
+		found, err := look(ctx, s, bug, clean)
+		if err != nil {
+			return fmt.Errorf("look for the bug %q: %w", bug.Name, err)
+		}
+		verdict := strings.Join(found, ", ")
+		switch missed := len(found) == 0; {
+		case missed && clean:
+			verdict = "nothing, as it should be"
+		case missed && bug.Harmless != "":
+			verdict = "nothing: " + bug.Harmless
+		case missed:
+			verdict, wrong = "NOT FOUND", true
+		case clean || bug.Harmless != "":
+			verdict, wrong = verdict+" WITHOUT A REASON", true
+		}
+		say(out, "| %s | %s | %.0f |", bug.Name, verdict, time.Since(start).Seconds())
+	}
+	if wrong {
+		return errBroken
+	}
+	return nil
+}
+
+// look runs the situation that a bug is about and returns which checkers found
+// something. A system that the bug keeps from running at all is an error.
+func look(ctx context.Context, s scene, bug bugs.Bug, clean bool) (found []string, err error) {
+	s.rig.Workers, s.rig.APIs = 3, 2
+	s.duration, s.rate = bugRun, 150
+	s.deletes, s.retried, s.slow, s.keyed = bug.Load.Deletes, bug.Load.Retried, bug.Load.Slow, bug.Load.Keyed
+	s.soon = time.Duration(max(1, bug.Load.Soon)) * time.Second
+	s.stay, s.edge, s.quiet = bug.Load.Stay, bug.Load.Edge, bug.Load.Quiet
+	s.linger = time.Duration(bug.Load.Linger) * time.Second
+	s.dir = ""
+	if !clean {
+		s.rig.Bug = bug.Change
+	}
+	if bug.Ahead {
+		s.rig.RedisAhead = time.Hour
+	}
+	hurt := bug.Hurt
+	if hurt == nil {
+		hurt = nothing
+	}
+	verdict, err := s.play(ctx, io.Discard, hurt)
+	if err != nil {
+		return nil, err
+	}
+	if verdict.Counts["rows"] == 0 {
+		return nil, errors.New("nothing was created at all")
+	}
+	for _, checker := range verdict.Broken() {
+		name, _, _ := strings.Cut(checker, " ")
+		found = append(found, fmt.Sprintf("%s (%d)", name, verdict.Total(checker)))
+	}
+	return found, nil
+}

@@ -1,0 +1,150 @@
+package check
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/google/uuid"
+
+	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/test/chaos/internal/history"
+)
+
+// linearizable is K3: for each task, all that anybody was told of it can be put
+// in one order that the state machine explains. Nothing here is taken from the
+// audit: starts are seen by the witness, and the rest by clients.
+func linearizable(h *History, v *Verdict) {
+	ops := map[uuid.UUID][]porcupine.Operation{}
+	created := map[uuid.UUID]int64{}
+	byN := map[int64]uuid.UUID{}
+	for id, row := range h.Rows {
+		byN[row.N] = id
+	}
+	add := func(id uuid.UUID, call, ret int64, in step) {
+		ops[id] = append(ops[id], porcupine.Operation{ClientId: len(ops[id]), Input: in, Call: call, Return: ret})
+	}
+	for _, c := range h.Calls {
+		id := c.Task
+		if id == uuid.Nil {
+			id = byN[c.N]
+		}
+		if id == uuid.Nil || c.Outcome == history.Fail && c.Status == "" && c.Why != "not_found" {
+			continue // it never came to be, or nothing was told
+		}
+		ret := c.Returned.UnixNano()
+		if c.Outcome == history.Unknown {
+			ret = math.MaxInt64 // it may happen at any time from now on
+		}
+		if c.Op == "create" {
+			created[id] = c.Invoked.UnixNano()
+		}
+		if c.Op != "get" || c.Outcome != history.Unknown {
+			add(id, c.Invoked.UnixNano(), ret, step{op: c.Op, outcome: c.Outcome, status: task.Status(c.Status)})
+		}
+	}
+	for id, row := range h.Rows {
+		begin := created[id]
+		arrived := map[int]int64{}
+		for _, a := range h.Arrivals[id] {
+			arrived[a.Attempt] = a.At.UnixNano()
+		}
+		for attempt := 1; attempt <= row.Attempt; attempt++ {
+			start := int64(math.MaxInt64) // started, and nobody saw it
+			if at, seen := arrived[attempt]; seen {
+				start = at
+			}
+			add(id, begin, start, step{op: "start", attempt: attempt})
+			if attempt < row.Attempt || !running(row) {
+				add(id, begin, math.MaxInt64, step{op: "end", attempt: attempt, again: again(row, attempt), status: task.Status(row.Status)})
+			}
+		}
+	}
+	for id, history := range ops {
+		v.Counts["histories checked"]++
+		switch porcupine.CheckOperationsTimeout(machine, history, 10*time.Second) {
+		case porcupine.Illegal:
+			v.find(K3, "%s: no order explains %s", id, describe(history))
+		case porcupine.Unknown:
+			v.find(K3, "%s: no verdict within 10 s", id)
+		case porcupine.Ok:
+		}
+	}
+}
+
+// again reports whether the end of this attempt made the task submitted.
+func again(row history.Row, attempt int) bool {
+	return attempt < row.Attempt || row.Status == string(task.Submitted) || row.Status == string(task.Deleted)
+}
+
+func running(row history.Row) bool { return row.Status == string(task.Started) }
+
+// step is what is put in order.
+type step struct {
+	op      string
+	outcome history.Outcome
+	status  task.Status // what the answer told, or what the end made of it
+	attempt int
+	again   bool
+}
+
+// state is what the model knows of a task.
+type state struct {
+	status  task.Status // empty: it does not exist
+	attempt int
+}
+
+var machine = porcupine.Model{
+	Init: func() any { return state{} },
+	Step: func(before, input, _ any) (bool, any) {
+		return next(before.(state), input.(step)) //nolint:forcetypeassert,errcheck // They are all that is put in.
+	},
+}
+
+// next says whether a step may be taken from s, and where it leads. A step
+// whose outcome is unknown may also have done nothing.
+func next(s state, in step) (bool, state) {
+	switch in.op {
+	case "create":
+		if s.status == "" {
+			return true, state{status: task.Submitted}
+		}
+		return in.outcome == history.Unknown, s
+	case "delete":
+		switch {
+		case in.outcome == history.Fail:
+			return in.status == s.status && s.status != task.Submitted && s.status != task.Deleted, s
+		case s.status == task.Submitted:
+			return true, state{status: task.Deleted, attempt: s.attempt}
+		}
+		return s.status == task.Deleted || in.outcome == history.Unknown, s
+	case "get":
+		return in.status == s.status, s
+	case "start":
+		return s.status == task.Submitted && s.attempt == in.attempt-1, state{status: task.Started, attempt: in.attempt}
+	case "end":
+		to := in.status
+		if in.again {
+			to = task.Submitted
+		}
+		return s.status == task.Started && s.attempt == in.attempt, state{status: to, attempt: s.attempt}
+	}
+	return false, s
+}
+
+func describe(ops []porcupine.Operation) string {
+	var words []string
+	first := ops[0].Call
+	for _, op := range ops {
+		in := op.Input.(step) //nolint:forcetypeassert,errcheck // as above
+		end := "?"
+		if op.Return != math.MaxInt64 {
+			end = time.Duration(op.Return - first).Round(time.Microsecond).String()
+		}
+		words = append(words, fmt.Sprintf("%s %s%s %d [%s, %s]", in.op, in.outcome, in.status, in.attempt,
+			time.Duration(op.Call-first).Round(time.Microsecond), end))
+	}
+	return strings.Join(words, "; ")
+}

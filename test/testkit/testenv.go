@@ -1,0 +1,58 @@
+// Package testkit gives a test real stores: a database and a Redis of its own
+// on the servers that DATABASE_URL and REDIS_URL name, or a private server
+// that it may kill. For tests only.
+package testkit
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/migrations"
+	"github.com/timewheel/timewheel/test/testkit/stores"
+)
+
+// cleanupPatience bounds what runs after a test, whose context is over by then.
+const cleanupPatience = 30 * time.Second
+
+// OwnPostgres starts a Postgres for this test alone, with the migrations
+// applied. The test may kill it and start it again; it is closed with the test.
+func OwnPostgres(tb testing.TB) *stores.Postgres {
+	tb.Helper()
+	postgres, err := stores.StartPostgres(tb.Context(), stores.Options{})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, postgres.Close()) })
+	require.NoError(tb, migrations.Up(postgres.URL()))
+	return postgres
+}
+
+// OwnRedis starts a Redis for this test alone. The test may kill it and start
+// it again; it is closed with the test.
+func OwnRedis(tb testing.TB) *stores.Redis {
+	tb.Helper()
+	redis, err := stores.StartRedis(tb.Context(), stores.Options{})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, redis.Close()) })
+	return redis
+}
+
+func environment(tb testing.TB, name string) string {
+	tb.Helper()
+	value := os.Getenv(name)
+	if value == "" {
+		tb.Fatalf("%s is not set: run the tests with `go tool stack test`", name)
+	}
+	return value
+}
+
+func afterTest(tb testing.TB, clean func(context.Context) error) {
+	tb.Helper()
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupPatience)
+		defer cancel()
+		require.NoError(tb, clean(ctx))
+	})
+}
