@@ -38,6 +38,9 @@ func (w *riverNoop) Work(_ context.Context, job *river.Job[riverArgs]) error {
 	return nil
 }
 
+// riverWorkerConnections are those with which River's other settings were swept.
+const riverWorkerConnections = 10
+
 // RunRiverWorker is a River client that works. It begins when the driver lets
 // it.
 func RunRiverWorker(ctx context.Context) error {
@@ -49,7 +52,7 @@ func RunRiverWorker(ctx context.Context) error {
 	if err != nil {
 		return errors.New("read the postgres URL: it is not valid")
 	}
-	poolConfig.MaxConns = workerConnections
+	poolConfig.MaxConns = riverWorkerConnections
 	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
 	if err != nil {
 		return fmt.Errorf("open a pool: %w", err)

@@ -57,7 +57,7 @@ func (a API) Run(ctx context.Context, cfg config.API, out io.Writer) error {
 
 	registry := telemetry.NewRegistry()
 	types := tasktype.New(tasktype.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, Log: log})
-	var handler http.Handler = httpapi.New(httpapi.Options{
+	handler := httpapi.New(httpapi.Options{
 		Tasks: tasks,
 		Types: types.Types(),
 		Validate: func(taskType string, payload json.RawMessage) (faults []httpapi.FieldError) {

@@ -35,8 +35,6 @@ func (a *api) withBody(limit int64, tooLarge *problem, do func(*gin.Context, []b
 			return tooLarge
 		}
 		if err != nil {
-			// Or the server would read the rest of it, to keep the connection.
-			c.Header("Connection", "close")
 			return err
 		}
 		select {
