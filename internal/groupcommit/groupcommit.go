@@ -97,7 +97,7 @@ func (g *Group[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 		return it.out, it.err
 	case <-ctx.Done():
 	}
-	if g.takeBack(it) {
+	if g.withdraw(it) {
 		return none, errors.Join(ErrNotSent, ctx.Err())
 	}
 	return none, ctx.Err()
@@ -122,12 +122,12 @@ func (g *Group[In, Out]) add(it *item[In, Out], waiting int) bool {
 	}
 	g.pending = append(g.pending, it)
 	g.bytes += it.size
-	g.open()
+	g.startFlushes()
 	return true
 }
 
-// open begins the flushes that are worth it now.
-func (g *Group[In, Out]) open() {
+// startFlushes begins the flushes that are worth it now.
+func (g *Group[In, Out]) startFlushes() {
 	for len(g.pending) > 0 && len(g.lanes) < g.cfg.MaxLanes {
 		quick := 0
 		for _, l := range g.lanes {
@@ -147,11 +147,11 @@ func (g *Group[In, Out]) open() {
 		g.pending = nil
 		return
 	}
-	g.watch()
+	g.watchForSlow()
 }
 
-// watch looks again when the oldest flush that is not slow has become so.
-func (g *Group[In, Out]) watch() {
+// watchForSlow looks again when the oldest flush that is not slow has become so.
+func (g *Group[In, Out]) watchForSlow() {
 	if g.watched {
 		return
 	}
@@ -171,7 +171,7 @@ func (g *Group[In, Out]) findSlow() {
 	for _, l := range g.lanes {
 		l.slow = l.slow || time.Since(l.since) >= slowAfter
 	}
-	g.open()
+	g.startFlushes()
 }
 
 func (g *Group[In, Out]) run(l *lane, items []*item[In, Out]) {
@@ -183,7 +183,7 @@ func (g *Group[In, Out]) run(l *lane, items []*item[In, Out]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.lanes = slices.DeleteFunc(g.lanes, func(other *lane) bool { return other == l })
-	g.open()
+	g.startFlushes()
 }
 
 // settle tells those who wait what became of their items.
@@ -218,7 +218,7 @@ func (g *Group[In, Out]) next() []*item[In, Out] {
 	return items
 }
 
-func (g *Group[In, Out]) takeBack(it *item[In, Out]) bool {
+func (g *Group[In, Out]) withdraw(it *item[In, Out]) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for i, other := range g.pending {

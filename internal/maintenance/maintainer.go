@@ -29,9 +29,9 @@ import (
 type Store interface {
 	Now(ctx context.Context) (time.Time, error)
 	Window(ctx context.Context, after task.Due, until time.Time, limit int) (page []task.Due, next task.Due, more bool, err error)
-	Submitted(ctx context.Context, ids []task.ID) ([]task.Wait, error)
+	Submitted(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
 	Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Duration) (task.Reaped, error)
-	Forget(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
+	DeleteEnded(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
 }
 
 // Index is the due index in Redis as the loops need it.
@@ -45,7 +45,7 @@ type Index interface {
 	Scan(ctx context.Context, f func([]task.ID) error) error
 	Repair(ctx context.Context, tasks []task.Due) (int, error)
 	Remove(ctx context.Context, ids []task.ID) error
-	IndexIn(ctx context.Context, tasks []task.Wait) error
+	IndexIn(ctx context.Context, tasks []task.DueIn) error
 	Revive(ctx context.Context) (int, error)
 }
 

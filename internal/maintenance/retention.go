@@ -12,7 +12,7 @@ const retainBudget = 5 * time.Second
 // something that may be deleted. The leader does it.
 func (m *Maintainer) retain(ctx context.Context) error {
 	for start := time.Now(); m.leads.Load() && time.Since(start) < retainBudget; {
-		deleted, done, err := m.store.Forget(ctx, m.cfg.Retention, pageSize)
+		deleted, done, err := m.store.DeleteEnded(ctx, m.cfg.Retention, pageSize)
 		if err != nil {
 			return err
 		}

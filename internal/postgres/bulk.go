@@ -146,7 +146,7 @@ func (db *DB) answerAgain(ctx context.Context, ids []task.ID) ([]task.Created, e
 	var id task.ID
 	var status task.Status
 	var in time.Duration
-	_, err = pgx.ForEachRow(rows, []any{into(&id), &status, &in}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{scanUUID(&id), &status, &in}, func() error {
 		switch status {
 		case task.Deleted:
 			deleted++
@@ -168,7 +168,7 @@ func (db *DB) answerAgain(ctx context.Context, ids []task.ID) ([]task.Created, e
 		if !waiting {
 			in = math.MaxInt64 // it is not to be indexed
 		}
-		out[i] = task.Created{Wait: task.Wait{ID: id, In: in}}
+		out[i] = task.Created{DueIn: task.DueIn{ID: id, Delay: in}}
 	}
 	return out, nil
 }

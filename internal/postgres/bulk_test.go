@@ -53,8 +53,8 @@ func TestCreateBulkAnswersInOrder(t *testing.T) {
 		require.NoError(t, answer.Err)
 		require.Equal(t, all[i].ID, answer.ID)
 	}
-	require.InDelta(t, -time.Minute, created[7].In, float64(time.Minute))
-	require.InDelta(t, time.Hour, created[8].In, float64(time.Minute))
+	require.InDelta(t, -time.Minute, created[7].Delay, float64(time.Minute))
+	require.InDelta(t, time.Hour, created[8].Delay, float64(time.Minute))
 	seventh := f.get(t, all[7].ID)
 	require.JSONEq(t, `{"a": 1}`, string(seventh.Payload))
 	require.Equal(t, 5, seventh.MaxAttempts)
@@ -160,8 +160,8 @@ func TestCreateBulkAgainAfterSomeOfItIsGone(t *testing.T) {
 	for i, answer := range created {
 		require.Equal(t, ids[i], answer.ID)
 	}
-	require.Less(t, created[2].In, time.Hour, "it may have to be indexed")
-	require.Greater(t, created[0].In, 365*24*time.Hour)
+	require.Less(t, created[2].Delay, time.Hour, "it may have to be indexed")
+	require.Greater(t, created[0].Delay, 365*24*time.Hour)
 	require.Equal(t, 1, f.stored(t))
 	require.ErrorIs(t, second(f.CreateBulk(t.Context(), "key", renamed(all[1:]))), task.ErrKeyReused)
 }

@@ -121,7 +121,7 @@ func (db *DB) tryCreate(ctx context.Context, c *creation) error {
 }
 
 func createdAt(draft *task.Draft, now time.Time) task.Created {
-	return task.Created{Wait: task.Wait{ID: draft.ID, In: draft.ExecutionTime.Sub(now)}}
+	return task.Created{DueIn: task.DueIn{ID: draft.ID, Delay: draft.ExecutionTime.Sub(now)}}
 }
 
 // insertDrafts takes the columns of some drafts, in the order of their args.
@@ -148,7 +148,7 @@ func (db *DB) insertNew(ctx context.Context, drafts []task.Draft, in draftColumn
 	times := make(map[task.ID]time.Time, len(drafts))
 	var id task.ID
 	var at time.Time
-	_, err = pgx.ForEachRow(rows, []any{into(&id), &at}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{scanUUID(&id), &at}, func() error {
 		times[id] = at
 		return nil
 	})
@@ -189,14 +189,14 @@ func (db *DB) lookUp(ctx context.Context, drafts []task.Draft) (map[int]task.Cre
 	var status task.Status
 	var payload *string
 	var same bool
-	_, err = pgx.ForEachRow(rows, []any{&i, into(&id), &due, &now, &status, &payload, &same}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&i, scanUUID(&id), &due, &now, &status, &payload, &same}, func() error {
 		switch {
 		case !same || !sameJSON(raw(payload), drafts[i].Payload):
 			found[i] = task.Created{Err: task.ErrKeyReused}
 		case status == task.Deleted:
 			found[i] = task.Created{Err: task.ErrDeleted}
 		default:
-			found[i] = task.Created{Wait: task.Wait{ID: id, In: due.Sub(now)}}
+			found[i] = task.Created{DueIn: task.DueIn{ID: id, Delay: due.Sub(now)}}
 		}
 		return nil
 	})

@@ -33,7 +33,7 @@ func TestCreateAnswersInOrder(t *testing.T) {
 		stored := f.get(t, all[i].ID)
 		require.NoError(t, answer.Err)
 		require.Equal(t, all[i].ID, answer.ID)
-		require.InDelta(t, stored.ExecutionTime.Sub(stored.CreatedAt), answer.In, float64(patience))
+		require.InDelta(t, stored.ExecutionTime.Sub(stored.CreatedAt), answer.Delay, float64(patience))
 		require.Equal(t, task.Submitted, stored.Status)
 		require.JSONEq(t, string(all[i].Payload), string(stored.Payload))
 		require.True(t, stored.DueAt.Equal(all[i].ExecutionTime))
@@ -91,8 +91,8 @@ func TestCreateWithTheSameKey(t *testing.T) {
 			if name == "the same" || name == "another spelling" {
 				require.NoError(t, created[0].Err)
 				require.Equal(t, first.ID, created[0].ID)
-				require.InDelta(t, -time.Minute, created[0].In, float64(time.Minute))
-				require.Negative(t, created[0].In)
+				require.InDelta(t, -time.Minute, created[0].Delay, float64(time.Minute))
+				require.Negative(t, created[0].Delay)
 				return
 			}
 			require.ErrorIs(t, created[0].Err, task.ErrKeyReused)

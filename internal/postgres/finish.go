@@ -104,7 +104,7 @@ func (db *DB) finish(
 	ctx context.Context, query string, session uuid.UUID, in finishColumns, closed task.Closed, out map[task.ID]task.Finished,
 ) error {
 	rows, err := db.pool.Query(ctx, query,
-		session, uuids(in.ids), in.attempts, in.results, in.codes, in.messages, closed.Once, closed.Again)
+		session, uuids(in.ids), in.attempts, in.results, in.codes, in.messages, closed.Once, closed.Retried)
 	if err != nil {
 		return err
 	}
@@ -133,11 +133,11 @@ func collectFinished(rows pgx.Rows, out map[task.ID]task.Finished) error {
 	var id task.ID
 	var status task.Status
 	var in *time.Duration
-	_, err := pgx.ForEachRow(rows, []any{into(&id), &status, &in}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{scanUUID(&id), &status, &in}, func() error {
 		if status == task.Started {
 			out[id] = task.Finished{Err: task.ErrLocked}
 		} else {
-			out[id] = task.Finished{Status: status, In: orZero(in)}
+			out[id] = task.Finished{Status: status, Delay: orZero(in)}
 		}
 		return nil
 	})

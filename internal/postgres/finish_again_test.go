@@ -43,7 +43,7 @@ func TestFinishWhoseReplyWasLostIsNotLate(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, proxy.losses())
 	require.Equal(t, want, statuses(answers))
-	require.InDelta(t, time.Second, answers[3].In, float64(patience))
+	require.InDelta(t, time.Second, answers[3].Delay, float64(patience))
 	require.Zero(t, f.count(t, `SELECT count(*) FROM starts WHERE worker_id = $1`, session))
 }
 

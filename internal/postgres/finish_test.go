@@ -191,8 +191,8 @@ func TestFinishRetriesAfterADoublingPauseWithJitter(t *testing.T) {
 		stored := f.get(t, id)
 		require.Equal(t, task.Submitted, answer.Status)
 		low, high := want*8/10, want*12/10
-		require.LessOrEqual(t, answer.In, high)
-		require.GreaterOrEqual(t, answer.In, low-patience)
+		require.LessOrEqual(t, answer.Delay, high)
+		require.GreaterOrEqual(t, answer.Delay, low-patience)
 		require.Equal(t, task.Submitted, stored.Status)
 		require.Equal(t, attempt, stored.Attempt, "the attempt stays, as the fencing token that was used")
 		require.WithinRange(t, stored.DueAt, before.Add(low), after.Add(high))
@@ -283,7 +283,7 @@ func TestFinishEmptiesTheReceiptsOfStartsThatWereIssuedAgain(t *testing.T) {
 	require.Len(t, issue(t, f.DB, session, 1, ids[:2]), 2)
 	must(f.Finish(t.Context(), session, []task.Finish{
 		{ID: ids[0], Attempt: 1}, {ID: ids[1], Attempt: 1},
-	}, task.Closed{Again: []int64{1}}, true))(t)
+	}, task.Closed{Retried: []int64{1}}, true))(t)
 	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM starts WHERE seq = 1 AND task_ids = '{}'`))
 	require.Empty(t, issue(t, f.DB, session, 1, ids), "a late copy starts nothing")
 	require.Equal(t, task.Submitted, f.get(t, ids[2]).Status)

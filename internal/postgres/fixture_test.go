@@ -117,9 +117,9 @@ func issue(t *testing.T, db *postgres.DB, session uuid.UUID, seq int64, ids []ta
 // start starts all of ids in one call and requires that each was permitted.
 func (f *fixture) start(t *testing.T, session uuid.UUID, ids ...task.ID) []task.Task {
 	t.Helper()
-	started, once, err := f.Start(t.Context(), session, f.seq.Add(1), ids)
+	started, retried, err := f.Start(t.Context(), session, f.seq.Add(1), ids)
 	require.NoError(t, err)
-	require.True(t, once)
+	require.False(t, retried)
 	require.ElementsMatch(t, ids, idsOf(started))
 	return started
 }

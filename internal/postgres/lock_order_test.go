@@ -30,7 +30,7 @@ func TestStatementsComeToTheTablesInTheOrderOfTheMigrations(t *testing.T) {
 		"forget": func(ctx context.Context, f *fixture, _ uuid.UUID, _ task.ID) {
 			for done := false; !done; {
 				var err error
-				if _, done, err = f.Forget(ctx, time.Hour, 10); err != nil {
+				if _, done, err = f.DeleteEnded(ctx, time.Hour, 10); err != nil {
 					return
 				}
 			}

@@ -70,7 +70,7 @@ func (db *DB) readPayloads(ctx context.Context, session uuid.UUID, page []*task.
 	}
 	var id task.ID
 	var payload string
-	_, err = pgx.ForEachRow(rows, []any{into(&id), &payload}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{scanUUID(&id), &payload}, func() error {
 		byID[id].Payload = json.RawMessage(payload)
 		return nil
 	})

@@ -135,7 +135,7 @@ func reads(t *testing.T, f *fixture) []probe {
 	}, false}}
 	all = append(all, probe{"forget", func(t *testing.T, db *postgres.DB) int {
 		t.Helper()
-		_, round, err := db.Forget(t.Context(), 24*time.Hour, 20)
+		_, round, err := db.DeleteEnded(t.Context(), 24*time.Hour, 20)
 		require.NoError(t, err)
 		require.False(t, round)
 		return 20

@@ -36,8 +36,8 @@ type DB struct {
 	pool, reads, vital *pgxpool.Pool
 	log                *slog.Logger
 
-	walking sync.Mutex
-	walk    walk // see Forget
+	retention   sync.Mutex
+	retentionAt retentionCursor // see DeleteEnded
 }
 
 // Options are how the system of record is reached.
@@ -133,5 +133,5 @@ func uuids(ids []task.ID) []pgtype.UUID {
 	return out
 }
 
-// into is where the driver puts an id without such a detour.
-func into(id *task.ID) *[16]byte { return (*[16]byte)(id) }
+// scanUUID is where the driver puts an id without such a detour.
+func scanUUID(id *task.ID) *[16]byte { return (*[16]byte)(id) }

@@ -165,7 +165,7 @@ func scan(row pgx.Row, t *task.Task) error {
 	var started, finished *time.Time
 	var payload, result *string
 	var code, message *string
-	err := row.Scan(into(&t.ID), &t.Type, &t.Status, &t.ExecutionTime, &t.DueAt, &payload, &t.Attempt, &t.MaxAttempts,
+	err := row.Scan(scanUUID(&t.ID), &t.Type, &t.Status, &t.ExecutionTime, &t.DueAt, &payload, &t.Attempt, &t.MaxAttempts,
 		&worker, &started, &finished, &t.CreatedAt, &result, &code, &message)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func (db *DB) Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Durat
 		return task.Reaped{Next: next}, nil
 	}
 	if err == nil {
-		out, err = db.bury(ctx, expired, grace, judge, lease/2, lease/2+time.Second)
+		out, err = db.expireSessions(ctx, leaseExpired, grace, judge, lease/2, lease/2+time.Second)
 	}
 	if err != nil {
 		return out, fmt.Errorf("reap dead sessions: %w", err)
@@ -47,10 +47,10 @@ func (db *DB) Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Durat
 	return out, nil
 }
 
-// expired are the sessions that a steady judge finds past their lease. Both are
+// leaseExpired are the sessions that a steady judge finds past their lease. Both are
 // seen at the moment at which the statement arrived: should the server be paused
 // in the middle of it, nobody's lease passes meanwhile.
-const expired = `dead_at IS NULL AND lease_until + $1 < statement_timestamp() AND EXISTS (
+const leaseExpired = `dead_at IS NULL AND lease_until + $1 < statement_timestamp() AND EXISTS (
 	SELECT FROM workers judge
 	WHERE judge.id = $2 AND judge.dead_at IS NULL AND judge.lease_until > statement_timestamp()
 	      AND judge.renewed_at > statement_timestamp() - $3::interval
@@ -60,18 +60,18 @@ const expired = `dead_at IS NULL AND lease_until + $1 < statement_timestamp() AN
 // settles what it leaves behind.
 func (db *DB) End(ctx context.Context, session uuid.UUID) (out task.Reaped, err error) {
 	err = db.retry(ctx, "end session", func(ctx context.Context) (err error) {
-		out, err = db.bury(ctx, `dead_at IS NULL AND id = $1`, session)
+		out, err = db.expireSessions(ctx, `dead_at IS NULL AND id = $1`, session)
 		return err
 	})
 	return out, err
 }
 
-// bury marks sessions dead and settles their tasks in one transaction of two
+// expireSessions marks sessions dead and settles their tasks in one transaction of two
 // statements. A start holds its session's row (FOR KEY SHARE) until it has
 // committed, so the lock waits for it or passes it by; and the second statement
 // has a later snapshot than the lock, so it sees every start that was ever
 // permitted. Once the mark is committed no further start can be.
-func (db *DB) bury(ctx context.Context, which string, args ...any) (out task.Reaped, err error) {
+func (db *DB) expireSessions(ctx context.Context, which string, args ...any) (out task.Reaped, err error) {
 	err = pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			WITH locked AS MATERIALIZED (
@@ -117,9 +117,9 @@ func settle(ctx context.Context, tx pgx.Tx, dead []uuid.UUID) (task.Reaped, erro
 	var id task.ID
 	var status task.Status
 	var in time.Duration
-	_, err = pgx.ForEachRow(rows, []any{into(&id), &status, &in}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{scanUUID(&id), &status, &in}, func() error {
 		if status == task.Submitted {
-			out.Retried = append(out.Retried, task.Wait{ID: id, In: in})
+			out.Retried = append(out.Retried, task.DueIn{ID: id, Delay: in})
 		} else {
 			out.Failed++
 		}

@@ -80,7 +80,7 @@ func TestASessionsEndSettlesWhatItHadRunning(t *testing.T) {
 			require.Len(t, reaped.Retried, 2)
 			for _, retried := range reaped.Retried {
 				require.Contains(t, again, retried.ID)
-				require.InDelta(t, time.Second, retried.In, float64(200*time.Millisecond), "after a pause, as any failed attempt")
+				require.InDelta(t, time.Second, retried.Delay, float64(200*time.Millisecond), "after a pause, as any failed attempt")
 			}
 			for _, id := range once {
 				lost := f.get(t, id)

@@ -20,14 +20,14 @@ var errVanished = errors.New("the row was removed meanwhile")
 // The others of ids are refused, and Submitted says what to do with them.
 //
 // seq numbers this call within its session. Under it the statement leaves a
-// receipt, and that is what makes issuing it again safe: of all copies of this
-// call, however late the network or a lock lets them commit, only one can write
-// the receipt, and what the receipt names is what this call started. Without
-// the receipt, a late copy could start what was refused: if once is false there
-// may be such copies, and the receipt must be kept for as long as the session.
+// receipt, and that is what makes a retry safe: of all copies of this statement,
+// however late the network or a lock lets them commit, only one can write the
+// receipt, and what the receipt names is what this call started. If the statement was
+// retried, a copy may still arrive. Without the receipt it could start what was
+// refused, so the receipt must be kept for as long as the session.
 func (db *DB) Start(
 	ctx context.Context, session uuid.UUID, seq int64, ids []task.ID,
-) (started []task.Task, once bool, err error) {
+) (started []task.Task, retried bool, err error) {
 	tries := 0
 	query := startAll
 	err = db.retry(ctx, "start tasks", func(ctx context.Context) (err error) {
@@ -44,7 +44,7 @@ func (db *DB) Start(
 	if err == nil {
 		started, err = db.loadPayloads(ctx, session, started)
 	}
-	return started, tries == 1, err
+	return started, tries > 1, err
 }
 
 // The start reaches the tasks through their primary key, which sorts the array:
@@ -117,7 +117,7 @@ func collectStarted(rows pgx.Rows, session uuid.UUID) ([]task.Task, error) {
 		t := task.Task{Status: task.Started, WorkerID: session}
 		var payload *string
 		var large bool
-		err := row.Scan(into(&t.ID), &t.Type, &t.ExecutionTime, &t.DueAt, &t.CreatedAt, &t.Attempt, &t.MaxAttempts,
+		err := row.Scan(scanUUID(&t.ID), &t.Type, &t.ExecutionTime, &t.DueAt, &t.CreatedAt, &t.Attempt, &t.MaxAttempts,
 			&t.StartedAt, &payload, &large)
 		t.Payload = raw(payload)
 		if large {
@@ -129,7 +129,7 @@ func collectStarted(rows pgx.Rows, session uuid.UUID) ([]task.Task, error) {
 
 // Submitted picks those of ids that still have to run, and says when by
 // Postgres' clock. The others have started, ended or never were.
-func (db *DB) Submitted(ctx context.Context, ids []task.ID) (waiting []task.Wait, err error) {
+func (db *DB) Submitted(ctx context.Context, ids []task.ID) (waiting []task.DueIn, err error) {
 	err = db.retryRead(ctx, "look up refused tasks", func(ctx context.Context) error {
 		rows, err := db.pool.Query(ctx, `
 			SELECT id, due_at, clock_timestamp()
@@ -137,10 +137,10 @@ func (db *DB) Submitted(ctx context.Context, ids []task.ID) (waiting []task.Wait
 		if err != nil {
 			return err
 		}
-		waiting, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w task.Wait, err error) {
+		waiting, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w task.DueIn, err error) {
 			var due, now time.Time
-			err = row.Scan(into(&w.ID), &due, &now)
-			w.In = due.Sub(now)
+			err = row.Scan(scanUUID(&w.ID), &due, &now)
+			w.Delay = due.Sub(now)
 			return w, err
 		})
 		return err

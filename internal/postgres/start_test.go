@@ -181,10 +181,10 @@ func TestSubmittedPicksWhatStillHasToRun(t *testing.T) {
 	waiting, err := f.Submitted(t.Context(), append(ids, uuid.New()))
 	require.NoError(t, err)
 	require.Len(t, waiting, 2)
-	slices.SortFunc(waiting, func(a, b task.Wait) int { return int(a.In - b.In) })
+	slices.SortFunc(waiting, func(a, b task.DueIn) int { return int(a.Delay - b.Delay) })
 	require.Equal(t, []task.ID{ids[2], ids[3]}, []task.ID{waiting[0].ID, waiting[1].ID})
-	require.InDelta(t, -time.Minute, waiting[0].In, float64(patience))
-	require.InDelta(t, 59*time.Minute, waiting[1].In, float64(patience))
+	require.InDelta(t, -time.Minute, waiting[0].Delay, float64(patience))
+	require.InDelta(t, 59*time.Minute, waiting[1].Delay, float64(patience))
 }
 
 // must unpacks a call that may not fail.
@@ -202,9 +202,9 @@ func TestStartPassesByALockedRow(t *testing.T) {
 	f := open(t)
 	ids, session := f.tasks(t, 10, 1), f.session(t)
 	unlock := f.hold(t, `SELECT FROM tasks WHERE id = $1 FOR UPDATE`, ids[3])
-	started, once, err := f.Start(t.Context(), session, 1, ids)
+	started, retried, err := f.Start(t.Context(), session, 1, ids)
 	require.NoError(t, err)
-	require.False(t, once)
+	require.True(t, retried)
 	unlock()
 	// What the first try had locked itself may be passed by as well; it is refused
 	// like any other, and started by a later call.

@@ -35,7 +35,7 @@ func (db *DB) Window(ctx context.Context, after task.Due, until time.Time, limit
 			return err
 		}
 		var waits bool
-		_, err = pgx.ForEachRow(rows, []any{&next.At, into(&next.ID), &waits}, func() error {
+		_, err = pgx.ForEachRow(rows, []any{&next.At, scanUUID(&next.ID), &waits}, func() error {
 			seen++
 			if waits {
 				page = append(page, next)

@@ -147,7 +147,7 @@ func (s *Scheduler) indexWithinHorizon(ctx context.Context, drafts []task.Draft,
 	failpoint.Hit(failpoint.Inserted)
 	var soon []task.Due
 	for i, c := range created {
-		if c.Err == nil && c.In <= s.horizon+Margin {
+		if c.Err == nil && c.Delay <= s.horizon+Margin {
 			soon = append(soon, task.Due{ID: c.ID, At: drafts[i].ExecutionTime})
 		}
 	}

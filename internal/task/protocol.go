@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Wait is a task that has to run after a while. It is a distance and not a
-// time, since the two stores need not agree on what time it is.
-type Wait struct {
+// DueIn is a task that is due after a delay. It is relative, because the clocks of the
+// two stores may differ.
+type DueIn struct {
 	ID ID
-	// In is how far ahead the task is due; negative if it is overdue.
-	In time.Duration
+	// Delay is how far ahead the task is due; negative if it is overdue.
+	Delay time.Duration
 }
 
 // Created is the answer to one draft.
 type Created struct {
-	Wait
+	DueIn
 	// Err concerns this draft alone, or is nil.
 	Err error
 }
@@ -35,25 +35,25 @@ type Finished struct {
 	// Status is what the task became, or empty if the guard refused: the
 	// attempt was no longer this session's to end, and nothing was written.
 	Status Status
-	// In is how far ahead the next attempt is due, if Status is Submitted.
-	In time.Duration
+	// Delay is how far ahead the next attempt is due, if Status is Submitted.
+	Delay time.Duration
 	// Err is ErrLocked if it is not known yet, or nil.
 	Err error
 }
 
 // Closed are receipts of starts whose tasks have all ended.
 type Closed struct {
-	// Issued once: no copy of such a start is under way, and its receipt is
-	// removed.
+	// Once are the sequence numbers of starts that were issued once: no copy of them
+	// is under way, and their receipts are removed.
 	Once []int64
-	// Issued again: an earlier copy may still arrive, which finds the receipt
-	// there and starts nothing. The receipt stays for the session's life, but the
-	// tasks it names are taken out.
-	Again []int64
+	// Retried are those of starts that were issued again: an earlier copy may still
+	// arrive, which finds the receipt there and starts nothing. The receipt stays for
+	// the session's life, but the tasks that it names are taken out.
+	Retried []int64
 }
 
 // Empty reports whether there is nothing to close.
-func (c Closed) Empty() bool { return len(c.Once) == 0 && len(c.Again) == 0 }
+func (c Closed) Empty() bool { return len(c.Once) == 0 && len(c.Retried) == 0 }
 
 // Reaped is what became of the tasks of dead sessions.
 type Reaped struct {
@@ -62,7 +62,7 @@ type Reaped struct {
 	Failed int
 	// Retried are those whose users allowed another attempt: they are
 	// submitted again, and due.
-	Retried []Wait
+	Retried []DueIn
 	// Next is how long until another session would be dead unless it is
 	// renewed before. It is nil if that was not looked at.
 	Next *time.Duration

@@ -18,8 +18,8 @@ const DefaultBarURL = "https://example.com/"
 
 // newBar makes the type that gets a URL and prints the response's status. Any
 // status is a success: reporting it is what the task is for.
-func newBar(log *slog.Logger, web http.RoundTripper, fallback string) kind {
-	return kind{
+func newBar(log *slog.Logger, web http.RoundTripper, fallback string) taskType {
+	return taskType{
 		check: func(payload json.RawMessage) []Problem {
 			_, problems := barURL(payload, fallback)
 			return problems

@@ -14,8 +14,8 @@ import (
 const bazMax = 343
 
 // newBaz makes the type that prints a random number.
-func newBaz(log *slog.Logger) kind {
-	return kind{
+func newBaz(log *slog.Logger) taskType {
+	return taskType{
 		check: func(json.RawMessage) []Problem { return nil },
 		run: func(ctx context.Context, t *task.Task) (json.RawMessage, error) {
 			output := fmt.Sprintf("Baz %d", rand.IntN(bazMax+1))

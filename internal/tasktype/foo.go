@@ -16,8 +16,8 @@ const (
 )
 
 // newFoo makes the type that sleeps and prints its own id.
-func newFoo(log *slog.Logger, longest time.Duration) kind {
-	return kind{
+func newFoo(log *slog.Logger, longest time.Duration) taskType {
+	return taskType{
 		check: func(payload json.RawMessage) []Problem {
 			_, problems := fooDuration(payload, longest)
 			return problems

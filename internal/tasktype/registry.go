@@ -41,11 +41,11 @@ type Options struct {
 
 // Registry knows the task types by name.
 type Registry struct {
-	kinds map[string]kind
+	kinds map[string]taskType
 }
 
-// kind is one task type: how it runs, and what its payload must be.
-type kind struct {
+// taskType is one task type: how it runs, and what its payload must be.
+type taskType struct {
 	run   Func
 	check func(json.RawMessage) []Problem
 }
@@ -59,7 +59,7 @@ func New(options Options) *Registry {
 	if options.MaxDuration == 0 {
 		options.MaxDuration = fooMax
 	}
-	return &Registry{kinds: map[string]kind{
+	return &Registry{kinds: map[string]taskType{
 		"foo":     newFoo(options.Log, min(options.MaxDuration, fooMax)),
 		"bar":     newBar(options.Log, web, options.BarURL),
 		"baz":     newBaz(options.Log),

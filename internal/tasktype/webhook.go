@@ -29,8 +29,8 @@ type webhookResult struct {
 // newWebhook makes the type that sends a request wherever the payload says. A
 // status of 2xx is the receiver's word that it took the request, and so the
 // task is done even if the rest of the response does not arrive.
-func newWebhook(log *slog.Logger, web http.RoundTripper) kind {
-	return kind{
+func newWebhook(log *slog.Logger, web http.RoundTripper) taskType {
+	return taskType{
 		check: func(payload json.RawMessage) []Problem {
 			_, problems := parseCall(payload)
 			return problems

@@ -74,7 +74,7 @@ func (w *Wheel) Leave(ctx context.Context, shard int, worker uuid.UUID) error {
 
 // Release ends claims of a shard: those of dropped for good, while those of
 // back fall due again.
-func (w *Wheel) Release(ctx context.Context, shard int, dropped []task.ID, back []task.Wait) error {
+func (w *Wheel) Release(ctx context.Context, shard int, dropped []task.ID, back []task.DueIn) error {
 	keys := w.shards[shard]
 	args := make([]any, 0, 1+len(dropped)+2*len(back))
 	args = append(args, len(dropped))
@@ -82,7 +82,7 @@ func (w *Wheel) Release(ctx context.Context, shard int, dropped []task.ID, back 
 		args = append(args, id.String())
 	}
 	for _, b := range back {
-		args = append(args, max(0, b.In).Microseconds(), b.ID.String())
+		args = append(args, max(0, b.Delay).Microseconds(), b.ID.String())
 	}
 	err := releaseScript.Run(ctx, w.client, []string{keys.due, keys.claimed, keys.wake}, args...).Err()
 	if err != nil {

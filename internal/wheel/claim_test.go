@@ -143,7 +143,7 @@ func TestReleaseDropsAndPutsBack(t *testing.T) {
 	require.Equal(t, ids, f.claim(t, 5, never))
 
 	before := f.now(t)
-	back := []task.Wait{{ID: ids[2], In: time.Minute}, {ID: ids[3], In: -time.Minute}}
+	back := []task.DueIn{{ID: ids[2], Delay: time.Minute}, {ID: ids[3], Delay: -time.Minute}}
 	require.NoError(t, f.Release(t.Context(), 0, ids[:2], back))
 	after := f.now(t)
 	require.Equal(t, texts(ids[4:]), f.members(t, claimedKey))
@@ -165,7 +165,7 @@ func TestPutBackDoesNotMoveWhatIsDueAlready(t *testing.T) {
 	require.Equal(t, []task.ID{id}, f.claim(t, 1, never))
 	at := f.now(t).Add(time.Hour)
 	require.NoError(t, f.Index(t.Context(), []task.Due{{ID: id, At: at}}))
-	require.NoError(t, f.Release(t.Context(), 0, nil, []task.Wait{{ID: id}}))
+	require.NoError(t, f.Release(t.Context(), 0, nil, []task.DueIn{{ID: id}}))
 	require.Equal(t, at.UnixMicro(), f.score(t, dueKey, id.String()))
 	require.Empty(t, f.members(t, claimedKey))
 }

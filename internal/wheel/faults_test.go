@@ -82,7 +82,7 @@ func TestScriptsThatRedisForgotAreSentAgain(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 2, n)
 		forget()
-		require.NoError(t, f.Release(t.Context(), 0, idsOf(ids), []task.Wait{{ID: ids[0].ID, In: time.Hour}}))
+		require.NoError(t, f.Release(t.Context(), 0, idsOf(ids), []task.DueIn{{ID: ids[0].ID, Delay: time.Hour}}))
 		forget()
 		granted, _ := f.ask(t, alice, frontier)
 		require.True(t, granted)
@@ -98,7 +98,7 @@ func (f *fixture) writes(id task.ID) map[string]func(context.Context) error {
 			return err
 		},
 		"index":    func(ctx context.Context) error { return f.Index(ctx, due) },
-		"index in": func(ctx context.Context) error { return f.IndexIn(ctx, []task.Wait{{ID: id}}) },
+		"index in": func(ctx context.Context) error { return f.IndexIn(ctx, []task.DueIn{{ID: id}}) },
 		"repair": func(ctx context.Context) error {
 			_, err := f.Repair(ctx, []task.Due{{ID: uuid.New(), At: time.UnixMicro(1)}})
 			return err
@@ -160,7 +160,7 @@ func TestAFullRedisStillHandsOut(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
 	require.Len(t, f.claim(t, 3, never), 3)
-	require.NoError(t, f.Release(t.Context(), 0, ids[1:], []task.Wait{{ID: ids[0]}}))
+	require.NoError(t, f.Release(t.Context(), 0, ids[1:], []task.DueIn{{ID: ids[0]}}))
 	require.Equal(t, texts(ids[:1]), f.members(t, dueKey))
 	require.Empty(t, f.members(t, claimedKey))
 

@@ -50,11 +50,11 @@ func (w *Wheel) indexPairs(ctx context.Context, mode, base string, byShard [][]a
 }
 
 // IndexIn makes tasks due after a wait by Redis' clock.
-func (w *Wheel) IndexIn(ctx context.Context, tasks []task.Wait) error {
+func (w *Wheel) IndexIn(ctx context.Context, tasks []task.DueIn) error {
 	byShard := make([][]any, len(w.shards))
 	for _, t := range tasks {
 		shard := shardOf(t.ID, len(w.shards))
-		byShard[shard] = append(byShard[shard], max(0, t.In).Microseconds(), t.ID.String())
+		byShard[shard] = append(byShard[shard], max(0, t.Delay).Microseconds(), t.ID.String())
 	}
 	_, err := w.indexPairs(ctx, "set", "rel", byShard)
 	return err

@@ -105,7 +105,7 @@ func TestIndexInCountsFromRedisClock(t *testing.T) {
 	for in, want := range waits {
 		id := uuid.New()
 		before := f.now(t)
-		require.NoError(t, f.IndexIn(t.Context(), []task.Wait{{ID: id, In: in}}))
+		require.NoError(t, f.IndexIn(t.Context(), []task.DueIn{{ID: id, Delay: in}}))
 		at := time.UnixMicro(f.score(t, dueKey, id.String()))
 		require.False(t, at.Before(before.Add(want)), "%s early", before.Add(want).Sub(at))
 		require.False(t, at.After(f.now(t).Add(want)))
@@ -209,6 +209,6 @@ func TestOnlyANewHeadWakes(t *testing.T) {
 	require.Zero(t, woken(), "a task that is there keeps its time, so the head is the same")
 	repair(uuid.New(), at.Add(-time.Minute))
 	require.Equal(t, 1, woken())
-	require.NoError(t, f.IndexIn(t.Context(), []task.Wait{{ID: uuid.New()}}))
+	require.NoError(t, f.IndexIn(t.Context(), []task.DueIn{{ID: uuid.New()}}))
 	require.Equal(t, 1, woken())
 }

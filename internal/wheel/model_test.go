@@ -132,10 +132,10 @@ func (r *reference) ready() (ids []task.ID, head int64) {
 func (r *reference) release(t *rapid.T) {
 	ids := drawIDs(t, "released")
 	dropped := rapid.IntRange(0, len(ids)).Draw(t, "dropped")
-	waits := make([]task.Wait, 0, len(ids))
+	waits := make([]task.DueIn, 0, len(ids))
 	for _, id := range ids[dropped:] {
 		wait := rapid.SampledFrom([]time.Duration{-time.Hour, 0, time.Hour}).Draw(t, "wait")
-		waits = append(waits, task.Wait{ID: id, In: wait})
+		waits = append(waits, task.DueIn{ID: id, Delay: wait})
 	}
 	before := r.f.now(t)
 	require.NoError(t, r.f.Release(t.Context(), 0, ids[:dropped], waits))
@@ -145,7 +145,7 @@ func (r *reference) release(t *rapid.T) {
 	}
 	for _, w := range waits {
 		if _, due := r.due[w.ID]; !due {
-			in := max(0, w.In)
+			in := max(0, w.Delay)
 			r.due[w.ID] = r.stamped(t, dueKey, w.ID, before.Add(in), after.Add(in))
 		}
 	}

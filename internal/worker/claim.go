@@ -41,7 +41,7 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 	}()
 	defer func() {
 		<-listening
-		w.leaveWatch(shard)
+		w.handOverWatch(shard)
 	}()
 
 	pause := time.Duration(0) // while Redis fails
@@ -71,7 +71,7 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 		default:
 			pause = 0
 			if watching {
-				untilDue(ctx, next, wake)
+				sleepUntilDue(ctx, next, wake)
 			} else {
 				sleep(ctx, recheck/2+rand.N(recheck), wake)
 			}
@@ -79,9 +79,9 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 	}
 }
 
-// leaveWatch hands the watch over, if this worker has it: others wait for the next due
+// handOverWatch hands the watch over, if this worker has it: others wait for the next due
 // time from now on.
-func (w *Worker) leaveWatch(shard int) {
+func (w *Worker) handOverWatch(shard int) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := w.ring.Leave(ctx, shard, w.self); err != nil {
@@ -98,7 +98,7 @@ func (w *Worker) ready(ctx context.Context) (*session, int) {
 	case <-ctx.Done():
 		return nil, 0
 	}
-	n := w.slots.take(ctx, maxClaim)
+	n := w.slots.reserve(ctx, maxClaim)
 	s := w.session.live(ctx)
 	if n == 0 || s == nil {
 		w.slots.settle(n, 0)
@@ -120,28 +120,28 @@ func (w *Worker) claim(ctx context.Context, shard, n int) ([]task.ID, time.Durat
 func (w *Worker) start(ctx context.Context, s *session, shard int, ids []task.ID) {
 	if ctx.Err() != nil {
 		<-w.lanes
-		w.giveBack(shard, ids, 0)
+		w.requeueClaims(shard, ids, 0)
 		return
 	}
 	failpoint.Hit(failpoint.Claimed)
 	seq := s.seq.Add(1)
-	started, once, err := w.store.Start(s.ctx, s.id, seq, ids)
+	started, retried, err := w.store.Start(s.ctx, s.id, seq, ids)
 	<-w.lanes
 	if err != nil {
 		w.log.Warn("claimed tasks were not started", "tasks", len(ids), "error", err)
-		w.giveBack(shard, ids, maxPause)
+		w.requeueClaims(shard, ids, maxPause)
 		return
 	}
-	w.launch(s, seq, once, started)
-	w.slots.give(len(ids) - len(started))
-	w.release(s, shard, ids, started)
+	w.launch(s, seq, retried, started)
+	w.slots.release(len(ids) - len(started))
+	w.releaseClaims(s, shard, ids, started)
 }
 
-// release ends the claims of a batch. What the start refused is put back if it
+// releaseClaims ends the claims of a batch. What the start refused is put back if it
 // still has to run, when Postgres says that it is due: Redis may be ahead.
-func (w *Worker) release(s *session, shard int, ids []task.ID, started []task.Task) {
+func (w *Worker) releaseClaims(s *session, shard int, ids []task.ID, started []task.Task) {
 	dropped := ids
-	var back []task.Wait
+	var back []task.DueIn
 	if len(started) < len(ids) {
 		refused := without(ids, started)
 		waiting, err := w.store.Submitted(s.ctx, refused)
@@ -150,10 +150,10 @@ func (w *Worker) release(s *session, shard int, ids []task.ID, started []task.Ta
 		}
 		w.metrics.refused.Add(float64(len(refused)))
 		for i := range waiting {
-			waiting[i].In = max(waiting[i].In, refusedPause)
+			waiting[i].Delay = max(waiting[i].Delay, refusedPause)
 		}
 		back = waiting
-		dropped = withoutWaits(ids, waiting)
+		dropped = withoutDelayed(ids, waiting)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), exitTimeout)
 	defer cancel()
@@ -162,12 +162,12 @@ func (w *Worker) release(s *session, shard int, ids []task.ID, started []task.Ta
 	}
 }
 
-// giveBack makes claimed tasks due again, after a wait, that were not started.
-func (w *Worker) giveBack(shard int, ids []task.ID, wait time.Duration) {
-	w.slots.give(len(ids))
-	back := make([]task.Wait, len(ids))
+// requeueClaims makes claimed tasks due again, after a wait, that were not started.
+func (w *Worker) requeueClaims(shard int, ids []task.ID, wait time.Duration) {
+	w.slots.release(len(ids))
+	back := make([]task.DueIn, len(ids))
 	for i, id := range ids {
-		back[i] = task.Wait{ID: id, In: wait}
+		back[i] = task.DueIn{ID: id, Delay: wait}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), exitTimeout)
 	defer cancel()
@@ -189,7 +189,7 @@ func without(ids []task.ID, started []task.Task) (rest []task.ID) {
 	return rest
 }
 
-func withoutWaits(ids []task.ID, waits []task.Wait) (rest []task.ID) {
+func withoutDelayed(ids []task.ID, waits []task.DueIn) (rest []task.ID) {
 	has := make(map[task.ID]bool, len(waits))
 	for _, w := range waits {
 		has[w.ID] = true
@@ -202,10 +202,10 @@ func withoutWaits(ids []task.ID, waits []task.Wait) (rest []task.ID) {
 	return rest
 }
 
-// untilDue waits until the next task falls due, which may be never (-1), but no
+// sleepUntilDue waits until the next task falls due, which may be never (-1), but no
 // longer than watchRecheck, until a wake says that another one comes earlier, or
 // the end of ctx. The last stretch is slept exactly, and deaf to both.
-func untilDue(ctx context.Context, next time.Duration, wake <-chan struct{}) {
+func sleepUntilDue(ctx context.Context, next time.Duration, wake <-chan struct{}) {
 	if next < 0 || next > watchRecheck {
 		sleep(ctx, watchRecheck, wake)
 		return
@@ -214,7 +214,7 @@ func untilDue(ctx context.Context, next time.Duration, wake <-chan struct{}) {
 	if next > lastStretch && !sleep(ctx, next-lastStretch, wake) {
 		return
 	}
-	nap(due)
+	sleepExactly(due)
 }
 
 // sleep waits for d and is false if a wake or the end of ctx came before.

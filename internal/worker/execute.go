@@ -28,9 +28,9 @@ const (
 type run struct {
 	session *session
 	seq     int64
-	// once is whether the start was issued once, so that its receipt may be
-	// removed when the last end is committed.
-	once     bool
+	// retried is whether the start was: then its receipt stays when the last end is
+	// committed.
+	retried  bool
 	attempts []attempt
 
 	ctx     context.Context //nolint:containedctx // its life is the handlers'
@@ -49,22 +49,22 @@ type attempt struct {
 
 // launch calls the handlers of the tasks that one start was granted, each in a
 // goroutine of its own.
-func (w *Worker) launch(s *session, seq int64, once bool, started []task.Task) {
+func (w *Worker) launch(s *session, seq int64, retried bool, started []task.Task) {
 	n := len(started)
 	if n == 0 {
-		s.receipts.close(seq, once)
+		s.receipts.close(seq, retried)
 		return
 	}
-	r := &run{session: s, seq: seq, once: once, attempts: make([]attempt, n)}
+	r := &run{session: s, seq: seq, retried: retried, attempts: make([]attempt, n)}
 	for i := range started {
 		r.attempts[i].run, r.attempts[i].task = r, &started[i]
 	}
 	r.calling.Store(int64(n))
 	r.open.Store(int64(n))
-	w.tasks.Add(n + 1)            // the timer is one more
-	s.await(context.Background()) // or the wait would count as the handlers' time
+	w.tasks.Add(n + 1)                    // the timer is one more
+	s.waitUntilLive(context.Background()) // or the wait would count as the handlers' time
 	r.ctx, r.cancel = context.WithTimeout(s.handlers, w.cfg.TaskTimeout)
-	r.abandon = time.AfterFunc(w.cfg.TaskTimeout+abandonAfter, func() { w.giveUp(r) })
+	r.abandon = time.AfterFunc(w.cfg.TaskTimeout+abandonAfter, func() { w.abandonTimedOut(r) })
 	w.metrics.running.Add(float64(n))
 	for i := range r.attempts {
 		go w.execute(&r.attempts[i])
@@ -86,10 +86,10 @@ func (w *Worker) execute(a *attempt) {
 	failpoint.Hit(failpoint.Started)
 	// The start is committed, but this process may have been stopped since. A
 	// session that was lost meanwhile has had its tasks settled by others.
-	if !r.session.await(context.Background()) {
+	if !r.session.waitUntilLive(context.Background()) {
 		w.log.Warn("started task is not run, its session was lost", "task_id", a.task.ID)
 		a.ended.Store(true)
-		w.leave(1)
+		w.drop(1)
 		return
 	}
 	delay, _ := a.task.StartDelay()
@@ -102,7 +102,7 @@ func (w *Worker) execute(a *attempt) {
 func (w *Worker) call(a *attempt) {
 	handle, known := w.lookup(a.task.Type)
 	if !known {
-		w.end(a, nil, &task.Failure{Code: task.UnknownType, Message: "this worker has no handler for the task's type"})
+		w.complete(a, nil, &task.Failure{Code: task.UnknownType, Message: "this worker has no handler for the task's type"})
 		return
 	}
 	returned := false
@@ -115,7 +115,7 @@ func (w *Worker) call(a *attempt) {
 			message = fmt.Sprintf("panic: %v", p)
 			w.log.Error("handler panicked", "task_id", a.task.ID, "task_type", a.task.Type, "stack", string(debug.Stack()))
 		}
-		w.end(a, nil, &task.Failure{Code: task.Panic, Message: clean(message)})
+		w.complete(a, nil, &task.Failure{Code: task.Panic, Message: clean(message)})
 	}()
 	failpoint.Hit(failpoint.Handling)
 	result, err := handle(a.run.ctx, a.task)
@@ -125,21 +125,21 @@ func (w *Worker) call(a *attempt) {
 		w.log.Warn("result is no JSON and is not kept", "task_id", a.task.ID, "task_type", a.task.Type)
 		result = nil
 	}
-	w.end(a, result, w.failure(a.run.ctx, err))
+	w.complete(a, result, w.failure(a.run.ctx, err))
 }
 
-// end is called when a handler has returned. If it was given up before, its end
+// complete is called when a handler has returned. If it was given up before, its complete
 // is recorded already and only its slot is left to give back.
-func (w *Worker) end(a *attempt, result json.RawMessage, failure *task.Failure) {
+func (w *Worker) complete(a *attempt, result json.RawMessage, failure *task.Failure) {
 	if !a.ended.CompareAndSwap(false, true) {
-		w.leave(1)
+		w.drop(1)
 		return
 	}
 	w.finish(a, 1, result, failure)
 }
 
-// giveUp ends the attempts of handlers that ignore their context.
-func (w *Worker) giveUp(r *run) {
+// abandonTimedOut ends the attempts of handlers that ignore their context.
+func (w *Worker) abandonTimedOut(r *run) {
 	defer w.tasks.Done()
 	for i := range r.attempts {
 		a := &r.attempts[i]
@@ -153,9 +153,9 @@ func (w *Worker) giveUp(r *run) {
 	}
 }
 
-// leave gives back the slots of n tasks that this worker is through with.
-func (w *Worker) leave(n int) {
-	w.slots.give(n)
+// drop gives back the slots of n tasks that this worker is through with.
+func (w *Worker) drop(n int) {
+	w.slots.release(n)
 	w.tasks.Add(-n)
 }
 

@@ -55,21 +55,21 @@ func (w *Worker) commitEnds(s *session, endings []ending, failures int) {
 	switch {
 	case err == nil:
 		failpoint.Hit(failpoint.Finished)
-		w.finished(s, endings, finished, failures)
+		w.endsCommitted(s, endings, finished, failures)
 	case s.ctx.Err() != nil:
 		w.log.Warn("ends of tasks were not recorded, their session is over", "session", s.id, "tasks", len(endings))
-		w.letGo(endings)
+		w.releaseEnds(endings)
 	default:
 		s.receipts.putBack(closed)
 		w.log.Warn("ends of tasks are tried again", "tasks", len(endings), "failures", failures+1, "error", err)
 		half := len(endings) / 2
-		w.tryAgain(s, endings[:half], failures+1)
-		w.tryAgain(s, endings[half:], failures+1)
+		w.retryLater(s, endings[:half], failures+1)
+		w.retryLater(s, endings[half:], failures+1)
 	}
 }
 
-// tryAgain commits ends after a pause that grows with their failures.
-func (w *Worker) tryAgain(s *session, endings []ending, failures int) {
+// retryLater commits ends after a pause that grows with their failures.
+func (w *Worker) retryLater(s *session, endings []ending, failures int) {
 	if len(endings) == 0 {
 		return
 	}
@@ -83,10 +83,10 @@ func (w *Worker) tryAgain(s *session, endings []ending, failures int) {
 	}()
 }
 
-// finished notes ends that are committed, and tries again those whose row was
+// endsCommitted notes ends that are committed, and tries again those whose row was
 // locked.
-func (w *Worker) finished(s *session, endings []ending, finished []task.Finished, failures int) {
-	var again []task.Wait
+func (w *Worker) endsCommitted(s *session, endings []ending, finished []task.Finished, failures int) {
+	var again []task.DueIn
 	var locked []ending
 	done := endings[:0]
 	for i, f := range finished {
@@ -98,27 +98,27 @@ func (w *Worker) finished(s *session, endings []ending, finished []task.Finished
 		}
 		done = append(done, e)
 		if r := e.attempt.run; r.open.Add(-1) == 0 {
-			s.receipts.close(r.seq, r.once)
+			s.receipts.close(r.seq, r.retried)
 		}
 		w.metrics.finished(e.attempt.task.Type, f.Status, e.end.Failure)
 		if f.Status == "" {
 			w.log.Warn("late_result", "task_id", e.end.ID, "attempt", e.end.Attempt)
 		}
 		if f.Status == task.Submitted {
-			again = append(again, task.Wait{ID: e.end.ID, In: f.In})
+			again = append(again, task.DueIn{ID: e.end.ID, Delay: f.Delay})
 		}
 	}
-	w.tryAgain(s, locked, failures+1)
+	w.retryLater(s, locked, failures+1)
 	if len(again) > 0 {
 		// Redis may be silent, and the next ends do not wait for it.
 		w.tasks.Go(func() { w.indexRetried(s, again) })
 	}
-	w.letGo(done)
+	w.releaseEnds(done)
 }
 
 // indexRetried makes tasks due that failed and may be attempted again. Should it
 // fail, the repair finds them once they are overdue.
-func (w *Worker) indexRetried(s *session, again []task.Wait) {
+func (w *Worker) indexRetried(s *session, again []task.DueIn) {
 	ctx, cancel := context.WithTimeout(s.ctx, exitTimeout)
 	defer cancel()
 	if err := w.ring.IndexIn(ctx, again); err != nil {
@@ -126,13 +126,13 @@ func (w *Worker) indexRetried(s *session, again []task.Wait) {
 	}
 }
 
-// letGo gives back what ends held while they were on their way.
-func (w *Worker) letGo(endings []ending) {
+// releaseEnds gives back what ends held while they were on their way.
+func (w *Worker) releaseEnds(endings []ending) {
 	slots := 0
 	for i := range endings {
 		slots += endings[i].slots
 	}
-	w.slots.give(slots)
+	w.slots.release(slots)
 	w.metrics.endsWaiting.Sub(float64(len(endings)))
 	w.tasks.Add(-len(endings))
 }

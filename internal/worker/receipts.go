@@ -14,13 +14,12 @@ type receipts struct {
 	closed task.Closed
 }
 
-// close notes a receipt that is no longer needed. once says that its start was
-// issued once.
-func (r *receipts) close(seq int64, once bool) {
-	if once {
-		r.putBack(task.Closed{Once: []int64{seq}})
+// close notes a receipt that is no longer needed, and whether its start was retried.
+func (r *receipts) close(seq int64, retried bool) {
+	if retried {
+		r.putBack(task.Closed{Retried: []int64{seq}})
 	} else {
-		r.putBack(task.Closed{Again: []int64{seq}})
+		r.putBack(task.Closed{Once: []int64{seq}})
 	}
 }
 
@@ -38,5 +37,5 @@ func (r *receipts) putBack(closed task.Closed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed.Once = append(r.closed.Once, closed.Once...)
-	r.closed.Again = append(r.closed.Again, closed.Again...)
+	r.closed.Retried = append(r.closed.Retried, closed.Retried...)
 }

@@ -27,15 +27,15 @@ type session struct {
 	receipts receipts
 
 	mu sync.Mutex
-	// trusted is until when, by the monotonic clock, the lease is live for
+	// trustedUntil is until when, by the monotonic clock, the lease is live for
 	// certain: counted from the start of the last renewal that succeeded.
-	trusted time.Time
-	renewed chan struct{} // closed and replaced by each renewal
+	trustedUntil time.Time
+	renewed      chan struct{} // closed and replaced by each renewal
 }
 
-func newSession(alive, drained context.Context) *session {
+func newSession(sessionCtx, drained context.Context) *session {
 	s := &session{id: uuid.New(), renewed: make(chan struct{})}
-	s.ctx, s.lose = context.WithCancelCause(alive)
+	s.ctx, s.lose = context.WithCancelCause(sessionCtx)
 	handlers, stop := context.WithCancelCause(s.ctx)
 	s.handlers = handlers
 	forget := context.AfterFunc(drained, func() { stop(context.Cause(drained)) })
@@ -44,22 +44,22 @@ func newSession(alive, drained context.Context) *session {
 	return s
 }
 
-// hold notes a renewal of the lease that began at start. A tenth of the lease
+// leaseRenewed notes a renewal of the lease that began at start. A tenth of the lease
 // is left for clocks that do not run at the same rate.
-func (s *session) hold(start time.Time, lease time.Duration) {
+func (s *session) leaseRenewed(start time.Time, lease time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.trusted = start.Add(lease - lease/10)
+	s.trustedUntil = start.Add(lease - lease/10)
 	close(s.renewed)
 	s.renewed = make(chan struct{})
 }
 
-// await waits until the lease is live for certain. It is false if the session
+// waitUntilLive waits until the lease is live for certain. It is false if the session
 // was lost or ctx ended.
-func (s *session) await(ctx context.Context) bool {
+func (s *session) waitUntilLive(ctx context.Context) bool {
 	for {
 		s.mu.Lock()
-		trusted, renewed := time.Now().Before(s.trusted), s.renewed
+		trusted, renewed := time.Now().Before(s.trustedUntil), s.renewed
 		s.mu.Unlock()
 		if s.ctx.Err() != nil || ctx.Err() != nil {
 			return false
@@ -103,7 +103,7 @@ func (h *sessionHolder) live(ctx context.Context) *session {
 		h.mu.Lock()
 		s, changed := h.session, h.changed
 		h.mu.Unlock()
-		if s.await(ctx) {
+		if s.waitUntilLive(ctx) {
 			return s
 		}
 		if s.ctx.Err() == nil {
@@ -125,14 +125,14 @@ func (w *Worker) renewTimeout() time.Duration { return min(w.cfg.Lease/3, 2*time
 // renewPause is how long after a failed try the next one comes.
 const renewPause = 500 * time.Millisecond
 
-// register opens a new session, for as long as alive, trying until ctx ends.
-func (w *Worker) register(ctx, alive context.Context) error {
-	s := newSession(alive, w.drained)
+// register opens a new session, for as long as sessionCtx lasts, trying until ctx ends.
+func (w *Worker) register(ctx, sessionCtx context.Context) error {
+	s := newSession(sessionCtx, w.drained)
 	for failed := false; ; failed = true {
 		start := time.Now()
-		err := w.tryToRegister(ctx, s)
+		err := w.registerOnce(ctx, s)
 		if err == nil {
-			s.hold(start, w.cfg.Lease)
+			s.leaseRenewed(start, w.cfg.Lease)
 			w.session.replace(s)
 			w.log.Info("session is open", "session", s.id, "lease_seconds", w.cfg.Lease.Seconds())
 			return nil
@@ -144,7 +144,7 @@ func (w *Worker) register(ctx, alive context.Context) error {
 		if errors.Is(err, task.ErrSessionLost) {
 			// Committed without a reply, and declared dead since: another one.
 			s.lose(err)
-			s = newSession(alive, w.drained)
+			s = newSession(sessionCtx, w.drained)
 		}
 		if !failed {
 			w.log.Warn("session cannot be opened yet", "error", err)
@@ -153,7 +153,7 @@ func (w *Worker) register(ctx, alive context.Context) error {
 	}
 }
 
-func (w *Worker) tryToRegister(ctx context.Context, s *session) error {
+func (w *Worker) registerOnce(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeout(ctx, w.renewTimeout())
 	defer cancel()
 	return w.store.Register(ctx, s.id, w.cfg.Host, w.cfg.Lease)
@@ -161,24 +161,24 @@ func (w *Worker) tryToRegister(ctx context.Context, s *session) error {
 
 // keepSession is the heartbeat: it renews the lease three times in its length,
 // and opens a new session when this one was declared dead.
-func (w *Worker) keepSession(alive context.Context) {
+func (w *Worker) keepSession(sessionCtx context.Context) {
 	pace := w.cfg.Lease / 3
 	for wait := pace; ; {
 		select {
-		case <-alive.Done():
+		case <-sessionCtx.Done():
 			return
 		case <-time.After(wait):
 		}
 		s := w.session.current()
-		err := w.renew(alive, s)
+		err := w.renew(sessionCtx, s)
 		switch {
-		case alive.Err() != nil:
+		case sessionCtx.Err() != nil:
 			return
 		case errors.Is(err, task.ErrSessionLost):
 			w.log.Warn("session was declared dead, its handlers are cancelled", "session", s.id)
 			w.metrics.sessionsLost.Inc()
 			s.lose(task.ErrSessionLost)
-			if err := w.register(alive, alive); err != nil {
+			if err := w.register(sessionCtx, sessionCtx); err != nil {
 				w.log.Error("no new session", "error", err)
 				return
 			}
@@ -200,7 +200,7 @@ func (w *Worker) renew(ctx context.Context, s *session) error {
 	if err := w.store.Renew(ctx, s.id, w.cfg.Lease); err != nil {
 		return err
 	}
-	s.hold(start, w.cfg.Lease)
+	s.leaseRenewed(start, w.cfg.Lease)
 	if closed := s.receipts.takeClosed(); !closed.Empty() {
 		// Nothing has ended lately that could have taken them along.
 		if _, err := w.store.Finish(ctx, s.id, nil, closed, true); err != nil {

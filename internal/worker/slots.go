@@ -22,9 +22,9 @@ func newSlots(n int) *slots {
 	return s
 }
 
-// take waits until at least one slot is free and reserves at most limit. It
+// reserve waits until at least one slot is free and reserves at most limit. It
 // returns 0 if ctx ended. What it returns is to be settled.
-func (s *slots) take(ctx context.Context, limit int) int {
+func (s *slots) reserve(ctx context.Context, limit int) int {
 	for ctx.Err() == nil {
 		s.mu.Lock()
 		n := min(s.free, limit)
@@ -52,11 +52,11 @@ func (s *slots) settle(n, used int) {
 	s.mu.Lock()
 	s.reserved -= n
 	s.mu.Unlock()
-	s.give(n - used)
+	s.release(n - used)
 }
 
-// give returns n slots that had a task.
-func (s *slots) give(n int) {
+// release returns n slots that had a task.
+func (s *slots) release(n int) {
 	if n == 0 {
 		return
 	}

@@ -21,7 +21,7 @@ func TestSlots(t *testing.T) {
 					t.Skip("none is free")
 				}
 				limit := rapid.IntRange(1, 30).Draw(t, "limit")
-				n := s.take(context.Background(), limit)
+				n := s.reserve(context.Background(), limit)
 				if free := total - reserved - used; n != min(limit, free) {
 					t.Fatalf("took %d of %d free ones, limit %d", n, free, limit)
 				}
@@ -35,7 +35,7 @@ func TestSlots(t *testing.T) {
 			},
 			"give": func(t *rapid.T) {
 				n := rapid.IntRange(0, used).Draw(t, "n")
-				s.give(n)
+				s.release(n)
 				used -= n
 			},
 			"": func(t *rapid.T) {
@@ -49,21 +49,21 @@ func TestSlots(t *testing.T) {
 
 func TestSlotsTakeGivesUpWithItsContext(t *testing.T) {
 	s := newSlots(1)
-	require.Equal(t, 1, s.take(t.Context(), 1))
+	require.Equal(t, 1, s.reserve(t.Context(), 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.Zero(t, s.take(ctx, 1))
+	require.Zero(t, s.reserve(ctx, 1))
 }
 
 // Two waiters and one signal: the one who leaves some over wakes the other.
 func TestSlotsWakeEveryWaiterThatCanBeServed(t *testing.T) {
 	s := newSlots(2)
-	require.Equal(t, 2, s.take(t.Context(), 2))
+	require.Equal(t, 2, s.reserve(t.Context(), 2))
 	got := make(chan int)
 	for range 2 {
-		go func() { got <- s.take(context.Background(), 1) }()
+		go func() { got <- s.reserve(context.Background(), 1) }()
 	}
-	s.give(2)
+	s.release(2)
 	require.Equal(t, 1, <-got)
 	require.Equal(t, 1, <-got)
 }
@@ -71,15 +71,15 @@ func TestSlotsWakeEveryWaiterThatCanBeServed(t *testing.T) {
 func TestReceiptsThatWereNotRemovedAreTakenAgain(t *testing.T) {
 	var r receipts
 	require.True(t, r.takeClosed().Empty())
-	r.close(1, true)
-	r.close(2, true)
-	r.close(7, false)
+	r.close(1, false)
+	r.close(2, false)
+	r.close(7, true)
 	closed := r.takeClosed()
-	require.Equal(t, task.Closed{Once: []int64{1, 2}, Again: []int64{7}}, closed)
+	require.Equal(t, task.Closed{Once: []int64{1, 2}, Retried: []int64{7}}, closed)
 	require.True(t, r.takeClosed().Empty())
-	r.close(3, true)
+	r.close(3, false)
 	r.putBack(closed)
 	all := r.takeClosed()
 	require.ElementsMatch(t, []int64{1, 2, 3}, all.Once)
-	require.Equal(t, []int64{7}, all.Again)
+	require.Equal(t, []int64{7}, all.Retried)
 }

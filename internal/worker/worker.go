@@ -28,8 +28,8 @@ type Store interface {
 	Register(ctx context.Context, session uuid.UUID, host string, lease time.Duration) error
 	Renew(ctx context.Context, session uuid.UUID, lease time.Duration) error
 	End(ctx context.Context, session uuid.UUID) (task.Reaped, error)
-	Start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) (started []task.Task, once bool, err error)
-	Submitted(ctx context.Context, ids []task.ID) ([]task.Wait, error)
+	Start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) (started []task.Task, retried bool, err error)
+	Submitted(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
 	Finish(ctx context.Context, session uuid.UUID, ended []task.Finish, closed task.Closed, wait bool) ([]task.Finished, error)
 }
 
@@ -39,8 +39,8 @@ type Ring interface {
 	Claim(ctx context.Context, shard int, worker uuid.UUID, load, limit int, lapse time.Duration) (
 		ids []task.ID, next time.Duration, watching bool, err error)
 	Leave(ctx context.Context, shard int, worker uuid.UUID) error
-	Release(ctx context.Context, shard int, dropped []task.ID, back []task.Wait) error
-	IndexIn(ctx context.Context, tasks []task.Wait) error
+	Release(ctx context.Context, shard int, dropped []task.ID, back []task.DueIn) error
+	IndexIn(ctx context.Context, tasks []task.DueIn) error
 	Wake(ctx context.Context, shard int, worker uuid.UUID, f func())
 }
 
@@ -136,13 +136,13 @@ func New(store Store, ring Ring, lookup Lookup, cfg Config, log *slog.Logger, re
 // nothing of it runs, but for handlers that ignore their context.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.stop(errDraining)
-	alive, dead := context.WithCancel(context.WithoutCancel(ctx))
-	defer dead()
-	if err := w.register(ctx, alive); err != nil {
+	sessionCtx, endSession := context.WithCancel(context.WithoutCancel(ctx))
+	defer endSession()
+	if err := w.register(ctx, sessionCtx); err != nil {
 		return err
 	}
 	var heartbeat sync.WaitGroup
-	heartbeat.Go(func() { w.keepSession(alive) })
+	heartbeat.Go(func() { w.keepSession(sessionCtx) })
 
 	var claims sync.WaitGroup
 	for shard := range w.ring.Shards() {
@@ -151,7 +151,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	claims.Wait()
 
 	w.drain()
-	dead()
+	endSession()
 	heartbeat.Wait()
 	w.endSession(context.WithoutCancel(ctx))
 	return nil

@@ -5,7 +5,7 @@ func inner() []Bug {
 	return []Bug{
 		{
 			Name:   "release forgets to put back",
-			Change: change("internal/worker/claim.go", "		dropped = withoutWaits(ids, waiting)\n", "		dropped, back = ids, nil\n"),
+			Change: change("internal/worker/claim.go", "		dropped = withoutDelayed(ids, waiting)\n", "		dropped, back = ids, nil\n"),
 			Ahead:  true, Load: Load{Stay: 30},
 		},
 		{
@@ -15,7 +15,7 @@ func inner() []Bug {
 		},
 		{
 			Name:   "create without margin",
-			Change: change("internal/scheduler/scheduler.go", "c.In <= s.horizon+Margin", "c.In <= s.horizon"),
+			Change: change("internal/scheduler/scheduler.go", "c.Delay <= s.horizon+Margin", "c.Delay <= s.horizon"),
 			Hurt:   slowCommits, Load: Load{Edge: true, Quiet: true},
 		},
 		{

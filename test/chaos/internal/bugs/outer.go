@@ -79,7 +79,7 @@ func outer() []Bug {
 			Name: "create acknowledged before the commit",
 			Change: change("internal/scheduler/scheduler.go", `	created, err := group.Do(ctx, draft)
 `, `	go group.Do(context.WithoutCancel(ctx), draft)
-	created, err := task.Created{Wait: task.Wait{ID: draft.ID}}, error(nil)
+	created, err := task.Created{DueIn: task.DueIn{ID: draft.ID}}, error(nil)
 `),
 			Hurt: killAPIsThatWait,
 		},

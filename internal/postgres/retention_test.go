@@ -51,7 +51,7 @@ func TestForgetDeletesTheOldInPages(t *testing.T) {
 
 	total := 0
 	for done := false; !done; {
-		deleted, end, err := f.Forget(t.Context(), 2*time.Hour, 3)
+		deleted, end, err := f.DeleteEnded(t.Context(), 2*time.Hour, 3)
 		require.NoError(t, err)
 		require.LessOrEqual(t, deleted, 3)
 		total += deleted
@@ -71,7 +71,7 @@ func TestForgetDeletesTheOldInPages(t *testing.T) {
 func (f *fixture) forget(t *testing.T, keep time.Duration) (total int) {
 	t.Helper()
 	for done := false; !done; {
-		deleted, end, err := f.Forget(t.Context(), keep, 1000)
+		deleted, end, err := f.DeleteEnded(t.Context(), keep, 1000)
 		require.NoError(t, err)
 		total += deleted
 		done = end
@@ -100,7 +100,7 @@ func TestForgetPassesByWhatIsYoung(t *testing.T) {
 	old := f.ended(t, 1, "foo", task.Done, 1000*time.Hour)[0]
 	calls := 0
 	for done := false; !done; calls++ {
-		_, end, err := f.Forget(t.Context(), 168*time.Hour, 1000)
+		_, end, err := f.DeleteEnded(t.Context(), 168*time.Hour, 1000)
 		require.NoError(t, err)
 		done = end
 	}
@@ -133,7 +133,7 @@ func TestForgetDeletesOldSessions(t *testing.T) {
 		f.exec(t, `UPDATE workers SET dead_at = clock_timestamp() - $2::interval WHERE id = $1`, session, ago)
 	}
 	f.exec(t, `UPDATE workers SET started_at = started_at - interval '1 year'`)
-	_, _, err := f.Forget(t.Context(), 2*time.Hour, 10)
+	_, _, err := f.DeleteEnded(t.Context(), 2*time.Hour, 10)
 	require.NoError(t, err)
 	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM workers WHERE id = ANY($1)`, []uuid.UUID{live, young}))
 	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM workers`))
