@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,15 +27,15 @@ import (
 // refused with task.ErrKeyReused. If all of the tasks were deleted, it is
 // task.ErrDeleted.
 func (db *DB) CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error) {
-	b := keyedBulk{key: key, drafts: drafts, in: newDraftColumns(drafts)}
+	b := bulk{key: key, drafts: slices.Clone(drafts)}
+	for i := range drafts {
+		b.drafts[i].Key = itemKey(key, i)
+	}
 	if key != "" {
 		b.digest = digestOf(drafts)
-		for i := range drafts {
-			put(&b.in.keys, len(drafts), i, itemKey(key, i))
-		}
 	}
 	var out []task.Created
-	err := db.retry(ctx, "create a batch of tasks", func(ctx context.Context) (err error) {
+	err := db.retry(ctx, "create tasks in bulk", func(ctx context.Context) (err error) {
 		out, err = db.createBulk(ctx, b)
 		return err
 	})
@@ -45,19 +45,20 @@ func (db *DB) CreateBulk(ctx context.Context, key string, drafts []task.Draft) (
 	return out, err
 }
 
-// keyedBulk is a batch on its way; its key may be empty.
-type keyedBulk struct {
+// bulk is a bulk create on its way; its key may be empty.
+type bulk struct {
 	key    string
 	digest []byte
 	drafts []task.Draft
-	in     draftColumns
 }
 
-// itemKey is the key of one task of a batch. Clients' keys have no spaces, so
-// it cannot be the key of a task that was created alone.
-func itemKey(key string, i int) *string {
-	derived := key + " " + strconv.Itoa(i)
-	return &derived
+// itemKey is the key of one task of a bulk create. Clients' keys have no spaces, so it
+// cannot be the key of a task that was created alone. Without a key there is none.
+func itemKey(key string, i int) string {
+	if key == "" {
+		return ""
+	}
+	return key + " " + strconv.Itoa(i)
 }
 
 // digestOf names what a batch asks for, whatever the order of members and the space
@@ -70,24 +71,22 @@ func digestOf(drafts []task.Draft) []byte {
 		_, _ = sum.Write(append(size[:], part...)) // a hash never fails
 	}
 	for i := range drafts {
-		d := &drafts[i]
-		write([]byte(d.Type))
-		write(binary.BigEndian.AppendUint64(nil, uint64(d.ExecutionTime.UnixMicro())))
-		write([]byte(strconv.Itoa(d.MaxAttempts)))
-		value, ok := decodeExactly(d.Payload)
-		canonical, err := json.Marshal(value) // with its members in order
-		if !ok || err != nil {
-			canonical = d.Payload
+		for _, c := range createColumns {
+			if c.create.digest == nil {
+				continue
+			}
+			if value := c.create.digest(&drafts[i]); value != nil {
+				write(value)
+			}
 		}
-		write(canonical)
 	}
 	return sum.Sum(nil)
 }
 
-func (db *DB) createBulk(ctx context.Context, b keyedBulk) ([]task.Created, error) {
-	now, err := db.insertBatch(ctx, b)
+func (db *DB) createBulk(ctx context.Context, b bulk) ([]task.Created, error) {
+	now, err := db.insertBulk(ctx, b)
 	if isConflict(err) {
-		return db.resolveBatch(ctx, b)
+		return db.resolveBulk(ctx, b)
 	}
 	if err != nil {
 		return nil, err
@@ -99,9 +98,9 @@ func (db *DB) createBulk(ctx context.Context, b keyedBulk) ([]task.Created, erro
 	return out, nil
 }
 
-func (db *DB) insertBatch(ctx context.Context, b keyedBulk) (now time.Time, err error) {
+func (db *DB) insertBulk(ctx context.Context, b bulk) (now time.Time, err error) {
 	if b.key == "" {
-		return db.insert(ctx, b.in)
+		return db.insert(ctx, b.drafts)
 	}
 	lastDue := b.drafts[0].ExecutionTime
 	for i := range b.drafts {
@@ -109,16 +108,17 @@ func (db *DB) insertBatch(ctx context.Context, b keyedBulk) (now time.Time, err 
 			lastDue = at
 		}
 	}
-	err = db.pool.QueryRow(ctx, `
+	n := len(createColumns)
+	err = db.pool.QueryRow(ctx, fmt.Sprintf(`
 		WITH batch AS (
-			INSERT INTO batches (key, digest, task_ids, last_due) VALUES ($7, $8, $1::uuid[], $9)
-		), inserted AS (`+insertDrafts+`)
-		SELECT clock_timestamp()`, append(b.in.args(), b.key, b.digest, lastDue)...).Scan(&now)
+			INSERT INTO batches (key, digest, task_ids, last_due) VALUES ($%d, $%d, $1::uuid[], $%d)
+		), inserted AS (`, n+1, n+2, n+3)+insertDrafts+`)
+		SELECT clock_timestamp()`, append(createColumns.arguments(b.drafts), b.key, b.digest, lastDue)...).Scan(&now)
 	return now, err
 }
 
-// resolveBatch answers a batch of which something was there already.
-func (db *DB) resolveBatch(ctx context.Context, b keyedBulk) ([]task.Created, error) {
+// resolveBulk answers a batch of which something was there already.
+func (db *DB) resolveBulk(ctx context.Context, b bulk) ([]task.Created, error) {
 	var digest []byte
 	var ids []uuid.UUID
 	err := db.pool.QueryRow(ctx, `SELECT digest, task_ids FROM batches WHERE key = $1`, b.key).Scan(&digest, &ids)
@@ -177,31 +177,23 @@ func (db *DB) answerAgain(ctx context.Context, ids []task.ID) ([]task.Created, e
 // earlier try of this very call; or with a key, from a release before there were
 // such rows. It is the same batch if all of it is there, and the earlier one had no
 // more than that.
-func (db *DB) resolveTasks(ctx context.Context, b keyedBulk) ([]task.Created, error) {
-	drafts := make([]task.Draft, len(b.drafts))
-	copy(drafts, b.drafts)
-	for i := range drafts {
-		drafts[i].Key = ""
-		if b.key != "" {
-			drafts[i].Key = *itemKey(b.key, i)
-		}
-	}
-	found, err := db.lookUp(ctx, drafts)
+func (db *DB) resolveTasks(ctx context.Context, b bulk) ([]task.Created, error) {
+	found, err := db.lookUp(ctx, b.drafts)
 	if err != nil {
 		return nil, err
 	}
 	var longer bool
 	err = db.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM tasks WHERE idempotency_key = $1)`,
-		itemKey(b.key, len(drafts))).Scan(&longer)
+		itemKey(b.key, len(b.drafts))).Scan(&longer)
 	switch {
 	case err != nil:
 		return nil, err
 	case len(found) == 0:
-		return nil, fmt.Errorf("resolve a batch: %w", errVanished)
-	case longer || len(found) < len(drafts):
+		return nil, fmt.Errorf("resolve a bulk create: %w", errVanished)
+	case longer || len(found) < len(b.drafts):
 		return nil, task.ErrKeyReused
 	}
-	out := make([]task.Created, len(drafts))
+	out := make([]task.Created, len(b.drafts))
 	for i, answer := range found {
 		if answer.Err != nil {
 			return nil, answer.Err

@@ -3,10 +3,10 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
@@ -85,9 +85,8 @@ func (db *DB) create(ctx context.Context, c *creation) {
 // quarter less.
 func (db *DB) tryCreate(ctx context.Context, c *creation) error {
 	drafts := c.some()
-	in := newDraftColumns(drafts)
-	if in.keys == nil {
-		now, err := db.insert(ctx, in)
+	if !slices.ContainsFunc(drafts, func(d task.Draft) bool { return d.Key != "" }) {
+		now, err := db.insert(ctx, drafts)
 		if err == nil {
 			for i, at := range c.left {
 				c.out[at] = createdAt(&drafts[i], now)
@@ -98,7 +97,7 @@ func (db *DB) tryCreate(ctx context.Context, c *creation) error {
 			return err
 		}
 	}
-	inserted, err := db.insertNew(ctx, drafts, in)
+	inserted, err := db.insertNew(ctx, drafts)
 	if err != nil {
 		return err
 	}
@@ -124,24 +123,32 @@ func createdAt(draft *task.Draft, now time.Time) task.Created {
 	return task.Created{DueIn: task.DueIn{ID: draft.ID, Delay: draft.ExecutionTime.Sub(now)}}
 }
 
-// insertDrafts takes the columns of some drafts, in the order of their args.
-const insertDrafts = `
-	INSERT INTO tasks (id, task_type, execution_time, due_at, payload, max_attempts, idempotency_key)
-	SELECT id, task_type, execution_time, execution_time, payload::json, max_attempts, key
-	FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::int[], $6::text[])
-	     AS draft (id, task_type, execution_time, payload, max_attempts, key)`
+// insertDrafts takes the arguments of createColumns.
+var insertDrafts = `
+	INSERT INTO tasks (` + createColumns.names() + `, due_at)
+	SELECT ` + createColumns.list(", ", inserted) + `, draft.execution_time
+	FROM ` + createColumns.unnest() + ` AS draft (` + createColumns.names() + `)`
+
+func inserted(_ int, c column) string {
+	if c.create.cast != "" {
+		return "draft." + c.name + "::" + c.create.cast
+	}
+	return "draft." + c.name
+}
 
 // insert commits all drafts or none, and returns when: one that is there already
 // undoes the statement.
-func (db *DB) insert(ctx context.Context, in draftColumns) (now time.Time, err error) {
-	err = db.pool.QueryRow(ctx, `WITH inserted AS (`+insertDrafts+`) SELECT clock_timestamp()`, in.args()...).Scan(&now)
+func (db *DB) insert(ctx context.Context, drafts []task.Draft) (now time.Time, err error) {
+	err = db.pool.QueryRow(ctx, `WITH inserted AS (`+insertDrafts+`) SELECT clock_timestamp()`,
+		createColumns.arguments(drafts)...).Scan(&now)
 	return now, err
 }
 
 // insertNew commits those of the drafts that are new, and answers them by their
 // index.
-func (db *DB) insertNew(ctx context.Context, drafts []task.Draft, in draftColumns) (map[int]task.Created, error) {
-	rows, err := db.pool.Query(ctx, insertDrafts+` ON CONFLICT DO NOTHING RETURNING id, created_at`, in.args()...)
+func (db *DB) insertNew(ctx context.Context, drafts []task.Draft) (map[int]task.Created, error) {
+	rows, err := db.pool.Query(ctx, insertDrafts+` ON CONFLICT DO NOTHING RETURNING id, created_at`,
+		createColumns.arguments(drafts)...)
 	if err != nil {
 		return nil, err
 	}
@@ -164,21 +171,22 @@ func (db *DB) insertNew(ctx context.Context, drafts []task.Draft, in draftColumn
 	return out, nil
 }
 
+// lookUpDrafts takes the arguments of lookUpColumns.
+var lookUpDrafts = `
+	SELECT draft.n - 1, t.id, t.due_at, clock_timestamp(), t.status, t.payload,
+	       ` + comparedColumns.list(" AND ", func(_ int, c column) string { return "t." + c.name + " = draft." + c.name }) + `
+	FROM ` + lookUpColumns.unnest() + ` WITH ORDINALITY AS draft (` + lookUpColumns.names() + `, n)
+	CROSS JOIN LATERAL (
+		SELECT * FROM tasks WHERE tasks.id = draft.id
+		UNION ALL
+		SELECT * FROM tasks WHERE idempotency_key = draft.idempotency_key AND tasks.id <> draft.id
+		LIMIT 1) t`
+
 // lookUp answers those drafts whose id or key is there, by their index. Where
 // the key names a task that differs, the answer is task.ErrKeyReused, and where it
 // was deleted, task.ErrDeleted.
 func (db *DB) lookUp(ctx context.Context, drafts []task.Draft) (map[int]task.Created, error) {
-	rows, err := db.pool.Query(ctx, `
-		SELECT draft.n - 1, t.id, t.due_at, clock_timestamp(), t.status, t.payload,
-		       (t.task_type, t.execution_time, t.max_attempts) = (draft.task_type, draft.execution_time, draft.max_attempts)
-		FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::int[], $5::text[])
-		     WITH ORDINALITY AS draft (id, task_type, execution_time, max_attempts, key, n)
-		CROSS JOIN LATERAL (
-			SELECT * FROM tasks WHERE tasks.id = draft.id
-			UNION ALL
-			SELECT * FROM tasks WHERE idempotency_key = draft.key AND tasks.id <> draft.id
-			LIMIT 1) t`,
-		newDraftColumns(drafts).names()...)
+	rows, err := db.pool.Query(ctx, lookUpDrafts, lookUpColumns.arguments(drafts)...)
 	if err != nil {
 		return nil, err
 	}
@@ -201,44 +209,4 @@ func (db *DB) lookUp(ctx context.Context, drafts []task.Draft) (map[int]task.Cre
 		return nil
 	})
 	return found, err
-}
-
-// draftColumns are drafts as the arrays that unnest takes. Payloads or keys that
-// are all missing are nil, which unnest takes for as many NULLs as there are ids.
-type draftColumns struct {
-	ids      []pgtype.UUID
-	types    []string
-	times    []time.Time
-	payloads [][]byte // nil is NULL
-	attempts []int32
-	keys     []*string
-}
-
-func newDraftColumns(drafts []task.Draft) draftColumns {
-	n := len(drafts)
-	in := draftColumns{
-		ids: make([]pgtype.UUID, n), types: make([]string, n), times: make([]time.Time, n), attempts: make([]int32, n),
-	}
-	for i := range drafts {
-		draft := &drafts[i]
-		in.ids[i] = pgtype.UUID{Bytes: draft.ID, Valid: true}
-		in.types[i], in.times[i] = draft.Type, draft.ExecutionTime
-		in.attempts[i] = int32(draft.MaxAttempts) //nolint:gosec // at most MaxAttemptsLimit
-		if draft.Payload != nil {
-			put(&in.payloads, n, i, []byte(draft.Payload))
-		}
-		if draft.Key != "" {
-			put(&in.keys, n, i, &draft.Key)
-		}
-	}
-	return in
-}
-
-func (in draftColumns) args() []any {
-	return []any{in.ids, in.types, in.times, in.payloads, in.attempts, in.keys}
-}
-
-// names are all but the payloads.
-func (in draftColumns) names() []any {
-	return []any{in.ids, in.types, in.times, in.attempts, in.keys}
 }

@@ -171,11 +171,3 @@ func newFinishColumns(ended []task.Finish) finishColumns {
 	}
 	return in
 }
-
-// put sets one value of a column of n, and makes the column for the first.
-func put[T any](column *[]T, n, i int, value T) {
-	if *column == nil {
-		*column = make([]T, n)
-	}
-	(*column)[i] = value
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -12,15 +11,11 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// columns of a whole task, in the order that scan reads them.
-const columns = `t.id, t.task_type, t.status, t.execution_time, t.due_at, t.payload, t.attempt, t.max_attempts,
-	t.worker_id, t.started_at, t.finished_at, t.created_at, t.result, t.failure_code, t.failure_message`
-
 // Get reads one task. The error is task.ErrNotFound or task.ErrUnavailable.
 func (db *DB) Get(ctx context.Context, id task.ID) (*task.Task, error) {
 	var found task.Task
 	err := db.retryRead(ctx, "get task", func(ctx context.Context) error {
-		err := scan(db.reads.QueryRow(ctx, `SELECT `+columns+` FROM tasks t WHERE t.id = $1`, id), &found)
+		err := scan(db.reads.QueryRow(ctx, `SELECT `+readColumns+` FROM tasks t WHERE t.id = $1`, id), &found)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return task.ErrNotFound
 		}
@@ -118,8 +113,8 @@ func (db *DB) readRows(ctx context.Context, query string, args pgx.NamedArgs, ta
 	return rows.Err()
 }
 
-const listAll = `
-	SELECT ` + columns + ` FROM tasks t
+var listAll = `
+	SELECT ` + readColumns + ` FROM tasks t
 	WHERE t.id < @before
 	ORDER BY t.id DESC LIMIT @limit`
 
@@ -128,7 +123,7 @@ const listAll = `
 // that no code knows any more is listed too. Both steps bound task_type by a
 // range, and the second names it in its order, where an equality would do: that
 // keeps the planner from the primary key, whose price stale statistics hide.
-const listByIndex = `
+var listByIndex = `
 	WITH RECURSIVE head (outcome, task_type) AS (
 		SELECT o, (SELECT min(task_type) FROM tasks WHERE outcome = o AND task_type >= @type)
 		FROM unnest(@outcomes::text[]::task_outcome[]) o
@@ -136,7 +131,7 @@ const listByIndex = `
 		SELECT outcome, (SELECT min(t.task_type) FROM tasks t WHERE t.outcome = head.outcome AND t.task_type > head.task_type)
 		FROM head WHERE head.task_type IS NOT NULL AND @type = ''
 	)
-	SELECT ` + columns + `
+	SELECT ` + readColumns + `
 	FROM head
 	CROSS JOIN LATERAL (
 		SELECT * FROM tasks
@@ -147,8 +142,8 @@ const listByIndex = `
 	ORDER BY t.id DESC LIMIT @limit`
 
 // What runs now is found by the receipts of the starts.
-const listStarted = `
-	SELECT ` + columns + `
+var listStarted = `
+	SELECT ` + readColumns + `
 	FROM (
 		SELECT DISTINCT id FROM starts CROSS JOIN unnest(task_ids) AS id
 		WHERE id < @before
@@ -160,23 +155,7 @@ const listStarted = `
 		OFFSET 0) t
 	ORDER BY running.id DESC LIMIT @limit`
 
-func scan(row pgx.Row, t *task.Task) error {
-	var worker *uuid.UUID
-	var started, finished *time.Time
-	var payload, result *string
-	var code, message *string
-	err := row.Scan(scanUUID(&t.ID), &t.Type, &t.Status, &t.ExecutionTime, &t.DueAt, &payload, &t.Attempt, &t.MaxAttempts,
-		&worker, &started, &finished, &t.CreatedAt, &result, &code, &message)
-	if err != nil {
-		return err
-	}
-	t.WorkerID, t.StartedAt, t.FinishedAt = orZero(worker), orZero(started), orZero(finished)
-	t.Payload, t.Result = raw(payload), raw(result)
-	if code != nil {
-		t.Failure = &task.Failure{Code: task.Code(*code), Message: orZero(message)}
-	}
-	return nil
-}
+func scan(row pgx.Row, t *task.Task) error { return row.Scan(targets(t, readScans)...) }
 
 func orZero[T any](p *T) (value T) {
 	if p != nil {

@@ -49,7 +49,7 @@ func (db *DB) Start(
 
 // The start reaches the tasks through their primary key, which sorts the array:
 // two overlapping batches cannot deadlock.
-const (
+var (
 	startAll = startSession + startUpdate + startReceipt
 
 	// startUnlocked refuses the tasks whose rows others have locked. It is for a
@@ -73,7 +73,7 @@ const (
 			WHERE session.live AND t.id = ANY($3) AND t.status = 'submitted' AND t.due_at <= clock_timestamp()`
 
 	startReceipt = `
-			RETURNING ` + startedColumns + `
+			RETURNING ` + startedRow + `
 		), receipt AS (
 			-- Also for a lapsed session, which may be renewed: its refusal must
 			-- be as final as a start, or an earlier copy could still commit one.
@@ -94,7 +94,7 @@ func (db *DB) start(ctx context.Context, query string, session uuid.UUID, seq in
 // receipt reads what an earlier copy of this call started.
 func (db *DB) receipt(ctx context.Context, session uuid.UUID, seq int64) ([]task.Task, error) {
 	rows, err := db.pool.Query(ctx, `
-		SELECT `+startedColumns+`
+		SELECT `+startedRow+`
 		FROM starts CROSS JOIN unnest(task_ids) AS started (id)
 		JOIN tasks t ON t.id = started.id
 		WHERE starts.worker_id = $1 AND seq = $2 AND t.worker_id = $1 AND t.status = 'started_executing'`,
@@ -105,21 +105,15 @@ func (db *DB) receipt(ctx context.Context, session uuid.UUID, seq int64) ([]task
 	return collectStarted(rows, session)
 }
 
-// startedColumns are what a handler and the worker need of a started task. A
-// payload of 8 KiB or more is left out, and the last column says so; see
-// loadPayloads.
-const startedColumns = `t.id, t.task_type, t.execution_time, t.due_at, t.created_at, t.attempt, t.max_attempts, t.started_at,
-	CASE WHEN octet_length(t.payload::text) < 8192 THEN t.payload END AS payload,
-	coalesce(octet_length(t.payload::text) >= 8192, false) AS large`
+// startedRow is what a handler and the worker need of a started task. A payload of
+// 8 KiB or more is left out, and the last column says so; see loadPayloads.
+var startedRow = startedColumns + `, coalesce(octet_length(t.payload::text) >= 8192, false) AS large`
 
 func collectStarted(rows pgx.Rows, session uuid.UUID) ([]task.Task, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (task.Task, error) {
 		t := task.Task{Status: task.Started, WorkerID: session}
-		var payload *string
 		var large bool
-		err := row.Scan(scanUUID(&t.ID), &t.Type, &t.ExecutionTime, &t.DueAt, &t.CreatedAt, &t.Attempt, &t.MaxAttempts,
-			&t.StartedAt, &payload, &large)
-		t.Payload = raw(payload)
+		err := row.Scan(targets(&t, startedScans, &large)...)
 		if large {
 			t.Payload = notLoaded
 		}

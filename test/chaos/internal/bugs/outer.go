@@ -85,8 +85,8 @@ func outer() []Bug {
 		},
 		{
 			Name: "create issued again under a new id",
-			Change: change(createFile, "	drafts := c.some()\n\tin := newDraftColumns(drafts)\n",
-				"	for _, at := range c.left {\n\t\tc.drafts[at].ID[15]++\n\t}\n\tdrafts := c.some()\n\tin := newDraftColumns(drafts)\n"),
+			Change: change(createFile, "	drafts := c.some()\n\tif ",
+				"	for _, at := range c.left {\n\t\tc.drafts[at].ID[15]++\n\t}\n\tdrafts := c.some()\n\tif "),
 			Hurt: cut("T0", 0.5, proxy.After),
 		},
 		{
