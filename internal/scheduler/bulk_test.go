@@ -23,9 +23,7 @@ func TestCreateBulkIndexesWhatIsDueWithinTheWindow(t *testing.T) {
 		draft(never), draft(-time.Second), draft(soon), draft(horizon + scheduler.Margin + time.Minute), draft(horizon),
 	}
 	all[2].ExecutionTime = all[2].ExecutionTime.Truncate(time.Microsecond).Add(1)
-	gone, cancel := context.WithCancel(t.Context())
-	cancel() // A client that goes away does not take its batch back.
-	ids, err := s.CreateBulk(gone, "key", all)
+	ids, err := s.CreateBulk(t.Context(), "key", all)
 	require.NoError(t, err)
 	require.Len(t, ids, len(all))
 	f.requireIndexed(t, []string{ids[1].String(), ids[2].String(), ids[4].String()})
@@ -39,7 +37,7 @@ func TestCreateBulkIndexesWhatIsDueWithinTheWindow(t *testing.T) {
 	require.Equal(t, ids, again)
 }
 
-func TestRefusedBatchLeavesNothing(t *testing.T) {
+func TestRefusedBulkLeavesNothing(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	s := f.scheduler()
@@ -52,7 +50,7 @@ func TestRefusedBatchLeavesNothing(t *testing.T) {
 	f.requireIndexed(t, nil)
 }
 
-// lanes is the real outer ring, which holds batches back and counts them.
+// lanes is the real Postgres, which holds bulk creates back and counts them.
 type lanes struct {
 	*postgres.DB
 	entered chan struct{}
@@ -77,8 +75,8 @@ func (l *lanes) enter(n int) {
 	l.most = max(l.most, l.now)
 }
 
-// Batches leave connections to the reads, however many clients send them.
-func TestBatchesWaitForTheirTurn(t *testing.T) {
+// Bulk creates leave connections to others, however many clients send them.
+func TestBulkCreatesAreBounded(t *testing.T) {
 	t.Parallel()
 	const clients = 10
 	f := open(t)
@@ -88,7 +86,7 @@ func TestBatchesWaitForTheirTurn(t *testing.T) {
 	for range clients {
 		all.Go(func() {
 			if _, err := s.CreateBulk(t.Context(), "", []task.Draft{draft(soon)}); err != nil {
-				t.Errorf("create a batch: %v", err)
+				t.Errorf("create in bulk: %v", err)
 			}
 		})
 	}
@@ -101,7 +99,7 @@ func TestBatchesWaitForTheirTurn(t *testing.T) {
 	require.Equal(t, clients, f.count(t, "true"))
 }
 
-// heldRing is the real inner ring, which holds indexing back for longer than a
+// heldRing is the real due index, which holds indexing back for longer than a
 // client waits for it.
 type heldRing struct {
 	*wheel.Wheel
@@ -115,8 +113,8 @@ func (r *heldRing) Index(ctx context.Context, tasks []task.Due) error {
 	return r.Wheel.Index(context.WithoutCancel(ctx), tasks)
 }
 
-// Redis must not keep Postgres from the next batch.
-func TestBatchesAreIndexedBesideTheNext(t *testing.T) {
+// Redis must not keep Postgres from the next bulk create.
+func TestBulkCreatesAreIndexedBesideTheNext(t *testing.T) {
 	t.Parallel()
 	const clients = scheduler.BulkLanes + 1
 	f := open(t)
@@ -126,7 +124,7 @@ func TestBatchesAreIndexedBesideTheNext(t *testing.T) {
 	for range clients {
 		all.Go(func() {
 			if _, err := s.CreateBulk(t.Context(), "", []task.Draft{draft(soon)}); err != nil {
-				t.Errorf("create a batch: %v", err)
+				t.Errorf("create in bulk: %v", err)
 			}
 		})
 	}
@@ -136,7 +134,7 @@ func TestBatchesAreIndexedBesideTheNext(t *testing.T) {
 		select {
 		case <-ring.entered:
 		case <-patient.Done():
-			t.Error("a batch waits for those that are being indexed")
+			t.Error("a bulk create waits for those that are being indexed")
 		}
 	}
 	close(ring.open)

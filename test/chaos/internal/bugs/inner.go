@@ -15,7 +15,7 @@ func inner() []Bug {
 		},
 		{
 			Name:   "create without margin",
-			Change: change("internal/scheduler/scheduler.go", "c.Delay <= s.horizon+Margin", "c.Delay <= s.horizon"),
+			Change: change("internal/scheduler/create.go", "c.Delay <= s.horizon+Margin", "c.Delay <= s.horizon"),
 			Hurt:   slowCommits, Load: Load{Edge: true, Quiet: true},
 		},
 		{

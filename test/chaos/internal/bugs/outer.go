@@ -77,9 +77,12 @@ func outer() []Bug {
 		},
 		{
 			Name: "create acknowledged before the commit",
-			Change: change("internal/scheduler/scheduler.go", `	created, err := group.Do(ctx, draft)
-`, `	go group.Do(context.WithoutCancel(ctx), draft)
-	created, err := task.Created{DueIn: task.DueIn{ID: draft.ID}}, error(nil)
+			Change: change("internal/scheduler/create.go", `	out, err := group.Do(ctx, sub)
+`, `	go group.Do(context.WithoutCancel(ctx), sub)
+	out, err := outcome{}, error(nil)
+	for _, d := range sub.drafts {
+		out.created = append(out.created, task.Created{DueIn: task.DueIn{ID: d.ID}})
+	}
 `),
 			Hurt: killAPIsThatWait,
 		},
