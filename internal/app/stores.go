@@ -42,12 +42,12 @@ func openStores(ctx context.Context, cfg config.Shared, needs needs, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	ring, err := openRedis(ctx, cfg, db, log)
+	index, err := openRedis(ctx, cfg, db, log)
 	if err != nil {
 		db.Close()
 		return nil, err
 	}
-	return &stores{db: db, wheel: ring, needs: needs}, nil
+	return &stores{db: db, wheel: index, needs: needs}, nil
 }
 
 func openPostgres(ctx context.Context, cfg config.Shared, needs needs, log *slog.Logger) (*postgres.DB, error) {
@@ -74,31 +74,31 @@ func openRedis(ctx context.Context, cfg config.Shared, db *postgres.DB, log *slo
 	if err != nil {
 		return nil, err
 	}
-	ring, err := wheel.Open(wheel.Options{
+	index, err := wheel.Open(wheel.Options{
 		URL: cfg.RedisURL, Prefix: cfg.RedisPrefix, Shards: cfg.WheelShards, Installation: installation,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := checkRedis(ctx, ring, log); err != nil {
-		_ = ring.Close() // nothing depends on how a closed connection ends
+	if err := checkRedis(ctx, index, log); err != nil {
+		_ = index.Close() // nothing depends on how a closed connection ends
 		return nil, err
 	}
-	return ring, nil
+	return index, nil
 }
 
-func checkRedis(ctx context.Context, ring *wheel.Wheel, log *slog.Logger) error {
-	switch err := ring.Check(ctx); {
+func checkRedis(ctx context.Context, index *wheel.Wheel, log *slog.Logger) error {
+	switch err := index.Check(ctx); {
 	case isUnusable(err) && !isFull(err):
 		return err
 	case err != nil:
 		log.Warn("Redis is of no use now, and tasks wait until it is", "error", err)
 		return nil
 	}
-	for _, sentence := range ring.Missing(ctx) {
+	for _, sentence := range index.Missing(ctx) {
 		log.Warn("Redis does not permit all that helps", "missing", sentence)
 	}
-	server, err := ring.Server(ctx)
+	server, err := index.Server(ctx)
 	if err != nil || server.Version == "" { // it may not be asked
 		return err
 	}
@@ -111,8 +111,8 @@ func isUnusable(err error) bool {
 	return errors.As(err, &unusable) || errors.Is(err, wheel.ErrForeign)
 }
 
-// isFull reports whether Redis has no room. That can pass, and what it holds is worth
-// a worker.
+// isFull reports whether Redis has no room. That can pass, and workers
+// can run what it holds.
 func isFull(err error) bool {
 	var unusable *wheel.UnusableError
 	return errors.As(err, &unusable) && unusable.Full
@@ -124,15 +124,15 @@ func (s *stores) ready(ctx context.Context) (checks map[string]string, ready boo
 	checks = map[string]string{"postgres": "ok", "redis": "ok"}
 	ready = true
 	// At the same time, since a store that says nothing takes all of ctx.
-	ring := make(chan error, 1)
-	go func() { ring <- s.wheel.Check(ctx) }()
+	redis := make(chan error, 1)
+	go func() { redis <- s.wheel.Check(ctx) }()
 	if err := s.db.Ping(ctx); err != nil {
 		checks["postgres"], ready = "unreachable", false
 		if errors.Is(err, postgres.ErrReadOnly) {
 			checks["postgres"] = "takes reads only"
 		}
 	}
-	switch err := <-ring; {
+	switch err := <-redis; {
 	case isUnusable(err):
 		checks["redis"] = strings.TrimPrefix(err.Error(), "redis ")
 		ready = ready && !s.needs.redis

@@ -22,7 +22,7 @@ import (
 // task.ErrDeleted, task.ErrUnavailable, task.ErrUnknownOutcome and
 // *task.RejectedError.
 //
-// A key that is not empty names the batch as a whole, in place of the drafts'
+// A key that is not empty names the bulk as a whole, in place of the drafts'
 // own: the same drafts under the same key are the same tasks, and others are
 // refused with task.ErrKeyReused. If all of the tasks were deleted, it is
 // task.ErrDeleted.
@@ -61,8 +61,8 @@ func itemKey(key string, i int) string {
 	return key + " " + strconv.Itoa(i)
 }
 
-// digestOf names what a batch asks for, whatever the order of members and the space
-// between them.
+// digestOf identifies what a bulk create asks for, regardless of the order of members
+// and the space between them.
 func digestOf(drafts []task.Draft) []byte {
 	sum := sha256.New()
 	write := func(part []byte) {
@@ -117,7 +117,7 @@ func (db *DB) insertBulk(ctx context.Context, b bulk) (now time.Time, err error)
 	return now, err
 }
 
-// resolveBulk answers a batch of which something was there already.
+// resolveBulk answers a bulk create of which something exists already.
 func (db *DB) resolveBulk(ctx context.Context, b bulk) ([]task.Created, error) {
 	var digest []byte
 	var ids []uuid.UUID
@@ -133,7 +133,7 @@ func (db *DB) resolveBulk(ctx context.Context, b bulk) ([]task.Created, error) {
 	return db.answerAgain(ctx, ids)
 }
 
-// answerAgain answers a repeated batch with the ids that it was answered with
+// answerAgain answers a repeated bulk create with the ids that it was answered with
 // before, and says of those that wait still when they are due.
 func (db *DB) answerAgain(ctx context.Context, ids []task.ID) ([]task.Created, error) {
 	rows, err := db.pool.Query(ctx, `
@@ -173,7 +173,7 @@ func (db *DB) answerAgain(ctx context.Context, ids []task.ID) ([]task.Created, e
 	return out, nil
 }
 
-// resolveTasks answers a batch that has no row of its own: without a key, by an
+// resolveTasks answers a bulk create that has no row of its own: without a key, by an
 // earlier try of this very call; or with a key, from a release before there were
 // such rows. It is the same batch if all of it is there, and the earlier one had no
 // more than that.

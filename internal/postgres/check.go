@@ -92,7 +92,7 @@ func (db *DB) checkPins(ctx context.Context) error {
 		}
 		if value != pin.value {
 			return fmt.Errorf("a connection to Postgres has %s=%s and must have %s: a pooler in transaction mode needs"+
-				" POSTGRES_POOLER=transaction, migrate up with it, and its connections to the server made anew", pin.name, value, pin.value)
+				" POSTGRES_POOLER=transaction, migrate up with it, and its connections to the server opened again", pin.name, value, pin.value)
 		}
 	}
 	return nil

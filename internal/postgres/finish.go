@@ -12,18 +12,13 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// backoff is how long a task waits for its next attempt: twice as long with each
-// one, from a second to an hour, and a fifth more or less by chance, so that what
-// failed together does not come back together.
-const backoff = `make_interval(secs => least(3600, 2 ^ (t.attempt - 1)) * (0.8 + 0.4 * random()))`
-
 // Finish ends attempts of one session (T3) and answers in order. A failed task
 // that may be attempted again becomes submitted, due after its backoff. closed
 // are receipts that are no longer needed; they go in the same statement.
 //
 // wait says whether to wait for rows that others have locked. A statement that
 // waits too long is given up, and the ends of all others are committed without
-// those; the answer to an end that was passed by is task.ErrLocked. An error
+// those; the answer to an end that was skipped is task.ErrLocked. An error
 // stands for all of ended. It is safe to call again with any of them, for as long
 // as the session lives.
 func (db *DB) Finish(
@@ -69,7 +64,7 @@ func (db *DB) storable(end task.Finish, reason string) task.Finish {
 	return bare
 }
 
-const (
+var (
 	finishAll = finishReceipts + finishUpdate + finishReturning
 
 	// finishUnlocked passes by the rows that others have locked.
@@ -86,11 +81,7 @@ const (
 
 	finishUpdate = `
 		UPDATE tasks t SET
-			status = CASE WHEN ended.code IS NULL THEN 'done' WHEN t.attempt < t.max_attempts THEN 'submitted' ELSE 'failed' END,
-			due_at = CASE WHEN ended.code IS NOT NULL AND t.attempt < t.max_attempts
-				THEN clock_timestamp() + ` + backoff + ` ELSE t.due_at END,
-			started_at = CASE WHEN ended.code IS NOT NULL AND t.attempt < t.max_attempts THEN NULL ELSE t.started_at END,
-			finished_at = CASE WHEN ended.code IS NOT NULL AND t.attempt < t.max_attempts THEN NULL ELSE clock_timestamp() END,
+			` + endedAs(`CASE WHEN ended.code IS NULL THEN 'done' ELSE 'failed' END`, `ended.code IS NOT NULL AND `+attemptsLeft) + `,
 			result = ended.result::json, failure_code = ended.code, failure_message = ended.message
 		FROM unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[])
 		     AS ended (id, attempt, result, code, message)

@@ -6,7 +6,7 @@ import (
 	"reflect"
 )
 
-// sameJSON reports whether two payloads are the same value: whatever the order of
+// sameJSON reports whether two payloads are the same value: regardless of the order of
 // members and the space between them, but with each number as it was written. Nil
 // is no payload.
 func sameJSON(a, b json.RawMessage) bool {

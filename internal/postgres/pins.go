@@ -10,13 +10,14 @@ import (
 
 // pins are the settings that every connection must have. No statement here may walk
 // a table, and the batch updates must reach their rows through the primary key in
-// id order, whatever the statistics of the hour say; so the planner is told. They
+// id order, regardless of table statistics, so the planner is pinned to that. They
 // are set by statements, since a connection pooler refuses them as parameters of the
 // start.
 var pins = []struct{ name, value string }{
 	{"jit", "off"},
 	{"plan_cache_mode", "force_generic_plan"},
-	// With rows at that price every plan looks worth other processes.
+	// That price makes every plan look expensive enough for parallel workers: disable
+	// them.
 	{"max_parallel_workers_per_gather", "0"},
 	{"enable_seqscan", "off"},
 	{"enable_bitmapscan", "off"},

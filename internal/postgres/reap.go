@@ -49,7 +49,7 @@ func (db *DB) Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Durat
 
 // leaseExpired are the sessions that a steady judge finds past their lease. Both are
 // seen at the moment at which the statement arrived: should the server be paused
-// in the middle of it, nobody's lease passes meanwhile.
+// in the middle of it, no lease passes meanwhile.
 const leaseExpired = `dead_at IS NULL AND lease_until + $1 < statement_timestamp() AND EXISTS (
 	SELECT FROM workers judge
 	WHERE judge.id = $2 AND judge.dead_at IS NULL AND judge.lease_until > statement_timestamp()
@@ -102,10 +102,7 @@ func settle(ctx context.Context, tx pgx.Tx, dead []uuid.UUID) (task.Reaped, erro
 			SELECT DISTINCT id FROM receipt CROSS JOIN unnest(task_ids) AS id ORDER BY id
 		)
 		UPDATE tasks t SET
-			status = CASE WHEN attempt < max_attempts THEN 'submitted' ELSE 'failed' END,
-			due_at = CASE WHEN attempt < max_attempts THEN clock_timestamp() + `+backoff+` ELSE due_at END,
-			started_at = CASE WHEN attempt < max_attempts THEN NULL ELSE started_at END,
-			finished_at = CASE WHEN attempt < max_attempts THEN NULL ELSE clock_timestamp() END,
+			`+endedAs(`'failed'`, attemptsLeft)+`,
 			failure_code = $2,
 			failure_message = 'the worker''s session ended while the task ran: it had zero or one effects'
 		FROM running

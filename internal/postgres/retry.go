@@ -96,7 +96,7 @@ func jitter(d time.Duration) time.Duration {
 type verdict int
 
 const (
-	definite  verdict = iota // the server refused the statement for good
+	definite  verdict = iota // the server refused the statement, and would again
 	notDone                  // it did not happen, and may succeed later
 	maybeDone                // it may have happened
 )

@@ -22,7 +22,7 @@ type Task struct {
 
 	// ExecutionTime is what the user asked for.
 	ExecutionTime time.Time
-	// DueAt is when the task fires next. It equals ExecutionTime until a
+	// DueAt is when the task is due next. It equals ExecutionTime until a
 	// retry moves it.
 	DueAt time.Time
 
@@ -82,7 +82,7 @@ type Draft struct {
 	Key string
 }
 
-// Due is what the inner ring knows of a task: its name and when it fires.
+// Due is what the due index knows of a task: its name and when it is due.
 type Due struct {
 	ID ID
 	At time.Time

@@ -81,7 +81,7 @@ func writeHealth(w http.ResponseWriter, status int, health Health) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // the client is gone, and nobody is left to tell
+	_, _ = w.Write(append(body, '\n')) // the client is gone
 }
 
 // Healthcheck asks the service that listens on this machine at listenAddr

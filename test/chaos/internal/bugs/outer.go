@@ -66,7 +66,7 @@ func outer() []Bug {
 		},
 		{
 			Name:   "reap gives another attempt that nobody allowed",
-			Change: change(reapFile, "status = CASE WHEN attempt < max_attempts THEN", "status = CASE WHEN attempt <= max_attempts THEN"),
+			Change: change(reapFile, "attemptsLeft", "`t.attempt <= t.max_attempts`"),
 			Hurt:   killWorkers, Load: Load{Slow: 50},
 		},
 		{
