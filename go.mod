@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/anishathalye/porcupine v1.3.1
 	github.com/caarlos0/env/v11 v11.4.2
+	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/compose-spec/compose-go/v2 v2.16.2
 	github.com/danielgtaylor/huma/v2 v2.37.2
 	github.com/fsnotify/fsnotify v1.10.1
@@ -80,7 +81,7 @@ require (
 )
 
 tool (
-	github.com/timewheel/timewheel/test/chaos
 	github.com/timewheel/timewheel/services/load
 	github.com/timewheel/timewheel/services/stack
+	github.com/timewheel/timewheel/test/chaos
 )

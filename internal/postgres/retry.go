@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -35,7 +35,10 @@ const (
 func (db *DB) retry(ctx context.Context, what string, try func(context.Context) error) error {
 	unknown, timedOut := false, false
 	stale := 0
-	pause, patience := firstPause, firstAttempt
+	patience := firstAttempt
+	pauses := &backoff.ExponentialBackOff{
+		InitialInterval: firstPause, MaxInterval: maxPause, Multiplier: 2, RandomizationFactor: 0.5,
+	}
 	for {
 		a := &attempt{suspect: timedOut}
 		limited, cancel := context.WithTimeout(context.WithValue(ctx, attemptKey{}, a), patience)
@@ -68,9 +71,8 @@ func (db *DB) retry(ctx context.Context, what string, try func(context.Context) 
 				outcome = task.ErrUnknownOutcome
 			}
 			return fmt.Errorf("%s: %w: %w", what, outcome, err)
-		case <-time.After(jitter(pause)):
+		case <-time.After(pauses.NextBackOff()):
 		}
-		pause = min(2*pause, maxPause)
 		if timedOut {
 			patience = min(2*patience, maxAttempt)
 		}
@@ -85,12 +87,6 @@ func (db *DB) retryRead(ctx context.Context, what string, try func(context.Conte
 		return fmt.Errorf("%w: %s", task.ErrUnavailable, err.Error())
 	}
 	return err
-}
-
-// jitter spreads pauses over the upper half of d, so that many callers that
-// failed together do not come back together.
-func jitter(d time.Duration) time.Duration {
-	return d/2 + rand.N(d/2+1)
 }
 
 type verdict int

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/test/failpoint"
 )
@@ -44,8 +46,10 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 		w.handOverWatch(shard)
 	}()
 
-	pause := time.Duration(0) // while Redis fails
-	var logAgain time.Time
+	failing, logAgain := false, time.Time{}
+	pauses := &backoff.ExponentialBackOff{
+		InitialInterval: firstPause, MaxInterval: maxPause, Multiplier: 2, RandomizationFactor: 0.5,
+	}
 	for {
 		s, n := w.ready(ctx)
 		if s == nil {
@@ -58,24 +62,23 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 		}
 		switch {
 		case err != nil:
-			if now := time.Now(); pause == 0 || now.After(logAgain) {
+			if now := time.Now(); !failing || now.After(logAgain) {
 				w.log.Warn("claiming fails", "shard", shard, "error", err)
 				logAgain = now.Add(time.Minute)
 			}
 			w.metrics.claimsFailed.Inc()
-			pause = min(max(2*pause, firstPause), maxPause)
-			sleep(ctx, pause/2+rand.N(pause), nil)
+			failing = true
+			sleep(ctx, pauses.NextBackOff(), nil)
+			continue
 		case len(ids) > 0:
-			pause = 0
 			w.tasks.Go(func() { w.start(ctx, s, shard, ids) })
+		case watching:
+			sleepUntilDue(ctx, next, wake)
 		default:
-			pause = 0
-			if watching {
-				sleepUntilDue(ctx, next, wake)
-			} else {
-				sleep(ctx, recheck/2+rand.N(recheck), wake)
-			}
+			sleep(ctx, recheck/2+rand.N(recheck), wake)
 		}
+		failing = false
+		pauses.Reset()
 	}
 }
 
