@@ -108,7 +108,7 @@ func New(o Options) http.Handler {
 func (a *api) answer(do func(*gin.Context) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := do(c); err != nil {
-			a.refuse(c, err)
+			a.writeProblem(c, err)
 		}
 	}
 }

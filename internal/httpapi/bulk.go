@@ -1,27 +1,21 @@
 package httpapi
 
 import (
-	"context"
-	"encoding/json"
 	"net/http"
 	"strconv"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
 
 const (
-	// maxBatch is how many tasks a batch may have.
+	// maxBatch is how many tasks a bulk create may have.
 	maxBatch = 1000
-	// maxBatchBody is the largest body of a batch, in bytes.
+	// maxBatchBody is the largest body of a bulk create, in bytes.
 	maxBatchBody = 8 << 20
 )
-
-// newBatch documents the body of POST /task/batch.
-type newBatch struct {
-	Tasks []newTask `json:"tasks" nullable:"false" minItems:"1" maxItems:"1000" doc:"what to create; each payload may have 256 KiB"`
-}
 
 // createdBatch is the answer to POST /task/batch.
 type createdBatch struct {
@@ -29,13 +23,13 @@ type createdBatch struct {
 }
 
 // createBulk answers POST /task/batch with this body. It is carried out whole or
-// not at all, whether or not the client still waits.
+// not at all.
 func (a *api) createBulk(c *gin.Context, body []byte) error {
 	key, drafts, err := a.decodeBatch(body, c.Request.Header[keyHeader])
 	if err != nil {
 		return err
 	}
-	ids, err := a.tasks.CreateBulk(context.WithoutCancel(c.Request.Context()), key, drafts)
+	ids, err := a.tasks.CreateBulk(c.Request.Context(), key, drafts)
 	if err != nil {
 		return err
 	}
@@ -62,23 +56,21 @@ func encodeIDs(ids []task.ID) []byte {
 // decodeBatch reads the body and the key of POST /task/batch, and lists
 // everything that is wrong with any of the tasks.
 func (a *api) decodeBatch(body []byte, keys []string) (key string, drafts []task.Draft, err error) {
-	object, err := checkObject(body)
-	if err != nil {
-		return "", nil, err
-	}
 	var f faults
-	var tasks json.RawMessage
-	for member, value := range members(object) {
-		if string(member) == "tasks" {
+	var tasks jsontext.Value
+	err = readBody(body, func(name string, value jsontext.Value) {
+		if name == "tasks" {
 			tasks = value
 		} else {
-			f.add(shorten(string(member)), "is not known")
+			f.add(shorten(name), "is not known")
 		}
-	}
+	})
 	switch {
+	case err != nil:
+		return "", nil, err
 	case tasks == nil:
 		f.add("tasks", "is required")
-	case tasks[0] != '[':
+	case tasks.Kind() != '[':
 		f.add("tasks", "must be an array")
 	default:
 		drafts = a.readTasks(tasks, &f)
@@ -87,33 +79,44 @@ func (a *api) decodeBatch(body []byte, keys []string) (key string, drafts []task
 	return key, drafts, f.err()
 }
 
-func (a *api) readTasks(array []byte, f *faults) []task.Draft {
+func (a *api) readTasks(array jsontext.Value, f *faults) []task.Draft {
 	var drafts []task.Draft
-	for item := range elements(array) {
+	members := a.newMembers(f)
+	readElements(array, func(d *jsontext.Decoder) bool {
 		if len(drafts) == maxBatch {
 			f.add("tasks", "must not be more than "+strconv.Itoa(maxBatch))
-			return drafts
+			return false
 		}
-		drafts = append(drafts, a.readItem(item, len(drafts), f))
-	}
+		known := len(f.list)
+		draft, ok := members.readItem(d, array)
+		if !ok {
+			f.add(itemPath(len(drafts)), "must be an object")
+			known++
+		}
+		for j := known; j < len(f.list); j++ {
+			f.list[j].Field = itemPath(len(drafts)) + "." + f.list[j].Field
+		}
+		drafts = append(drafts, draft)
+		return true
+	})
 	if len(drafts) == 0 {
 		f.add("tasks", "must not be empty")
 	}
 	return drafts
 }
 
-// readItem reads the task at index i of a batch.
-func (a *api) readItem(item json.RawMessage, i int, f *faults) task.Draft {
-	if item[0] != '{' {
-		f.add(itemPath(i), "must be an object")
-		return task.Draft{}
+// readItem reads the value that comes next in an array. It is false if that is no
+// object.
+func (m taskMembers) readItem(d *jsontext.Decoder, array jsontext.Value) (task.Draft, bool) {
+	if d.PeekKind() != '{' {
+		_ = d.SkipValue() // read before, without a fault
+		return task.Draft{}, false
 	}
-	known := len(f.list)
-	draft := a.readTask(item, f)
-	for j := known; j < len(f.list); j++ {
-		f.list[j].Field = itemPath(i) + "." + f.list[j].Field
+	clear(m.raw)
+	if err := readMembers(d, array, m.take); err != nil {
+		return task.Draft{}, false
 	}
-	return draft
+	return m.draft(), true
 }
 
 func itemPath(i int) string { return "tasks[" + strconv.Itoa(i) + "]" }

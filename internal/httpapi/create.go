@@ -66,7 +66,7 @@ func (a *api) get(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return reply(c, http.StatusOK, viewOf(t))
+	return reply(c, http.StatusOK, taskResponse{t})
 }
 
 // deleted is the answer to DELETE /task/<id>.

@@ -1,36 +1,26 @@
 package httpapi
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// newTask documents the body of POST /task. readTask reads it by hand: that
-// is what can list every fault at once, and tells a number that is no integer
-// from one that is out of range.
-type newTask struct {
-	TaskType      string         `json:"task_type" doc:"what to execute" example:"foo"`
-	ExecutionTime string         `json:"execution_time" format:"date-time" doc:"when to execute: RFC 3339 with a zone, of the years 0001 to 9999. Finer than a microsecond is rounded up. A time in the past is due at once." example:"2030-01-02T15:04:05.25+01:00"`
-	Payload       map[string]any `json:"payload,omitempty" nullable:"true" doc:"what the task type needs, kept byte by byte; at most 64 levels deep, without U+0000 and lone surrogates, and with numbers of at most 1000 digits and exponents within 308" example:"{\"duration\":\"1s\"}"`
-	MaxAttempts   int            `json:"max_attempts,omitempty" minimum:"1" maximum:"100" default:"1" doc:"1 executes at most once. More executes at least once, again after a failure."`
-}
-
 // decodeDraft reads the body and the key of POST /task, and lists everything
 // that is wrong with them.
 func (a *api) decodeDraft(body []byte, keys []string) (task.Draft, error) {
-	object, err := checkObject(body)
-	if err != nil {
+	var f faults
+	members := a.newMembers(&f)
+	if err := readBody(body, members.take); err != nil {
 		return task.Draft{}, err
 	}
-	var f faults
-	draft := a.readTask(object, &f)
+	draft := members.draft()
 	draft.Key = readKey(keys, &f)
 	if err := f.err(); err != nil {
 		return task.Draft{}, err
@@ -38,94 +28,71 @@ func (a *api) decodeDraft(body []byte, keys []string) (task.Draft, error) {
 	return draft, nil
 }
 
-// checkObject finds the body to be one JSON object in UTF-8, and returns it
-// without the space before it.
-func checkObject(body []byte) ([]byte, error) {
-	if !utf8.Valid(body) {
-		return nil, malformed("The body is not valid UTF-8.")
-	}
-	object := bytes.TrimLeft(body, " \t\r\n")
-	if len(object) == 0 {
-		return nil, malformed("The body is empty.")
-	}
-	if !json.Valid(object) {
-		var value json.RawMessage
-		err := json.Unmarshal(object, &value) // says what is wrong
-		return nil, malformed(fmt.Sprintf("The body is not one JSON value: %v.", err))
-	}
-	if object[0] != '{' {
-		return nil, invalidFields(FieldError{"body", "must be a JSON object"})
-	}
-	return object, nil
+// taskMembers are the members of a task that is being read, by their place in
+// taskFields.
+type taskMembers struct {
+	api    *api
+	faults *faults
+	raw    []jsontext.Value
 }
 
-// readTask reads a task from an object. Of members with the same name the last
-// one counts. The draft's payload is a part of the object.
-func (a *api) readTask(object []byte, f *faults) task.Draft {
-	var name, at, payload, attempts json.RawMessage
-	for member, value := range members(object) {
-		switch string(member) {
-		case "task_type":
-			name = value
-		case "execution_time":
-			at = value
-		case "payload":
-			payload = value
-		case "max_attempts":
-			attempts = value
-		default:
-			f.add(shorten(string(member)), "is not known")
+func (a *api) newMembers(f *faults) taskMembers {
+	return taskMembers{api: a, faults: f, raw: make([]jsontext.Value, len(taskFields))}
+}
+
+// take keeps a member. Of those with the same name the last one counts.
+func (m taskMembers) take(name string, value jsontext.Value) {
+	for i := range taskFields {
+		if taskFields[i].name == name && taskFields[i].read != nil {
+			m.raw[i] = value
+			return
 		}
 	}
-	draft := task.Draft{Type: a.readType(name, f), ExecutionTime: readTime(at, f), MaxAttempts: readAttempts(attempts, f)}
-	var wrong string
-	if draft.Payload, wrong = payloadOf(payload); wrong != "" {
-		f.add("payload", wrong)
-	} else if draft.Type != "" {
-		for _, fault := range a.validate(draft.Type, draft.Payload) {
-			f.add(fault.Field, fault.Message)
+	m.faults.add(shorten(name), "is not known")
+}
+
+// draft is what the members say. The draft's payload is a part of the body.
+func (m taskMembers) draft() (draft task.Draft) {
+	for i := range taskFields {
+		f := &taskFields[i]
+		switch {
+		case f.read == nil:
+		case m.raw[i] == nil && f.required:
+			m.faults.add(f.name, "is required")
+		default:
+			f.read(m.api, m.raw[i], &draft, m.faults)
 		}
 	}
 	return draft
 }
 
 // readType is empty if the type is not known.
-func (a *api) readType(raw json.RawMessage, f *faults) string {
-	switch {
-	case raw == nil:
-		f.add("task_type", "is required")
-		return ""
-	case raw[0] != '"':
+func (a *api) readType(raw jsontext.Value, f *faults) string {
+	if raw.Kind() != '"' {
 		f.add("task_type", "must be a string")
 		return ""
 	}
 	given := textOf(raw)
-	for _, known := range a.types {
-		if known == string(given) {
-			return known
-		}
+	if !slices.Contains(a.types, given) {
+		f.add("task_type", "is not known; there are "+strings.Join(a.types, ", "))
+		return ""
 	}
-	f.add("task_type", "is not known; there are "+strings.Join(a.types, ", "))
-	return ""
+	return given
 }
 
-func readTime(raw json.RawMessage, f *faults) time.Time {
-	switch {
-	case raw == nil:
-		f.add("execution_time", "is required")
-		return time.Time{}
-	case raw[0] != '"':
+func readTime(raw jsontext.Value, f *faults) time.Time {
+	if raw.Kind() != '"' {
 		f.add("execution_time", "must be a string")
 		return time.Time{}
 	}
-	at, wrong := parseTime(string(textOf(raw)))
-	if wrong != "" {
-		f.add("execution_time", wrong)
+	at, err := parseTime(textOf(raw))
+	if err != nil {
+		f.add("execution_time", err.Error())
 	}
 	return at
 }
 
-func readAttempts(raw json.RawMessage, f *faults) int {
+func readAttempts(raw jsontext.Value, f *faults) int {
 	if raw == nil {
 		return 1
 	}
@@ -134,6 +101,23 @@ func readAttempts(raw json.RawMessage, f *faults) int {
 		f.add("max_attempts", "must be a whole number from 1 to "+strconv.Itoa(task.MaxAttemptsLimit))
 	}
 	return int(n)
+}
+
+// readPayload comes after the type, which says what it must hold.
+func (a *api) readPayload(raw jsontext.Value, draft *task.Draft, f *faults) {
+	if raw != nil && raw.Kind() != 'n' {
+		if err := checkPayload(raw); err != nil {
+			f.add("payload", err.Error())
+			return
+		}
+		draft.Payload = json.RawMessage(raw)
+	}
+	if draft.Type == "" {
+		return
+	}
+	for _, fault := range a.validate(draft.Type, draft.Payload) {
+		f.add(fault.Field, fault.Message)
+	}
 }
 
 // readKey reads the values of the header Idempotency-Key. It is empty if there

@@ -3,6 +3,8 @@ package httpapi
 import (
 	"encoding/json"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -11,10 +13,11 @@ var (
 	EncodeCursor = encodeCursor
 	DecodeCursor = decodeCursor
 	ParseTime    = parseTime
-	PayloadOf    = payloadOf
-	Members      = members
-	Elements     = elements
+	Describe     = describe
 )
+
+// CheckPayload checks a value that is valid JSON.
+func CheckPayload(raw string) error { return checkPayload(jsontext.Value(raw)) }
 
 // The bounds of a batch, for tests of them.
 const (

@@ -17,8 +17,8 @@ import (
 
 // page is the answer to GET /task.
 type page struct {
-	Tasks      []view  `json:"tasks" nullable:"false" doc:"newest first"`
-	NextCursor *string `json:"next_cursor" doc:"the cursor of the next page, or null on the last one"`
+	Tasks      []taskResponse `json:"tasks" nullable:"false" doc:"newest first"`
+	NextCursor *string        `json:"next_cursor" doc:"the cursor of the next page, or null on the last one"`
 }
 
 // list answers GET /task.
@@ -31,9 +31,9 @@ func (a *api) list(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	body := page{Tasks: make([]view, len(tasks))}
+	body := page{Tasks: make([]taskResponse, len(tasks))}
 	for i := range tasks {
-		body.Tasks[i] = viewOf(&tasks[i])
+		body.Tasks[i] = taskResponse{&tasks[i]}
 	}
 	if more {
 		cursor := encodeCursor(tasks[len(tasks)-1].ID)

@@ -29,7 +29,7 @@ func newDuration(registry *prometheus.Registry) *prometheus.HistogramVec {
 	return duration
 }
 
-// observe surrounds every request: it names it, survives its panics, and
+// observe surrounds every request: it names it, recovers its panics, and
 // counts it.
 func (a *api) observe(c *gin.Context) {
 	started := time.Now()
@@ -40,9 +40,9 @@ func (a *api) observe(c *gin.Context) {
 	c.Header(requestIDHeader, id)
 
 	defer func() {
-		broken := false
+		headersSent := false
 		if cause := recover(); cause != nil {
-			broken = a.survive(c, cause)
+			headersSent = a.recoverPanic(c, cause)
 		}
 		took := time.Since(started)
 		method, route := labels(c)
@@ -51,16 +51,16 @@ func (a *api) observe(c *gin.Context) {
 			a.log.DebugContext(c.Request.Context(), "request", "request_id", id, "method", method, "route", route,
 				"status", c.Writer.Status(), "bytes", c.Writer.Size(), "duration", took)
 		}
-		if broken {
+		if headersSent {
 			panic(http.ErrAbortHandler) // cuts the connection: half an answer must not pass for one
 		}
 	}()
 	c.Next()
 }
 
-// survive answers 500 after a panic. It reports whether that came too late,
+// recoverPanic answers 500 after a panic. It reports whether that came too late,
 // as part of another answer was sent.
-func (a *api) survive(c *gin.Context, cause any) (broken bool) {
+func (a *api) recoverPanic(c *gin.Context, cause any) (headersSent bool) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return true
 	}
@@ -69,7 +69,7 @@ func (a *api) survive(c *gin.Context, cause any) (broken bool) {
 	if c.Writer.Written() {
 		return true
 	}
-	a.refuse(c, errInternal)
+	a.writeProblem(c, errInternal)
 	return false
 }
 
@@ -80,7 +80,7 @@ func (a *api) limit(c *gin.Context) {
 		defer func() { <-a.slots }()
 		c.Next()
 	default:
-		a.refuse(c, errOverloaded)
+		a.writeProblem(c, errOverloaded)
 		c.Abort()
 	}
 }

@@ -19,7 +19,7 @@ import (
 // path more than all of ours, and cannot list faults the way the contract
 // does.
 func describe(types []string) []byte {
-	d := describer{schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)}
+	d := describer{schemas: huma.NewMapRegistry(schemaPrefix, schemaName)}
 	document := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
@@ -29,6 +29,16 @@ func describe(types []string) []byte {
 		},
 		Components: &huma.Components{Schemas: d.schemas},
 	}
+	d.of(reflect.TypeFor[failure]())
+	d.schemas.Map()["Task"] = taskSchema(func(f taskField) (shown, always bool) { return f.show != nil, f.always })
+	d.schemas.Map()["NewTask"] = taskSchema(func(f taskField) (sent, required bool) { return f.read != nil, f.required })
+	for _, f := range taskFields {
+		if f.nullable {
+			d.schemas.Map()["NewTask"].Properties[f.name].Nullable = true
+		}
+	}
+	d.schemas.Map()["NewTask"].Properties["task_type"].Enum = enum(types)
+	d.schemas.Map()["NewBatch"] = newBatchSchema()
 	for _, operation := range []*huma.Operation{
 		d.createTask(types), d.createBulk(types), d.listTasks(types), d.getTask(), d.deleteTask(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
@@ -38,9 +48,6 @@ func describe(types []string) []byte {
 	} {
 		document.AddOperation(operation)
 	}
-	// A raw message may hold any JSON; these hold less than that.
-	d.schemas.Map()["Task"].Properties["payload"].Type = huma.TypeObject
-	d.schemas.Map()["NewTask"].Properties["task_type"].Enum = enum(types)
 	d.schemas.Map()["TaskPage"].Properties["next_cursor"].Nullable = true
 
 	encoded, err := json.Marshal(document)
@@ -50,15 +57,45 @@ func describe(types []string) []byte {
 	return encoded
 }
 
+const schemaPrefix = "#/components/schemas/"
+
+// taskSchema describes those of taskFields that are in it.
+func taskSchema(in func(taskField) (in, required bool)) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Properties: map[string]*huma.Schema{}}
+	for _, f := range taskFields {
+		if is, required := in(f); is {
+			property := f.schema
+			s.Properties[f.name] = &property
+			if required {
+				s.Required = append(s.Required, f.name)
+			}
+		}
+	}
+	return s
+}
+
+func newBatchSchema() *huma.Schema {
+	least, most := 1, maxBatch
+	return &huma.Schema{
+		Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"tasks"},
+		Properties: map[string]*huma.Schema{"tasks": {
+			Type: huma.TypeArray, Items: &huma.Schema{Ref: schemaPrefix + "NewTask"}, MinItems: &least, MaxItems: &most,
+			Description: "what to create; each payload may have 256 KiB",
+		}},
+	}
+}
+
+// Schema implements huma.SchemaProvider.
+func (taskResponse) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Ref: schemaPrefix + "Task"}
+}
+
 // schemaName gives the structs of this package the names that clients see.
 func schemaName(t reflect.Type, _ string) string {
 	names := map[reflect.Type]string{
-		reflect.TypeFor[newTask]():          "NewTask",
 		reflect.TypeFor[created]():          "CreatedTask",
-		reflect.TypeFor[newBatch]():         "NewBatch",
 		reflect.TypeFor[createdBatch]():     "CreatedBatch",
 		reflect.TypeFor[deleted]():          "DeletedTask",
-		reflect.TypeFor[view]():             "Task",
 		reflect.TypeFor[failure]():          "Failure",
 		reflect.TypeFor[page]():             "TaskPage",
 		reflect.TypeFor[problem]():          "Problem",
@@ -78,7 +115,7 @@ func (d describer) createTask(types []string) *huma.Operation {
 		OperationID: "create-task", Method: http.MethodPost, Path: "/task", Summary: "Create a task",
 		Description: "The answer is sent once the task is committed. Without an Idempotency-Key, a repeated request makes a second task.",
 		Parameters:  []*huma.Param{keyParam("Names this task for the client: repeating the same request with it answers with the same task, or with 409 once that was deleted."), requestIDParam()},
-		RequestBody: d.body(reflect.TypeFor[newTask](), exampleTask(types)),
+		RequestBody: body("NewTask", exampleTask(types)),
 		Responses: d.responses(http.StatusCreated, "The task is committed.", reflect.TypeFor[created](),
 			map[string]*huma.Param{"Location": {Description: "the path of the task", Schema: &huma.Schema{Type: huma.TypeString, Format: "uri-reference"}}},
 			errMalformedJSON, errKeyReused, errKeyDeleted, errTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
@@ -91,7 +128,7 @@ func (d describer) createBulk(types []string) *huma.Operation {
 		Description: "The answer is sent once all tasks are committed. What is wrong with one of them is reported under its place, such as tasks[3].execution_time, and then none is created. " +
 			"Without an Idempotency-Key, a repeated request makes all tasks a second time.",
 		Parameters:  []*huma.Param{keyParam("Names this batch for the client: repeating the same request with it answers with the same tasks."), requestIDParam()},
-		RequestBody: d.body(reflect.TypeFor[newBatch](), map[string]any{"tasks": []any{exampleTask(types)}}),
+		RequestBody: body("NewBatch", map[string]any{"tasks": []any{exampleTask(types)}}),
 		Responses: d.responses(http.StatusCreated, "All tasks are committed.", reflect.TypeFor[createdBatch](), nil,
 			errMalformedJSON, errKeyReused, errKeyDeleted, errBatchTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
@@ -118,7 +155,7 @@ func (d describer) getTask() *huma.Operation {
 	return &huma.Operation{
 		OperationID: "get-task", Method: http.MethodGet, Path: "/task/{id}", Summary: "Look at a task",
 		Parameters: []*huma.Param{idParam(), requestIDParam()},
-		Responses: d.responses(http.StatusOK, "The task.", reflect.TypeFor[view](), nil,
+		Responses: d.responses(http.StatusOK, "The task.", reflect.TypeFor[taskResponse](), nil,
 			errInvalidID, errNotFound, errOverloaded, errInternal, errUnavailable),
 	}
 }
@@ -193,9 +230,9 @@ func exampleOf(p problem) problem {
 	return p
 }
 
-func (d describer) body(t reflect.Type, example any) *huma.RequestBody {
+func body(schema string, example any) *huma.RequestBody {
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		"application/json": {Schema: d.of(t), Example: example},
+		"application/json": {Schema: &huma.Schema{Ref: schemaPrefix + schema}, Example: example},
 	}}
 }
 

@@ -117,13 +117,13 @@ const maxFieldErrors = 100
 // faults collects what is wrong with a request.
 type faults struct {
 	list []FieldError
-	// over counts those that found no room in list.
-	over int
+	// truncated counts those that found no room in list.
+	truncated int
 }
 
 func (f *faults) add(field, message string) {
 	if len(f.list) == maxFieldErrors {
-		f.over++
+		f.truncated++
 		return
 	}
 	f.list = append(f.list, FieldError{field, message})
@@ -131,8 +131,8 @@ func (f *faults) add(field, message string) {
 
 // err is the answer to a request with these faults, or nil if there are none.
 func (f *faults) err() error {
-	if f.over > 0 {
-		return invalidFields(append(f.list, FieldError{"body", "and " + strconv.Itoa(f.over) + " more faults"})...)
+	if f.truncated > 0 {
+		return invalidFields(append(f.list, FieldError{"body", "and " + strconv.Itoa(f.truncated) + " more faults"})...)
 	}
 	if len(f.list) > 0 {
 		return invalidFields(f.list...)
@@ -147,8 +147,8 @@ func invalidFields(list ...FieldError) error {
 	return &p
 }
 
-// refuse answers with err's problem.
-func (a *api) refuse(c *gin.Context, err error) {
+// writeProblem answers with err's problem.
+func (a *api) writeProblem(c *gin.Context, err error) {
 	ctx := c.Request.Context()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		// The client left while its answer was looked up: nothing failed here.

@@ -1,6 +1,9 @@
 package httpapi
 
 import (
+	"errors"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/timewheel/timewheel/internal/task"
@@ -8,115 +11,61 @@ import (
 
 const timeForm = "must be a time as RFC 3339 writes it, with a zone, such as 2030-01-02T15:04:05Z"
 
-// parseTime reads RFC 3339 and nothing else, and returns UTC in whole
-// microseconds, rounded up; or what is wrong. package time's own layout takes
-// a comma and a zone of +24:00, and cuts a fraction after nine digits, which
-// rounds down.
-func parseTime(text string) (at time.Time, wrong string) {
-	fail := func(wrong string) (time.Time, string) { return time.Time{}, wrong }
-	s := scanner{rest: text}
-	year := s.digits(4)
-	s.one("-")
-	month := s.digits(2)
-	s.one("-")
-	day := s.digits(2)
-	s.one("Tt")
-	hour := s.digits(2)
-	s.one(":")
-	minute := s.digits(2)
-	s.one(":")
-	second := s.digits(2)
-	nanosecond := s.fraction()
-	if !s.failed && s.rest == "" {
-		return fail("has no zone, such as Z or +02:00")
-	}
-	zone := time.UTC
-	if sign := s.one("Zz+-"); sign == '+' || sign == '-' {
-		zoneHour := s.digits(2)
-		s.one(":")
-		zoneMinute := s.digits(2)
-		if !s.failed && (zoneHour > 23 || zoneMinute > 59) {
-			return fail("has a zone beyond 23:59")
-		}
-		offset := (zoneHour*60 + zoneMinute) * 60
-		if sign == '-' {
-			offset = -offset
-		}
-		zone = time.FixedZone("", offset)
-	}
+// rfc3339 has the seconds, the fraction and the zone of a time as groups.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?$`)
 
-	switch {
-	case s.failed || s.rest != "":
-		return fail(timeForm)
-	case second == 60:
-		return fail("is a leap second, which the clocks here do not have")
-	case month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59:
-		return fail("is not a time that exists")
+// parseTime reads RFC 3339 and nothing else, and returns UTC in whole microseconds,
+// rounded up. package time lets more through: a comma, an hour of one digit, a zone of
+// +24:00; and it cuts a fraction after nine digits, which rounds down.
+func parseTime(text string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || !isUsual(text) {
+		if at, err = parseUnusual(strings.ToUpper(text)); err != nil {
+			return time.Time{}, err
+		}
 	}
-	at = time.Date(year, time.Month(month), day, hour, minute, second, 0, zone)
-	if at.Day() != day {
-		return fail("is not a day that exists")
-	}
-	at = task.Ceil(at.Add(time.Duration(nanosecond))).UTC()
+	at = task.Ceil(at).UTC()
 	if at.Before(task.MinTime) || at.After(task.MaxTime) {
-		return fail("is outside the years 0001 to 9999 (UTC)")
+		return time.Time{}, errors.New("is outside the years 0001 to 9999 (UTC)")
 	}
-	return at, ""
+	return at, nil
 }
 
-// scanner reads a text of fixed form from its start. Once something does not
-// fit it stays failed.
-type scanner struct {
-	rest   string
-	failed bool
+// isUsual reports whether a text that package time can read is RFC 3339 in UTC with at
+// most nine digits of a second. It saves the regular expression, which is slow.
+func isUsual(text string) bool {
+	return len(text) <= len("2006-01-02T15:04:05.999999999Z") && strings.HasSuffix(text, "Z") &&
+		text[len("2006-01-02T15")] == ':' && (text[len("2006-01-02T15:04:05")] == '.' || len(text) == len("2006-01-02T15:04:05Z"))
 }
 
-// digits reads a number of exactly n digits.
-func (s *scanner) digits(n int) int {
-	number := 0
-	for range n {
-		number = number*10 + int(s.one("0123456789")) - '0'
+// parseUnusual reads the rest of RFC 3339, and says what is wrong with anything else.
+func parseUnusual(text string) (time.Time, error) {
+	parts := rfc3339.FindStringSubmatch(text)
+	if parts == nil {
+		return time.Time{}, errors.New(timeForm)
 	}
-	return number
-}
-
-// one reads one character of a set.
-func (s *scanner) one(set string) byte {
-	if s.rest != "" {
-		for i := range len(set) {
-			if s.rest[0] == set[i] {
-				s.rest = s.rest[1:]
-				return set[i]
-			}
-		}
+	second, fraction, zone := parts[1], parts[2], parts[3]
+	switch {
+	case zone == "":
+		return time.Time{}, errors.New("has no zone, such as Z or +02:00")
+	case zone != "Z" && (zone[1:3] > "23" || zone[4:6] > "59"):
+		return time.Time{}, errors.New("has a zone beyond 23:59")
+	case second == "60":
+		return time.Time{}, errors.New("is a leap second, which the clocks here do not have")
 	}
-	s.failed = true
-	return '0'
-}
-
-// fraction reads an optional fraction of a second of any length, in
-// nanoseconds, rounded up.
-func (s *scanner) fraction() int {
-	if s.rest == "" || s.rest[0] != '.' {
-		return 0
-	}
-	s.one(".")
-	nanoseconds, count, roundUp := 0, 0, 0
-	for ; s.rest != "" && s.rest[0] >= '0' && s.rest[0] <= '9'; count++ {
-		digit := int(s.rest[0] - '0')
-		s.rest = s.rest[1:]
-		switch {
-		case count < 9:
-			nanoseconds = nanoseconds*10 + digit
-		case digit > 0:
+	roundUp := time.Duration(0)
+	if nine := len(".999999999"); len(fraction) > nine {
+		if strings.Trim(fraction[nine:], "0") != "" {
 			roundUp = 1
 		}
+		text = strings.Replace(text, fraction, fraction[:nine], 1)
 	}
-	if count == 0 {
-		s.failed = true
+	at, err := time.Parse(time.RFC3339, text)
+	switch {
+	case err == nil:
+		return at.Add(roundUp), nil
+	case strings.HasSuffix(err.Error(), ": day out of range"):
+		return time.Time{}, errors.New("is not a day that exists")
 	}
-	for ; count < 9; count++ {
-		nanoseconds *= 10
-	}
-	return nanoseconds + roundUp
+	return time.Time{}, errors.New("is not a time that exists")
 }
