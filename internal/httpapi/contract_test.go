@@ -110,10 +110,10 @@ func TestOpenAPIHoldsTogether(t *testing.T) {
 	}
 
 	// What the document says may be sent, the decoder reads, and no more.
-	a := s.do(t, "POST", "/task", `{"task_type":1,"execution_time":1,"payload":1,"max_attempts":0,"other":1}`)
-	var documented []string
+	documented := []string{"other"}
 	for name := range s.contract.at("components", "schemas", "NewTask", "properties").(map[string]any) {
 		documented = append(documented, name)
 	}
-	require.ElementsMatch(t, append(documented, "other"), a.fields())
+	a := s.do(t, "POST", "/task", `{"`+strings.Join(documented, `":[],"`)+`":[]}`)
+	require.ElementsMatch(t, documented, a.fields())
 }
