@@ -122,24 +122,6 @@ var taskFields = []taskField{
 		show: func(t *task.Task) any { return rawOrNil(t.Payload) },
 	},
 	{
-		name:   "note",
-		schema: huma.Schema{Type: "string", MaxLength: length(255), Description: "a text of the client's"},
-		read: func(_ *api, raw jsontext.Value, d *task.Draft, f *faults) {
-			if raw == nil {
-				return
-			}
-			if d.Note = textOf(raw); raw.Kind() != '"' || len(d.Note) > 255 {
-				f.add("note", "must be a string of at most 255 bytes")
-			}
-		},
-		show: func(t *task.Task) any {
-			if t.Note == "" {
-				return nil
-			}
-			return t.Note
-		},
-	},
-	{
 		name:   "result",
 		schema: huma.Schema{Description: "any JSON value that the task type returned"},
 		show:   func(t *task.Task) any { return rawOrNil(t.Result) },
@@ -196,8 +178,6 @@ const exampleID = "0199d2c4-7c1e-7b7e-9f5a-2d1c8f0e4b6a"
 func timeSchema(description string) huma.Schema {
 	return huma.Schema{Type: "string", Format: "date-time", Description: description, Examples: []any{"2030-01-02T14:04:05.250000Z"}}
 }
-
-func length(n int) *int { return &n }
 
 func number(n float64) *float64 { return &n }
 

@@ -93,18 +93,6 @@ var taskColumns = []column{
 			digest: canonicalPayload,
 		},
 	},
-	{
-		name: "note", started: true, scan: func(t *task.Task) any { return (*zeronull.Text)(&t.Note) },
-		create: &createColumn{
-			array: "text[]", values: optional(func(d *task.Draft) (*string, bool) { return &d.Note, d.Note != "" }),
-			digest: func(d *task.Draft) []byte {
-				if d.Note == "" {
-					return nil
-				}
-				return []byte(d.Note)
-			},
-		},
-	},
 	{name: "result", scan: func(t *task.Task) any { return (*[]byte)(&t.Result) }},
 	{name: "failure_code", scan: func(t *task.Task) any { return failureCode{t} }},
 	{name: "failure_message", scan: func(t *task.Task) any { return failureMessage{t} }},

@@ -41,9 +41,6 @@ type Task struct {
 	FinishedAt time.Time
 	CreatedAt  time.Time
 
-	// Note is a text of the client's, or empty.
-	Note string
-
 	// Result is a JSON value that the handler returned, or nil.
 	Result json.RawMessage
 	// Failure says why the latest attempt failed, or is nil.
@@ -80,7 +77,6 @@ type Draft struct {
 	ExecutionTime time.Time
 	Payload       json.RawMessage
 	MaxAttempts   int
-	Note          string
 	// Key is the client's idempotency key, or empty. Two drafts with the same
 	// key are the same task.
 	Key string
