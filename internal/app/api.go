@@ -58,7 +58,7 @@ func (a API) Run(ctx context.Context, cfg config.API, out io.Writer) error {
 	registry := telemetry.NewRegistry()
 	types := tasktype.New(tasktype.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, Log: log})
 	handler := httpapi.New(httpapi.Options{
-		Tasks: tasks,
+		Tasks: tasks, Reader: stores.db,
 		Types: types.Types(),
 		Validate: func(taskType string, payload json.RawMessage) (faults []httpapi.FieldError) {
 			for _, p := range types.Validate(taskType, payload) {

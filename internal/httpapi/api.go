@@ -18,9 +18,8 @@ import (
 	"github.com/timewheel/timewheel/internal/telemetry"
 )
 
-// Tasks is what the API needs of the scheduler. Errors are those of package
-// task; anything else is answered 500. Create and Delete are not given up when
-// the client goes away, and so must end in bounded time by themselves.
+// Tasks is how the API changes tasks. Errors are those of package task; anything else is
+// answered 500. Each call ends in bounded time by itself.
 type Tasks interface {
 	// Create names the draft, commits it and returns the task's id: that of
 	// the earlier task if the draft's key is known.
@@ -28,10 +27,14 @@ type Tasks interface {
 	// CreateBulk does so for all drafts or none, under one key, and returns
 	// the ids in order. It may change the drafts.
 	CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.ID, error)
-	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	// Delete returns nil as well if the task was deleted before, and a
 	// *task.StatusError if it has started or ended.
 	Delete(ctx context.Context, id task.ID) error
+}
+
+// Reader is how the API looks at tasks, with the same errors.
+type Reader interface {
+	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	// List returns at most filter.Limit tasks, newest first, and whether there
 	// are more. A page that is not full has one task at least if it has more.
 	List(ctx context.Context, filter task.Filter) (page []task.Task, more bool, err error)
@@ -39,7 +42,8 @@ type Tasks interface {
 
 // Options of the API. All of them are required.
 type Options struct {
-	Tasks Tasks
+	Tasks  Tasks
+	Reader Reader
 	// Types are the task types that may be created and listed.
 	Types []string
 	// Validate lists what is wrong with a payload, an object or nil, for a
@@ -54,6 +58,7 @@ type Options struct {
 
 type api struct {
 	tasks    Tasks
+	reader   Reader
 	types    []string
 	validate func(string, json.RawMessage) []FieldError
 	log      *slog.Logger
@@ -69,6 +74,7 @@ type api struct {
 func New(o Options) http.Handler {
 	a := &api{
 		tasks:    o.Tasks,
+		reader:   o.Reader,
 		types:    o.Types,
 		validate: o.Validate,
 		log:      o.Log,

@@ -36,7 +36,7 @@ func newService(tb testing.TB, change ...func(*httpapi.Options)) *service {
 	tb.Helper()
 	s := &service{ledger: &ledger{}, log: &bytes.Buffer{}, registry: prometheus.NewRegistry()}
 	options := httpapi.Options{
-		Tasks: s.ledger,
+		Tasks: s.ledger, Reader: s.ledger,
 		Types: []string{"bar", "foo"},
 		Validate: func(taskType string, payload json.RawMessage) []httpapi.FieldError {
 			if taskType == "bar" && !bytes.Contains(payload, []byte("url")) {

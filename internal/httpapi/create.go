@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"mime"
 	"net/http"
 	"strings"
@@ -62,7 +61,7 @@ func (a *api) get(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.tasks.Get(c.Request.Context(), id)
+	t, err := a.reader.Get(c.Request.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -81,7 +80,7 @@ func (a *api) delete(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.tasks.Delete(context.WithoutCancel(c.Request.Context()), id); err != nil {
+	if err := a.tasks.Delete(c.Request.Context(), id); err != nil {
 		return err
 	}
 	return reply(c, http.StatusOK, deleted{TaskID: id.String(), Status: task.Deleted})

@@ -27,7 +27,7 @@ func (a *api) list(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	tasks, more, err := a.tasks.List(c.Request.Context(), filter)
+	tasks, more, err := a.reader.List(c.Request.Context(), filter)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -11,8 +12,13 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
+// readTimeout bounds a look at tasks: whoever asked must get an answer.
+const readTimeout = 8 * time.Second
+
 // Get reads one task. The error is task.ErrNotFound or task.ErrUnavailable.
 func (db *DB) Get(ctx context.Context, id task.ID) (*task.Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	var found task.Task
 	err := db.retryRead(ctx, "get task", func(ctx context.Context) error {
 		err := scan(db.reads.QueryRow(ctx, `SELECT `+readColumns+` FROM tasks t WHERE t.id = $1`, id), &found)
@@ -38,6 +44,8 @@ const pageBytes = 4 << 20
 // stops at the limit. started_executing alone also costs by what runs right
 // now. The error is task.ErrUnavailable.
 func (db *DB) List(ctx context.Context, f task.Filter) (page []task.Task, more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
 	before := f.Before
 	if before == uuid.Nil {
 		before = uuid.Max

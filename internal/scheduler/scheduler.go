@@ -22,9 +22,7 @@ const (
 type Store interface {
 	Create(ctx context.Context, drafts []task.Draft) []task.Created
 	CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error)
-	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	Delete(ctx context.Context, id task.ID) error
-	List(ctx context.Context, f task.Filter) (page []task.Task, more bool, err error)
 }
 
 // Index is the due index in Redis as the API needs it.
@@ -67,19 +65,4 @@ func (s *Scheduler) Delete(ctx context.Context, id task.ID) error {
 	}
 	s.applyOrDefer(ctx, indexUpdate{removals: []task.ID{id}})
 	return nil
-}
-
-// Get reads one task; the error is task.ErrNotFound or task.ErrUnavailable.
-func (s *Scheduler) Get(ctx context.Context, id task.ID) (*task.Task, error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	return s.store.Get(ctx, id)
-}
-
-// List reads one page of tasks, newest first, and whether there is more after
-// it. See postgres.DB.List.
-func (s *Scheduler) List(ctx context.Context, f task.Filter) (page []task.Task, more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	return s.store.List(ctx, f)
 }

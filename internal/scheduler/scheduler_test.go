@@ -222,7 +222,7 @@ func TestDeleteEmptiesBothRings(t *testing.T) {
 		require.NoError(t, s.Delete(t.Context(), id))
 		f.requireIndexed(t, []string{other.String()})
 	}
-	found, err := s.Get(t.Context(), id)
+	found, err := f.db.Get(t.Context(), id)
 	require.NoError(t, err)
 	require.Equal(t, task.Deleted, found.Status)
 	require.ErrorIs(t, s.Delete(t.Context(), uuid.New()), task.ErrNotFound)
@@ -233,7 +233,7 @@ func TestDeleteEmptiesBothRings(t *testing.T) {
 	require.ErrorAs(t, s.Delete(t.Context(), started), &refusal)
 	require.Equal(t, task.Started, refusal.Status)
 
-	page, more, err := s.List(t.Context(), task.Filter{Status: task.Submitted, Limit: 10})
+	page, more, err := f.db.List(t.Context(), task.Filter{Status: task.Submitted, Limit: 10})
 	require.NoError(t, err)
 	require.False(t, more)
 	require.Len(t, page, 1)
