@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -9,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -33,10 +34,10 @@ func TestMain(m *testing.M) {
 
 // stack is the command line run as a program of its own, with no stores named
 // and no Docker, and a folder for what is temporary.
-func stack(t *testing.T, dir string, arguments ...string) (*exec.Cmd, *bytes.Buffer) {
+func stack(t *testing.T, dir string, arguments ...string) (*exec.Cmd, *transcript) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), os.Args[0], arguments...)
-	var output bytes.Buffer
+	var output transcript
 	command.Stdout, command.Stderr = &output, &output
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
@@ -46,6 +47,24 @@ func stack(t *testing.T, dir string, arguments ...string) (*exec.Cmd, *bytes.Buf
 	}
 	command.Env = append(command.Env, stackRole+"=1", "TMPDIR="+dir, "DOCKER_HOST=unix:///nowhere")
 	return command, &output
+}
+
+// transcript is what a program has said so far.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (t *transcript) Write(text []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.Write(text)
+}
+
+func (t *transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.String()
 }
 
 // openFolder is a temporary folder that Postgres' own user can get through,
@@ -107,6 +126,15 @@ func TestUpServesRestartsWhatDiesAndStopsCleanly(t *testing.T) {
 	command.Env = append(command.Env, "LISTEN_ADDR="+address)
 	require.NoError(t, command.Start())
 	awaitReady(t, address)
+
+	var printed string
+	require.Eventually(t, func() bool {
+		printed = regexp.MustCompile(`redis-cli .*\n`).FindString(output.String())
+		return printed != ""
+	}, time.Minute, 10*time.Millisecond)
+	keys, err := exec.CommandContext(t.Context(), "sh", "-c", printed).CombinedOutput()
+	require.NoError(t, err)
+	require.Empty(t, strings.TrimSpace(string(keys)), "the command that is printed works, and there is no task")
 
 	second, words := stack(t, dir, "up", "--workers", "0", "--data", data)
 	second.Env = append(second.Env, "LISTEN_ADDR="+freeAddress(t))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/timewheel/timewheel/test/testkit/stores"
@@ -88,7 +89,8 @@ func (s *storeSet) startPrivate(ctx context.Context, dir string, out io.Writer) 
 			return err
 		}
 		s.redisURL = redis.URL()
-		s.redisCLI = "redis-cli --no-auth-warning -u " + s.redisURL
+		// A redis-cli takes a URL without a user for one with an empty name.
+		s.redisCLI = "redis-cli --no-auth-warning -u " + strings.Replace(s.redisURL, "//:", "//default:", 1)
 		s.closers = append(s.closers, redis.Close)
 		go s.watch("redis", redis.LogFile(), redis.Done())
 	}
