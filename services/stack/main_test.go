@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 // and no Docker, and a folder for what is temporary.
 func stack(t *testing.T, dir string, arguments ...string) (*exec.Cmd, *transcript) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: it builds and runs programs")
+	}
 	command := exec.CommandContext(t.Context(), os.Args[0], arguments...)
 	var output transcript
 	command.Stdout, command.Stderr = &output, &output

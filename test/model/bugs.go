@@ -68,7 +68,7 @@ func Bugs() []Seeded {
 		{
 			ClaimOnlyPops, "claim only pops", "T1 takes the id from due and does not put it into claimed",
 			"Postgres still has the task as submitted, so repair finds it. It costs time: " +
-				"claimed exists so that a lost claim is seen after its lapse, and not by a look at the outer ring.",
+				"claimed exists so that a lost claim is seen after its lapse, and not by a look at Postgres.",
 		},
 		{
 			ReleaseForgets, "release forgets", "an id that T2 refused as not yet due is dropped and not put back",

@@ -22,6 +22,7 @@ const cleanupPatience = 30 * time.Second
 // applied. The test may kill it and start it again; it is closed with the test.
 func OwnPostgres(tb testing.TB) *stores.Postgres {
 	tb.Helper()
+	needsTime(tb)
 	postgres, err := stores.StartPostgres(tb.Context(), stores.Options{})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, postgres.Close()) })
@@ -33,15 +34,27 @@ func OwnPostgres(tb testing.TB) *stores.Postgres {
 // it again; it is closed with the test.
 func OwnRedis(tb testing.TB) *stores.Redis {
 	tb.Helper()
+	needsTime(tb)
 	redis, err := stores.StartRedis(tb.Context(), stores.Options{})
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, redis.Close()) })
 	return redis
 }
 
+// needsTime skips what starts servers if the tests are to be short.
+func needsTime(tb testing.TB) {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("-short: it starts a server of its own")
+	}
+}
+
 func environment(tb testing.TB, name string) string {
 	tb.Helper()
 	value := os.Getenv(name)
+	if value == "" && testing.Short() {
+		tb.Skipf("-short and no %s", name)
+	}
 	if value == "" {
 		tb.Fatalf("%s is not set: run the tests with `go tool stack test`", name)
 	}

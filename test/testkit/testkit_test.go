@@ -38,6 +38,9 @@ func TestPostgresIsMigratedAndOfItsOwn(t *testing.T) {
 
 //nolint:tparallel // What follows the subtest must wait for it.
 func TestPostgresIsDroppedWithTheTest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
 	t.Parallel()
 	var url string
 	t.Run("user", func(t *testing.T) {
