@@ -69,7 +69,9 @@ func look(ctx context.Context, s scene, bug bugs.Bug, clean bool) (found []strin
 	s.linger = time.Duration(bug.Load.Linger) * time.Second
 	s.dir = ""
 	if !clean {
-		s.rig.Bug = bug.Change
+		if s.rig.Bug, err = bug.Patch(); err != nil {
+			return nil, err
+		}
 	}
 	if bug.Ahead {
 		s.rig.RedisAhead = time.Hour

@@ -1,10 +1,17 @@
 // Package bugs holds seeded bugs: each removes one guard of the system, and
-// must be found by the checkers. They are changes of the source that are
-// applied to one build only, so the code itself knows nothing of them.
+// must be found by the checkers. Each is a patch in the folder patches, which is
+// applied to one build only, so the code itself knows nothing of it. When the code
+// around a guard changes, the patch no longer fits, and a test says so:
+//
+//	git apply test/chaos/internal/bugs/patches/NAME.patch   # fix by hand what is refused
+//	git diff >NAME.patch; git apply -R NAME.patch
 package bugs
 
 import (
 	"context"
+	"embed"
+	"fmt"
+	"strings"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
 )
@@ -12,8 +19,6 @@ import (
 // Bug is one guard removed.
 type Bug struct {
 	Name string
-	// Change is what removes it.
-	Change []rig.Mutation
 	// Hurt is the situation that the guard is for. Nil: load alone.
 	Hurt func(ctx context.Context, r *rig.Rig) error
 	// Load is the kind of tasks that meet it.
@@ -43,6 +48,17 @@ type Load struct {
 // All are the seeded bugs.
 func All() []Bug { return append(outer(), inner()...) }
 
-func change(file, old, replacement string) []rig.Mutation {
-	return []rig.Mutation{{File: file, Old: old, New: replacement}}
+//go:embed patches/*.patch
+var patches embed.FS
+
+// Patch is the unified diff that removes the guard.
+func (b Bug) Patch() (string, error) {
+	text, err := patches.ReadFile("patches/" + b.file() + ".patch")
+	if err != nil {
+		return "", fmt.Errorf("read the patch of %q: %w", b.Name, err)
+	}
+	return string(text), nil
 }
+
+// file is the name in small letters, with dashes.
+func (b Bug) file() string { return strings.ReplaceAll(strings.ToLower(b.Name), " ", "-") }

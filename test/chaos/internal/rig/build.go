@@ -7,19 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
-
-// Mutation replaces a piece of a source file, for one build only: the file
-// itself stays as it is.
-type Mutation struct {
-	// File is a path from the root of the module.
-	File string `json:"file"`
-	// Old must stand in the file exactly once.
-	Old string `json:"old"`
-	New string `json:"new"`
-}
 
 // Root is the folder of this module.
 func Root(ctx context.Context) (string, error) {
@@ -48,15 +39,17 @@ func Commit(ctx context.Context, root string) string {
 	return commit
 }
 
-// Build puts the api and worker binaries of the chaos build into dir.
-func Build(ctx context.Context, dir string, mutations []Mutation) error {
+// Build puts the api and worker binaries of the chaos build into dir: of a source to
+// which these patches (unified diffs) were applied, and whose scripts read a clock of
+// Redis that is ahead by so much. The source itself stays as it is.
+func Build(ctx context.Context, dir string, patches []string, ahead time.Duration) error {
 	root, err := Root(ctx)
 	if err != nil {
 		return err
 	}
 	args := []string{"build", "-tags", "chaos", "-o", dir + string(filepath.Separator)}
-	if len(mutations) > 0 {
-		overlay, err := writeOverlay(root, dir, mutations)
+	if len(patches) > 0 || ahead > 0 {
+		overlay, err := writeOverlay(ctx, root, dir, patches, ahead)
 		if err != nil {
 			return err
 		}
@@ -70,31 +63,33 @@ func Build(ctx context.Context, dir string, mutations []Mutation) error {
 	return nil
 }
 
-// writeOverlay makes the changed files and the list that go build reads.
-func writeOverlay(root, dir string, mutations []Mutation) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: binaries are no secret.
-		return "", fmt.Errorf("make the build folder: %w", err)
+// clockReaders are the scripts that read Redis' clock, which is all of it that the
+// system ever sees.
+var clockReaders = []string{"lua/check.lua", "lua/claim.lua", "lua/index.lua", "lua/lead.lua", "lua/release.lua", "lua/revive.lua"}
+
+// writeOverlay makes the changed files and the list of them that go build reads.
+func writeOverlay(ctx context.Context, root, dir string, patches []string, ahead time.Duration) (string, error) {
+	changed := filepath.Join(dir, "overlay")
+	files := patched(patches)
+	if ahead > 0 {
+		files = append(files, clockReaders...)
 	}
 	replace := map[string]string{}
-	for i, m := range mutations {
-		path := filepath.Join(root, m.File)
-		from := path
-		if changed, again := replace[path]; again {
-			from = changed
+	for _, file := range files {
+		replace[filepath.Join(root, file)] = filepath.Join(changed, file)
+	}
+	if err := copyAll(replace); err != nil {
+		return "", fmt.Errorf("copy the source to change: %w", err)
+	}
+	for _, patch := range patches {
+		if err := apply(ctx, changed, patch); err != nil {
+			return "", err
 		}
-		text, err := os.ReadFile(from) //nolint:gosec // G304: from our own table.
-		if err != nil {
-			return "", fmt.Errorf("read the source to change: %w", err)
+	}
+	if ahead > 0 {
+		if err := setAhead(changed, ahead); err != nil {
+			return "", err
 		}
-		if n := strings.Count(string(text), m.Old); n != 1 {
-			return "", fmt.Errorf("%s holds the text to change %d times, want 1: %q", m.File, n, m.Old)
-		}
-		changed := filepath.Join(dir, fmt.Sprintf("overlay-%d%s", i, filepath.Ext(m.File)))
-		text = []byte(strings.Replace(string(text), m.Old, m.New, 1))
-		if err := os.WriteFile(changed, text, 0o600); err != nil { //nolint:gosec // G703: from our own table.
-			return "", fmt.Errorf("write the changed source: %w", err)
-		}
-		replace[path] = changed
 	}
 	list, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
@@ -107,18 +102,71 @@ func writeOverlay(root, dir string, mutations []Mutation) (string, error) {
 	return path, nil
 }
 
-// redisAhead are the changes that make every script read a clock that is
-// ahead, which is all of Redis' clock that the system ever sees.
-func redisAhead(by time.Duration) (mutations []Mutation) {
-	if by == 0 {
-		return nil
+var patchedFile = regexp.MustCompile(`(?m)^--- a/(.+)$`)
+
+func patched(patches []string) (files []string) {
+	for _, patch := range patches {
+		for _, match := range patchedFile.FindAllStringSubmatch(patch, -1) {
+			files = append(files, match[1])
+		}
 	}
-	for _, script := range []string{"claim", "index", "release", "revive", "turn"} {
-		mutations = append(mutations, Mutation{
-			File: "lua/" + script + ".lua",
-			Old:  "time[1] * 1000000 + time[2]",
-			New:  fmt.Sprintf("(time[1] + %d) * 1000000 + time[2]", int64(by.Seconds())),
-		})
+	return files
+}
+
+func copyAll(replace map[string]string) error {
+	for from, to := range replace {
+		text, err := os.ReadFile(from) //nolint:gosec // G304: from our own patches.
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(to), 0o755) //nolint:gosec // G301: the source is no secret.
+		}
+		if err == nil {
+			err = os.WriteFile(to, text, 0o600)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return mutations
+	return nil
+}
+
+// apply applies a patch to the files in a folder. Its lines may have moved, but they and
+// those around them must be as they were.
+func apply(ctx context.Context, dir, patch string) error {
+	command := exec.CommandContext(ctx, "git", "apply", "-")
+	command.Dir = dir
+	command.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir))
+	command.Stdin = strings.NewReader(patch)
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("the patch no longer fits the source: %w: %s", err, out)
+	}
+	return nil
+}
+
+func setAhead(dir string, by time.Duration) error {
+	const clock = "time[1] * 1000000 + time[2]"
+	for _, script := range clockReaders {
+		path := filepath.Join(dir, script)
+		text, err := os.ReadFile(path) //nolint:gosec // G304: a copy of our own.
+		if err != nil {
+			return fmt.Errorf("read a script: %w", err)
+		}
+		if n := strings.Count(string(text), clock); n != 1 {
+			return fmt.Errorf("%s reads the clock %d times, want 1", script, n)
+		}
+		ahead := strings.Replace(string(text), clock, fmt.Sprintf("(time[1] + %d) * 1000000 + time[2]", int64(by.Seconds())), 1)
+		if err := os.WriteFile(path, []byte(ahead), 0o600); err != nil {
+			return fmt.Errorf("write a script: %w", err)
+		}
+	}
+	return nil
+}
+
+// Check reports whether patches still fit the source.
+func Check(ctx context.Context, scratch string, patches []string, ahead time.Duration) error {
+	root, err := Root(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = writeOverlay(ctx, root, scratch, patches, ahead)
+	return err
 }

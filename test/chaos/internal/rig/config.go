@@ -32,8 +32,8 @@ type Config struct {
 	MaxInFlight int `json:"max_in_flight,omitempty"`
 	// Outage is how long Postgres is away at most, when it is away for long.
 	Outage time.Duration `json:"outage"`
-	// Bug is a seeded bug to build in, or nil.
-	Bug []Mutation `json:"bug,omitempty"`
+	// Bug is the patch of a seeded bug to build in, or empty.
+	Bug string `json:"bug,omitempty"`
 	// Failpoints is the plan that every node starts with.
 	Failpoints string `json:"failpoints,omitempty"`
 }

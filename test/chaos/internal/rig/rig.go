@@ -71,8 +71,11 @@ func New(ctx context.Context, cfg Config, record *history.Recorder) (_ *Rig, err
 	if err := os.Chmod(scratch, 0o711); err != nil { //nolint:gosec // G302: see above.
 		return nil, fmt.Errorf("open the temporary folder: %w", err)
 	}
-	mutations := append(redisAhead(cfg.RedisAhead), cfg.Bug...)
-	if err := Build(ctx, filepath.Join(scratch, "bin"), mutations); err != nil {
+	var patches []string
+	if cfg.Bug != "" {
+		patches = append(patches, cfg.Bug)
+	}
+	if err := Build(ctx, filepath.Join(scratch, "bin"), patches, cfg.RedisAhead); err != nil {
 		return nil, err
 	}
 	for _, step := range []func(context.Context) error{r.startStores, r.startProxies, r.startNodes, r.Ready} {
