@@ -36,7 +36,6 @@ func TestPostgresIsMigratedAndOfItsOwn(t *testing.T) {
 	}
 }
 
-//nolint:tparallel // What follows the subtest must wait for it.
 func TestPostgresIsDroppedWithTheTest(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short")
@@ -46,6 +45,7 @@ func TestPostgresIsDroppedWithTheTest(t *testing.T) {
 	t.Run("user", func(t *testing.T) {
 		url = testkit.Postgres(t)
 	})
+	// The subtest is over.
 	_, err := pgx.Connect(t.Context(), url)
 	require.ErrorContains(t, err, "does not exist")
 }
