@@ -34,7 +34,7 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 	listening := make(chan struct{})
 	go func() {
 		defer close(listening)
-		w.ring.Wake(ctx, shard, w.self, func() {
+		w.index.Wake(ctx, shard, w.self, func() {
 			select {
 			case wake <- struct{}{}:
 			default:
@@ -87,7 +87,7 @@ func (w *Worker) claimLoop(ctx context.Context, shard int) {
 func (w *Worker) handOverWatch(shard int) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if err := w.ring.Leave(ctx, shard, w.self); err != nil {
+	if err := w.index.Leave(ctx, shard, w.self); err != nil {
 		w.log.Debug("the watch was not handed over and lapses", "error", err)
 	}
 }
@@ -116,7 +116,7 @@ func (w *Worker) ready(ctx context.Context) (*session, int) {
 func (w *Worker) claim(ctx context.Context, shard, n int) ([]task.ID, time.Duration, bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLapse)
 	defer cancel()
-	return w.ring.Claim(ctx, shard, w.self, w.slots.used(), n, claimLapse)
+	return w.index.Claim(ctx, shard, w.self, w.slots.used(), n, claimLapse)
 }
 
 // start commits the start of claimed tasks (T2) and runs those it was granted.
@@ -160,7 +160,7 @@ func (w *Worker) releaseClaims(s *session, shard int, ids []task.ID, started []t
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), exitTimeout)
 	defer cancel()
-	if err := w.ring.Release(ctx, shard, dropped, back); err != nil {
+	if err := w.index.Release(ctx, shard, dropped, back); err != nil {
 		w.log.Debug("claims were not released and lapse", "tasks", len(ids), "error", err)
 	}
 }
@@ -174,7 +174,7 @@ func (w *Worker) requeueClaims(shard int, ids []task.ID, wait time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), exitTimeout)
 	defer cancel()
-	if err := w.ring.Release(ctx, shard, nil, back); err != nil {
+	if err := w.index.Release(ctx, shard, nil, back); err != nil {
 		w.log.Debug("claims were not given back and lapse", "tasks", len(ids), "error", err)
 	}
 }

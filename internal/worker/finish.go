@@ -121,7 +121,7 @@ func (w *Worker) endsCommitted(s *session, endings []ending, finished []task.Fin
 func (w *Worker) indexRetried(s *session, again []task.DueIn) {
 	ctx, cancel := context.WithTimeout(s.ctx, exitTimeout)
 	defer cancel()
-	if err := w.ring.IndexIn(ctx, again); err != nil {
+	if err := w.index.IndexIn(ctx, again); err != nil {
 		w.log.Warn("retried tasks are not indexed yet", "tasks", len(again), "error", err)
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// Store is the system of record as a worker needs it.
+// Store is Postgres as a worker needs it.
 type Store interface {
 	Register(ctx context.Context, session uuid.UUID, host string, lease time.Duration) error
 	Renew(ctx context.Context, session uuid.UUID, lease time.Duration) error
@@ -33,8 +33,8 @@ type Store interface {
 	Finish(ctx context.Context, session uuid.UUID, ended []task.Finish, closed task.Closed, wait bool) ([]task.Finished, error)
 }
 
-// Ring is the inner ring as a worker needs it.
-type Ring interface {
+// Index is the due index in Redis as a worker needs it.
+type Index interface {
 	Shards() int
 	Claim(ctx context.Context, shard int, worker uuid.UUID, load, limit int, lapse time.Duration) (
 		ids []task.ID, next time.Duration, watching bool, err error)
@@ -94,7 +94,7 @@ type Config struct {
 // Worker is one worker node.
 type Worker struct {
 	store   Store
-	ring    Ring
+	index   Index
 	lookup  Lookup
 	cfg     Config
 	log     *slog.Logger
@@ -116,9 +116,9 @@ type Worker struct {
 var errDraining = errors.New("the worker is shutting down")
 
 // New makes a worker. It registers its metrics with reg.
-func New(store Store, ring Ring, lookup Lookup, cfg Config, log *slog.Logger, reg prometheus.Registerer) *Worker {
+func New(store Store, index Index, lookup Lookup, cfg Config, log *slog.Logger, reg prometheus.Registerer) *Worker {
 	w := &Worker{
-		store: store, ring: ring, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
+		store: store, index: index, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
 		metrics: newMetrics(reg), self: uuid.New(), slots: newSlots(cfg.Concurrency),
 		lanes: make(chan struct{}, startLanes), retries: make(chan struct{}, retryLanes),
 	}
@@ -145,7 +145,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	heartbeat.Go(func() { w.keepSession(sessionCtx) })
 
 	var claims sync.WaitGroup
-	for shard := range w.ring.Shards() {
+	for shard := range w.index.Shards() {
 		claims.Go(func() { w.claimLoop(ctx, shard) })
 	}
 	claims.Wait()
@@ -192,7 +192,7 @@ func (w *Worker) endSession(ctx context.Context) {
 	if left.Failed > 0 || len(left.Retried) > 0 {
 		w.log.Warn("tasks were left behind", "tasks_failed", left.Failed, "tasks_retried", len(left.Retried))
 	}
-	if err := w.ring.IndexIn(ctx, left.Retried); err != nil {
+	if err := w.index.IndexIn(ctx, left.Retried); err != nil {
 		w.log.Warn("retried tasks are not indexed yet", "error", err)
 	}
 }

@@ -77,14 +77,6 @@ func TestHowHandlersEnd(t *testing.T) {
 		"nul and broken text": {func(context.Context, *task.Task) (json.RawMessage, error) {
 			return nil, errors.New("a\x00b\xff" + strings.Repeat("ü", 4096))
 		}, task.HandlerError, "a\uFFFDb\uFFFD"},
-		"timeout": {func(ctx context.Context, _ *task.Task) (json.RawMessage, error) {
-			<-ctx.Done()
-			return nil, ctx.Err()
-		}, task.Timeout, "deadline"},
-		"deaf": {func(context.Context, *task.Task) (json.RawMessage, error) {
-			time.Sleep(4 * time.Second) // a handler that does not look at its context
-			return nil, nil
-		}, task.Timeout, "did not return"},
 	}
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
@@ -95,7 +87,7 @@ func TestHowHandlersEnd(t *testing.T) {
 					return nil, nil
 				}
 				return end.handle(ctx, tk)
-			}, func(c *worker.Config) { c.TaskTimeout = time.Second })
+			}, nil)
 			bad := e.add(1, 0, nil)[0]
 			good := e.add(20, 0, func(d *task.Draft) { d.Payload = json.RawMessage(`{"good":true}`) })
 

@@ -1,0 +1,176 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/internal/worker"
+)
+
+var errAway = errors.New("away")
+
+// memory stands for both stores in a bubble of package synctest, where sockets cannot
+// be: it answers at once, or as a test says. What crosses the stores is tested on real
+// ones.
+type memory struct {
+	mu      sync.Mutex
+	due     []task.ID
+	attempt map[task.ID]int
+	// claimed, renewed and registered are when the calls came that succeeded.
+	claimed, renewed, registered []time.Time
+	tries                        []time.Time // of renewals and of claims that failed
+	ended                        map[task.ID]task.Finish
+	endedAt                      map[task.ID]time.Time
+	requeued                     []task.DueIn
+	sessions                     []uuid.UUID
+	over                         time.Time // when the last session was ended
+
+	renew, claim, finish error // what these calls fail with
+}
+
+func newMemory() *memory {
+	return &memory{attempt: map[task.ID]int{}, ended: map[task.ID]task.Finish{}, endedAt: map[task.ID]time.Time{}}
+}
+
+// add makes a task due.
+func (m *memory) add() task.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := uuid.New()
+	m.due = append(m.due, id)
+	return id
+}
+
+// set changes what calls fail with.
+func (m *memory) set(change func(*memory)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(m)
+}
+
+// end is how a task ended, and when.
+func (m *memory) end(id task.ID) (end task.Finish, at time.Time, ended bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	end, ended = m.ended[id]
+	return end, m.endedAt[id], ended
+}
+
+func (m *memory) Register(_ context.Context, session uuid.UUID, _ string, _ time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.registered = append(m.registered, time.Now())
+	m.sessions = append(m.sessions, session)
+	return nil
+}
+
+func (m *memory) Renew(_ context.Context, session uuid.UUID, _ time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.renew != nil && session == m.sessions[0] {
+		m.tries = append(m.tries, time.Now())
+		return m.renew
+	}
+	m.renewed = append(m.renewed, time.Now())
+	return nil
+}
+
+func (m *memory) End(context.Context, uuid.UUID) (task.Reaped, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.over = time.Now()
+	return task.Reaped{}, nil
+}
+
+func (m *memory) Start(_ context.Context, session uuid.UUID, _ int64, ids []task.ID) ([]task.Task, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	started := make([]task.Task, len(ids))
+	for i, id := range ids {
+		m.attempt[id]++
+		started[i] = task.Task{ID: id, Type: "test", Attempt: m.attempt[id], WorkerID: session, StartedAt: time.Now(), DueAt: time.Now()}
+	}
+	return started, false, nil
+}
+
+func (m *memory) Submitted(context.Context, []task.ID) ([]task.DueIn, error) { return nil, nil }
+
+func (m *memory) Finish(ctx context.Context, _ uuid.UUID, ended []task.Finish, _ task.Closed, _ bool) ([]task.Finished, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.finish != nil {
+		m.tries = append(m.tries, time.Now())
+		return nil, m.finish
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	answers := make([]task.Finished, len(ended))
+	for i, end := range ended {
+		m.ended[end.ID], m.endedAt[end.ID] = end, time.Now()
+		answers[i].Status = task.Done
+		if end.Failure != nil {
+			answers[i].Status = task.Failed
+		}
+	}
+	return answers, nil
+}
+
+func (m *memory) Shards() int { return 1 }
+
+func (m *memory) Claim(
+	_ context.Context, _ int, _ uuid.UUID, _, limit int, _ time.Duration,
+) (ids []task.ID, next time.Duration, watching bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.claim != nil {
+		m.tries = append(m.tries, time.Now())
+		return nil, 0, false, m.claim
+	}
+	m.claimed = append(m.claimed, time.Now())
+	n := min(limit, len(m.due))
+	ids, m.due = m.due[:n:n], m.due[n:]
+	return ids, -1, true, nil
+}
+
+func (m *memory) Leave(context.Context, int, uuid.UUID) error { return nil }
+
+func (m *memory) Release(_ context.Context, _ int, _ []task.ID, back []task.DueIn) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.requeued = append(m.requeued, back...)
+	return nil
+}
+
+func (m *memory) IndexIn(context.Context, []task.DueIn) error { return nil }
+
+func (m *memory) Wake(ctx context.Context, _ int, _ uuid.UUID, _ func()) { <-ctx.Done() }
+
+// bubble runs a worker on memory in a bubble, whose clock goes on only when all of it
+// waits, and stops it when the test is over.
+func bubble(t *testing.T, cfg worker.Config, handle worker.Handler, test func(t *testing.T, m *memory, stop context.CancelFunc)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		lookup := func(string) (worker.Handler, bool) { return handle, true }
+		w := worker.New(m, m, lookup, cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Run(ctx) }()
+		synctest.Wait()
+		test(t, m, stop)
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
