@@ -119,13 +119,13 @@ func TestCreateBulkWhoseReplyWasLostHappensOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := open(t)
-			proxy, url := newProxy(t, f.url)
+			through, url := newProxy(t, f.url)
 			db := f.connect(t, url)
 			all := drafts(10)
-			proxy.loseReply("SELECT") // the tag of a statement whose INSERT is a part
+			through.loseReply("SELECT") // the tag of a statement whose INSERT is a part
 			created, err := db.CreateBulk(t.Context(), key, all)
 			require.NoError(t, err)
-			require.Equal(t, 1, proxy.losses())
+			require.Equal(t, 1, through.losses())
 			for i, answer := range created {
 				require.Equal(t, all[i].ID, answer.ID)
 			}

@@ -52,13 +52,13 @@ func TestCreateAgainIsTheSameTask(t *testing.T) {
 func TestCreateWhoseReplyWasLostHappensOnce(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	proxy, url := newProxy(t, f.url)
+	through, url := newProxy(t, f.url)
 	db := f.connect(t, url)
 	all := drafts(10)
 	all[3].Key = "key"
-	proxy.loseReply("INSERT")
+	through.loseReply("INSERT")
 	created := db.Create(t.Context(), all)
-	require.Equal(t, 1, proxy.losses())
+	require.Equal(t, 1, through.losses())
 	for i, answer := range created {
 		require.NoError(t, answer.Err)
 		require.Equal(t, all[i].ID, answer.ID)
@@ -254,11 +254,11 @@ func TestCreateAnswersWhatWasCommittedBesideAKeyThatCannotBeLookedUp(t *testing.
 	f.create(t, earlier)
 	again, fresh := draft(), draft()
 	again.Key, fresh.Key = "taken", "free"
-	proxy, url := newProxy(t, f.url)
+	through, url := newProxy(t, f.url)
 	db := f.connect(t, url)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	proxy.onReply("SELECT", cancel) // of the look-up
+	through.onReply("SELECT", cancel) // of the look-up
 	created := db.Create(ctx, []task.Draft{again, fresh})
 	require.ErrorIs(t, created[0].Err, task.ErrUnknownOutcome)
 	require.NoError(t, created[1].Err)

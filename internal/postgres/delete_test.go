@@ -57,12 +57,12 @@ func TestDeleteOfATaskThatWaitsForItsRetry(t *testing.T) {
 func TestDeleteWhoseReplyWasLost(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	proxy, url := newProxy(t, f.url)
+	through, url := newProxy(t, f.url)
 	db := f.connect(t, url)
 	id := f.tasks(t, 1, 1)[0]
-	proxy.loseReply("UPDATE")
+	through.loseReply("UPDATE")
 	require.NoError(t, db.Delete(t.Context(), id))
-	require.Equal(t, 1, proxy.losses())
+	require.Equal(t, 1, through.losses())
 	require.Equal(t, task.Deleted, f.get(t, id).Status)
 }
 

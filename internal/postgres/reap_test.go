@@ -167,15 +167,15 @@ func TestReapersAtOnceSettleOnce(t *testing.T) {
 func TestReapWhoseReplyWasLost(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	proxy, url := newProxy(t, f.url)
+	through, url := newProxy(t, f.url)
 	db := f.connect(t, url)
 	session, id := f.session(t), f.tasks(t, 1, 1)[0]
 	f.start(t, session, id)
 	f.lapse(t, session, time.Minute)
-	proxy.loseReply("COMMIT")
+	through.loseReply("COMMIT")
 	_, err := db.Reap(t.Context(), f.judge(t), lease, grace)
 	require.Error(t, err)
-	require.Equal(t, 1, proxy.losses())
+	require.Equal(t, 1, through.losses())
 	require.Equal(t, task.WorkerLost, f.get(t, id).Failure.Code)
 	require.Zero(t, f.reap(t, db).Sessions)
 }

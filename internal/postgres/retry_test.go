@@ -78,7 +78,7 @@ func TestGivingUpSaysWhatIsKnown(t *testing.T) {
 	})
 	t.Run("a commit may have", func(t *testing.T) {
 		t.Parallel()
-		proxy, url := newProxy(t, f.url)
+		through, url := newProxy(t, f.url)
 		db := f.connect(t, url)
 		id := f.tasks(t, 1, 1)[0]
 		commit := f.hold(t, `SELECT FROM tasks WHERE id = $1 FOR UPDATE`, id)
@@ -89,7 +89,7 @@ func TestGivingUpSaysWhatIsKnown(t *testing.T) {
 		cancel()
 		require.ErrorIs(t, <-answer, task.ErrUnknownOutcome)
 		commit()
-		proxy.cut()
+		through.cut()
 		require.Eventually(t, func() bool { return f.get(t, id).Status == task.Deleted }, patience, glance,
 			"the backend commits although nobody listens")
 	})
@@ -162,7 +162,7 @@ func TestAReadHasNoUnknownOutcome(t *testing.T) {
 func TestDeadConnectionsAreReplaced(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	proxy, url := newProxy(t, f.url)
+	through, url := newProxy(t, f.url)
 	db := f.connect(t, url)
 	var warm errgroup.Group
 	for range 8 {
@@ -171,7 +171,7 @@ func TestDeadConnectionsAreReplaced(t *testing.T) {
 		})
 	}
 	require.NoError(t, warm.Wait())
-	proxy.swallow()
+	through.swallow()
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // what an API waits for Postgres
 	defer cancel()
 	require.NoError(t, db.Create(ctx, drafts(1))[0].Err)

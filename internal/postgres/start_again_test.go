@@ -17,14 +17,14 @@ import (
 func TestStartWhoseReplyWasLostIsAnswered(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	proxy, url := newProxy(t, f.url)
+	through, url := newProxy(t, f.url)
 	db := f.connect(t, url)
 	ids, session := f.tasks(t, 10, 9), f.session(t)
-	proxy.loseReply("SELECT")
+	through.loseReply("SELECT")
 	started, retried, err := db.Start(t.Context(), session, 1, ids)
 	require.NoError(t, err)
 	require.True(t, retried, "a copy may be on its way")
-	require.Equal(t, 1, proxy.losses())
+	require.Equal(t, 1, through.losses())
 	require.ElementsMatch(t, ids, idsOf(started))
 	require.Equal(t, 10, f.count(t, `SELECT count(*) FROM tasks WHERE status = 'started_executing' AND attempt = 1`))
 }
@@ -38,7 +38,7 @@ func TestStartWhoseFirstCopyIsParked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := open(t)
-			proxy, url := newProxy(t, f.url)
+			through, url := newProxy(t, f.url)
 			db := f.connect(t, url)
 			ids, session := f.tasks(t, 10, 9), f.session(t)
 			commit := f.hold(t, `SELECT FROM tasks WHERE id = $1 FOR UPDATE`, ids[locked])
@@ -51,7 +51,7 @@ func TestStartWhoseFirstCopyIsParked(t *testing.T) {
 				return err
 			})
 			f.awaitBlocked(t, 1)
-			proxy.cut()
+			through.cut()
 			f.awaitBlocked(t, 2)
 			commit()
 			require.NoError(t, call.Wait())

@@ -7,9 +7,9 @@ import (
 	"io"
 	"time"
 
-	"github.com/timewheel/timewheel/test/chaos/internal/proxy"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
 	"github.com/timewheel/timewheel/test/failpoint"
+	"github.com/timewheel/timewheel/test/testkit/proxy"
 )
 
 // directedLimit ends a directed suite that does not come to its number.

@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/fault"
-	"github.com/timewheel/timewheel/test/chaos/internal/proxy"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
+	"github.com/timewheel/timewheel/test/testkit/proxy"
 )
 
 type hurt = func(ctx context.Context, r *rig.Rig) error

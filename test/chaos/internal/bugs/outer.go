@@ -1,6 +1,6 @@
 package bugs
 
-import "github.com/timewheel/timewheel/test/chaos/internal/proxy"
+import "github.com/timewheel/timewheel/test/testkit/proxy"
 
 // outer are bugs of the system of record and of what speaks with it.
 func outer() []Bug {

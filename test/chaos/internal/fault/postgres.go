@@ -9,8 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/timewheel/timewheel/test/chaos/internal/proxy"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
+	"github.com/timewheel/timewheel/test/testkit/proxy"
 )
 
 func postgresFaults() []Fault {

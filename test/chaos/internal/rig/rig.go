@@ -21,7 +21,7 @@ import (
 
 	"github.com/timewheel/timewheel/migrations"
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
-	"github.com/timewheel/timewheel/test/chaos/internal/proxy"
+	"github.com/timewheel/timewheel/test/testkit/proxy"
 	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 

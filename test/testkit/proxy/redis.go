@@ -12,7 +12,7 @@ import (
 
 // Redis is a proxy for Redis. It knows a claim when it sees one.
 type Redis struct {
-	base
+	Proxy
 	claim []byte
 	// loseClaims is how many more claims' replies will be lost.
 	loseClaims atomic.Int64
@@ -23,7 +23,7 @@ type Redis struct {
 func NewRedis(target func() string) (*Redis, error) {
 	sum := sha1.Sum([]byte(lua.Claim)) //nolint:gosec // G401: as above.
 	r := &Redis{claim: []byte(hex.EncodeToString(sum[:]))}
-	return r, r.start(target, r.relay)
+	return r, r.Start(target, r.relay)
 }
 
 // LoseClaims makes the replies of the next n claims that hand out tasks get
@@ -35,21 +35,21 @@ func (r *Redis) Lost() int64 { return r.lost.Load() }
 
 func (r *Redis) relay(client, server net.Conn) {
 	var claiming atomic.Bool
-	r.done.Go(func() {
-		r.pump(server, client, func(request []byte) bool {
+	r.Go(func() {
+		r.Pump(server, client, func(request []byte) bool {
 			claiming.Store(bytes.Contains(request, r.claim))
 			return true
 		})
 		_ = server.Close() // ends the other direction
 	})
-	r.pump(client, server, func(reply []byte) bool {
-		// "*1" is the reply of a claim that found nothing to hand out.
-		if claiming.Load() && len(reply) > 2 && reply[0] == '*' && string(reply[:3]) != "*1\r" &&
+	r.Pump(client, server, func(reply []byte) bool {
+		// "*2" is the reply of a claim that found nothing to hand out.
+		if claiming.Load() && len(reply) > 2 && reply[0] == '*' && string(reply[:3]) != "*2\r" &&
 			r.loseClaims.Add(-1) >= 0 {
 			r.lost.Add(1)
 			return false
 		}
-		r.hold()
+		r.Hold()
 		return true
 	})
 }

@@ -60,7 +60,7 @@ type Rule struct {
 // Postgres is a proxy that reads along enough of the protocol to know when a
 // statement commits.
 type Postgres struct {
-	base
+	Proxy
 	rules atomic.Pointer[[]Rule]
 
 	counting sync.Mutex
@@ -71,7 +71,7 @@ type Postgres struct {
 func NewPostgres(target func() string) (*Postgres, error) {
 	p := &Postgres{cut: map[string]int{}}
 	p.rules.Store(&[]Rule{})
-	return p, p.start(target, p.relay)
+	return p, p.Start(target, p.relay)
 }
 
 // Rules replaces the rules. None means that everything passes.
@@ -101,7 +101,7 @@ func (p *Postgres) rule(kind string) (Rule, bool) {
 // and Sync; the Sync is what lets it commit, and ReadyForQuery comes after.
 func (p *Postgres) relay(client, server net.Conn) {
 	var doomed atomic.Bool // the next answer is swallowed, and the connection cut
-	p.done.Go(func() {
+	p.Go(func() {
 		if err := p.upstream(client, server, &doomed); err != nil {
 			_ = server.Close() // ends the other direction
 			_ = client.Close()
@@ -123,7 +123,7 @@ func (p *Postgres) relay(client, server net.Conn) {
 			return
 		}
 		if in.Buffered() == 0 {
-			p.hold()
+			p.Hold()
 			if err := out.Flush(); err != nil {
 				return
 			}

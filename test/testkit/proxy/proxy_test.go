@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
-	"github.com/timewheel/timewheel/test/chaos/internal/proxy"
+	"github.com/timewheel/timewheel/test/testkit/proxy"
 )
 
 func TestFrames(t *testing.T) {
