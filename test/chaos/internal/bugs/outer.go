@@ -55,7 +55,7 @@ func outer() []Bug {
 		},
 		{
 			Name: "unknown outcome reported as nothing changed",
-			Hurt: cut("T0", 1, proxy.After),
+			Hurt: cut("T5", 1, proxy.After), Load: Load{Deletes: 100, Soon: 3},
 		},
 	}
 }
