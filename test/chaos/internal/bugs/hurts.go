@@ -94,7 +94,7 @@ func killAPIsThatWait(ctx context.Context, r *rig.Rig) error {
 
 func killAPIsBeforeIndex(ctx context.Context, r *rig.Rig) error {
 	for _, n := range r.Nodes[:r.Config.APIs] {
-		if err := n.Plan("inserted=kill:0.01"); err != nil {
+		if err := n.Plan("inserted=kill:0.05"); err != nil {
 			return err
 		}
 	}
