@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  epoch     hash: installation, turner_until, checked_at and others
 --
--- Returns {owner, ago}: the installation that turned the wheel last, or '', and how
+-- Returns {owner, ago}: the installation that led last, or '', and how
 -- long ago its term ended in µs, negative if it lasts.
 local epoch = KEYS[1]
 

@@ -1,4 +1,4 @@
--- index: makes tasks due in the inner ring, and wakes the worker that watches, or
+-- index: puts tasks into the due index, and wakes the worker that watches, or
 -- all if none does, if one of them is due before all others.
 --
 -- KEYS[1]  due      sorted set: task id, scored by due time (unix µs)

@@ -21,13 +21,13 @@ type Database struct {
 type Shared struct {
 	Database
 
-	RedisURL      string `env:"REDIS_URL,required" form:"redis" help:"Redis, the inner ring: redis://host:6379/0, or rediss:// for TLS"`
+	RedisURL      string `env:"REDIS_URL,required" form:"redis" help:"Redis, the due index: redis://host:6379/0, or rediss:// for TLS"`
 	RedisPassword string `env:"REDIS_PASSWORD" help:"the password for a REDIS_URL without one, as it is"`
 
 	RedisPrefix string `env:"REDIS_PREFIX" envDefault:"timewheel" form:"prefix" help:"what the names in Redis begin with; each installation on one Redis database needs its own"`
 
 	WheelHorizon time.Duration `env:"WHEEL_HORIZON" envDefault:"1h" min:"1m" max:"24h" help:"how far ahead tasks are held in Redis; the same in every service"`
-	WheelShards  int           `env:"WHEEL_SHARDS" envDefault:"1" min:"1" max:"256" help:"parts of the inner ring; the same in every service"`
+	WheelShards  int           `env:"WHEEL_SHARDS" envDefault:"1" min:"1" max:"256" help:"parts of the due index; the same in every service"`
 
 	BarURL      string        `env:"BAR_URL" envDefault:"https://example.com/" form:"http" help:"what a bar task without payload.url gets; the same in every service"`
 	TaskTimeout time.Duration `env:"TASK_TIMEOUT" envDefault:"5m" min:"1ms" max:"24h" help:"how long one attempt of a task may take; the same in every service"`

@@ -129,7 +129,7 @@ func (f *fixture) count(t *testing.T, where string) (n int) {
 	return n
 }
 
-// indexed is what the inner ring holds, by time and then by name.
+// indexed is what the due index holds, by time and then by name.
 func (f *fixture) indexed(t *testing.T) []string {
 	t.Helper()
 	ids, err := f.redis.ZRange(t.Context(), dueKey, 0, -1).Result()
@@ -184,7 +184,7 @@ func parse(t *testing.T, ids []string) []task.ID {
 	return all
 }
 
-// hooked is the real inner ring; before a call of it, the test may step in.
+// hooked is the real due index; before a call of it, the test may step in.
 type hooked struct {
 	*wheel.Wheel
 	repair func(page []task.Due) error

@@ -32,7 +32,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		}),
 		moved: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "timewheel_ring_moves_total",
-			Help: "Tasks that the background loops moved into, within or out of the inner ring, by reason.",
+			Help: "Tasks that the background loops moved into, within or out of the due index, by reason.",
 		}, []string{"reason"}),
 		sessions: factory.NewCounter(prometheus.CounterOpts{
 			Name: "timewheel_sessions_reaped_total",

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// maxOthers bounds what is told of members that nobody asked for.
+// maxOthers bounds what is said of members that nobody asked for.
 const maxOthers = 100
 
 // members finds those members of a payload that a type knows, and names the

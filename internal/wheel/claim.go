@@ -52,7 +52,7 @@ func parseClaim(reply []any) (ids []task.ID, next time.Duration, watching bool, 
 		id, err := uuid.Parse(text)
 		if err != nil || id.String() != text {
 			// Put there by hand. It stays claimed until it lapses, and the
-			// next scan of the ring drops it.
+			// next scan of the index drops it.
 			continue
 		}
 		ids = append(ids, id)
@@ -72,7 +72,7 @@ func (w *Wheel) Leave(ctx context.Context, shard int, worker uuid.UUID) error {
 	return nil
 }
 
-// Release ends claims of a shard: those of dropped for good, while those of
+// Release ends claims of a shard: those of dropped do not come back, while those of
 // back fall due again.
 func (w *Wheel) Release(ctx context.Context, shard int, dropped []task.ID, back []task.DueIn) error {
 	keys := w.shards[shard]

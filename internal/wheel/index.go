@@ -10,13 +10,13 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// Index gives tasks their due times, whether or not the ring had them (T6).
+// Index gives tasks their due times, whether or not it had them (T6).
 func (w *Wheel) Index(ctx context.Context, tasks []task.Due) error {
 	_, err := w.index(ctx, "set", tasks)
 	return err
 }
 
-// Repair adds those tasks that the ring lost: neither due nor claimed. It
+// Repair adds those tasks that the index lost: neither due nor claimed. It
 // returns how many.
 func (w *Wheel) Repair(ctx context.Context, tasks []task.Due) (int, error) {
 	return w.index(ctx, "repair", tasks)
@@ -60,7 +60,7 @@ func (w *Wheel) IndexIn(ctx context.Context, tasks []task.DueIn) error {
 	return err
 }
 
-// Remove drops tasks from the ring. They will not run; a claim that is under
+// Remove drops tasks from the index. They will not run; a claim that is under
 // way is left to be refused by the start.
 func (w *Wheel) Remove(ctx context.Context, ids []task.ID) error {
 	if len(ids) == 0 {
@@ -79,7 +79,7 @@ func (w *Wheel) Remove(ctx context.Context, ids []task.ID) error {
 }
 
 // Scan calls f with the ids of all that is due in any shard, page by page. A
-// task that stays in the ring throughout is seen at least once. Members that
+// task that stays in the index throughout is seen at least once. Members that
 // are no task ids were put there by hand; they are dropped.
 func (w *Wheel) Scan(ctx context.Context, f func([]task.ID) error) error {
 	for _, keys := range w.shards {

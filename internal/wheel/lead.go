@@ -68,7 +68,7 @@ func parseLead(reply []any) (answer int64, built time.Time, shards int, err erro
 	if !ok || !ok2 || !ok3 {
 		return 0, time.Time{}, 0, errors.New("ask for the lead: reply has parts of the wrong type")
 	}
-	// What does not parse was edited by hand: the index is built anew.
+	// What does not parse was edited by hand: the index is built again.
 	if at, err := strconv.ParseInt(indexed, 10, 64); err == nil {
 		built = time.UnixMicro(at).UTC()
 	}

@@ -1,7 +1,7 @@
-// Package wheel is the inner ring: what falls due within the horizon, in Redis
+// Package wheel is the due index: what falls due within the horizon, in Redis
 // sorted sets, claimed by atomic scripts.
 //
-// Nothing here is permission to run a task. The ring is a hint that can be
+// Nothing here is a permission to run a task. The index is a hint that can be
 // rebuilt from the system of record at any time; losing all of it costs
 // lateness and no more. Redis' own clock decides what is due.
 //
@@ -41,7 +41,7 @@ var (
 	leadScript    = redis.NewScript(lua.Lead)
 )
 
-// Wheel is a connection to the inner ring.
+// Wheel is a connection to the due index.
 type Wheel struct {
 	client       *redis.Client
 	prefix       string
@@ -50,7 +50,7 @@ type Wheel struct {
 	shards       []shardKeys
 }
 
-// Options are how the inner ring is reached.
+// Options are how the due index is reached.
 type Options struct {
 	// URL is a redis:// URL.
 	URL string
@@ -58,8 +58,8 @@ type Options struct {
 	Prefix string
 	// Shards is the number of parts.
 	Shards int
-	// Installation names the system of record whose ring it is. With none, any
-	// ring will do.
+	// Installation names the Postgres whose index it is. With none, any
+	// index will do.
 	Installation string
 }
 

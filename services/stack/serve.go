@@ -34,7 +34,7 @@ func serve(ctx context.Context, root, bin string, services []*service, stores *s
 		case err := <-stores.ended:
 			return err
 		case <-changes:
-			out.say("the source changed: building the services anew")
+			out.say("the source changed: building the services again")
 			if err := rebuild(ctx, root, bin, stores); err != nil {
 				out.say("the services stay as they were: %v", err)
 				continue

@@ -26,7 +26,7 @@ type service struct {
 	again   chan struct{}
 }
 
-// restart makes run stop the program and start it anew. It does not wait.
+// restart makes run stop the program and start it again. It does not wait.
 func (s *service) restart() {
 	select {
 	case s.again <- struct{}{}:

@@ -47,7 +47,7 @@ func parseUp(arguments []string) (upOptions, error) {
 		flags.PrintDefaults()
 	}
 	flags.IntVar(&o.workers, "workers", 1, "how many worker processes to run")
-	flags.BoolVar(&o.watch, "watch", false, "build and start the services anew when a .go, .lua or .sql file changes")
+	flags.BoolVar(&o.watch, "watch", false, "build and start the services again when a .go, .lua or .sql file changes")
 	flags.BoolVar(&o.fresh, "fresh", false, "throw the data of earlier runs away first")
 	flags.StringVar(&o.data, "data", "", "the folder of the private stores' data (default: one for each user)")
 	if err := flags.Parse(arguments); err != nil {

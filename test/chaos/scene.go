@@ -72,7 +72,7 @@ func parseScene(name string, args []string, more ...func(*flag.FlagSet)) (scene,
 	flags.IntVar(&s.rig.Workers, "workers", s.rig.Workers, "worker processes")
 	flags.IntVar(&s.rig.Concurrency, "concurrency", s.rig.Concurrency, "slots of a worker")
 	flags.DurationVar(&s.rig.Lease, "lease", s.rig.Lease, "of a worker's session; at least 3s")
-	flags.DurationVar(&s.rig.Horizon, "horizon", s.rig.Horizon, "of the inner ring; at least 1m")
+	flags.DurationVar(&s.rig.Horizon, "horizon", s.rig.Horizon, "of the due index; at least 1m")
 	flags.DurationVar(&s.rig.RedisAhead, "redis-ahead", 0, "how far the clock is ahead that the scripts read")
 	flags.DurationVar(&s.rig.ClockOff, "clock-off", 0, "how far the wall clock of every second API is off")
 	flags.IntVar(&s.rig.Disk, "disk", 0, "MiB of a disk for Postgres alone, which is filled at times; needs the right to mount")

@@ -21,7 +21,7 @@ import (
 type Redis struct {
 	server
 	// password is that of this process' server: it is in its configuration,
-	// which is written anew each time.
+	// which is written again each time.
 	password string
 }
 

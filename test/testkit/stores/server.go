@@ -30,7 +30,7 @@ type server struct {
 	temporary bool
 	port      *port
 	program   *process.Child
-	// command makes the program anew for each start.
+	// command makes the program for each start.
 	command func() *exec.Cmd
 	// probe is nil once the server serves.
 	probe func(context.Context) error

@@ -1,6 +1,6 @@
 package bugs
 
-// inner are bugs of the inner ring, of the loops, and of what goes outside.
+// inner are bugs of the due index, of the loops, and of what goes outside.
 func inner() []Bug {
 	return []Bug{
 		{
