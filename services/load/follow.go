@@ -3,13 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/timewheel/timewheel/client"
 )
 
 // lastLookTimeout bounds the look that is taken after Ctrl-C.
@@ -43,7 +45,7 @@ type followed struct {
 // oldest of its tasks that has not ended. One look costs a request for every
 // thousand tasks, whatever the number that is still open.
 type follower struct {
-	api    *api
+	api    *client.Client
 	open   map[string]map[uuid.UUID]time.Time // by type: when each is due
 	absent map[uuid.UUID]bool                 // open, and not on the pages of the last look
 	seen   followed
@@ -53,7 +55,7 @@ type follower struct {
 // the wait have ended, until nothing has changed for the stall, or until ctx
 // ends.
 func follow(
-	ctx context.Context, a *api, submissions []submission, o options, log *slog.Logger, newBar func(int) *progress,
+	ctx context.Context, a *client.Client, submissions []submission, o options, log *slog.Logger, newBar func(int) *progress,
 ) followed {
 	f := &follower{api: a, open: map[string]map[uuid.UUID]time.Time{}, absent: map[uuid.UUID]bool{}}
 	f.seen.records = make(map[uuid.UUID]record, len(submissions))
@@ -116,22 +118,22 @@ func (f *follower) settle(ctx context.Context) followed {
 		return f.seen
 	}
 	for id := range f.absent {
-		found, err := f.api.lookUp(ctx, id)
-		switch {
-		case errors.Is(err, errNotFound):
+		found, err := f.api.Get(ctx, id)
+		switch no := problemIn(err); {
+		case no != nil && no.Status == http.StatusNotFound:
 			f.seen.missing = append(f.seen.missing, id)
 		case err != nil:
 			f.seen.err = err
 			return f.seen
 		default:
-			f.seen.records[id] = found
+			f.seen.records[id] = *found
 		}
 	}
 	return f.seen
 }
 
 // look reads the open tasks once, and counts those whose record has changed.
-func (f *follower) look(ctx context.Context) (news int, err error) {
+func (f *follower) look(ctx context.Context) (changed int, err error) {
 	f.seen.looked = time.Now()
 	clear(f.absent)
 	for taskType, open := range f.open {
@@ -143,18 +145,18 @@ func (f *follower) look(ctx context.Context) (news int, err error) {
 		}
 		oldest := slices.MinFunc(slices.Collect(maps.Keys(open)), compare)
 		for cursor, more := "", true; more; {
-			page, next, err := f.api.page(ctx, taskType, cursor)
+			page, err := f.api.List(ctx, client.Filter{Type: taskType, Limit: pageSize, Cursor: cursor})
 			if err != nil {
-				return news, err
+				return changed, err
 			}
-			for _, r := range page {
-				news += f.take(r, open)
+			for _, r := range page.Tasks {
+				changed += f.take(r, open)
 			}
-			cursor = next
-			more = next != "" && len(page) > 0 && compare(page[len(page)-1].ID, oldest) > 0
+			cursor = page.NextCursor
+			more = cursor != "" && len(page.Tasks) > 0 && compare(page.Tasks[len(page.Tasks)-1].ID, oldest) > 0
 		}
 	}
-	return news, nil
+	return changed, nil
 }
 
 // take keeps the record if its task is an open one, and returns 1 if it says
@@ -165,8 +167,9 @@ func (f *follower) take(r record, open map[uuid.UUID]time.Time) int {
 	}
 	delete(f.absent, r.ID)
 	before, known := f.seen.records[r.ID]
+	r.Payload, r.Result = nil, nil // there may be very many
 	f.seen.records[r.ID] = r
-	if r.ended() {
+	if r.Ended() {
 		delete(open, r.ID)
 	}
 	if known && before.Status == r.Status && before.Attempt == r.Attempt {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/timewheel/timewheel/client"
 )
 
 // evidence is all that a run has seen.
@@ -123,7 +125,7 @@ func (r *report) count(p plan, seen record, e evidence) {
 	if seen.Attempt > 1 {
 		r.twice = append(r.twice, finding{seen.ID, fmt.Sprintf("has %d attempts, and 1 was allowed", seen.Attempt)})
 	}
-	if seen.Status != statusSubmitted {
+	if seen.Status != client.Submitted {
 		return
 	}
 	due := p.at
@@ -156,12 +158,12 @@ func (r *report) hear(e evidence, plans map[uuid.UUID]plan, unknown int) {
 		if mine && arrivals[0].at.Before(p.at) {
 			r.early = append(r.early, finding{id, fmt.Sprintf("arrived %v before its time", p.at.Sub(arrivals[0].at))})
 		}
-		if e.followed.records[id].Status == statusDeleted {
+		if e.followed.records[id].Status == client.Deleted {
 			r.twice = append(r.twice, finding{id, "is deleted, and yet arrived at the witness"})
 		}
 	}
 	for id := range plans {
-		if e.followed.records[id].Status == statusDone && len(e.arrivals[id]) == 0 {
+		if e.followed.records[id].Status == client.Done && len(e.arrivals[id]) == 0 {
 			r.lost = append(r.lost, finding{id, "is done, and never arrived at the witness"})
 		}
 	}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/client"
 )
 
 // caseOf is a run of one task, due a minute after its creation, that started
@@ -23,7 +26,7 @@ func caseOf() (evidence, uuid.UUID, time.Time) {
 		grace:       time.Second,
 		followed: followed{
 			records: map[uuid.UUID]record{id: {
-				ID: id, Status: statusDone, Attempt: 1, CreatedAt: created, StartedAt: &started, FinishedAt: &started,
+				ID: id, Status: client.Done, Attempt: 1, CreatedAt: created, StartedAt: &started, FinishedAt: &started,
 			}},
 			until: due.Add(time.Hour), looked: due.Add(time.Hour), ending: settled,
 		},
@@ -33,7 +36,7 @@ func caseOf() (evidence, uuid.UUID, time.Time) {
 // waits makes the task one that nobody has started.
 func waits(e *evidence, id uuid.UUID) {
 	r := e.followed.records[id]
-	r.Status, r.Attempt, r.StartedAt, r.FinishedAt = statusSubmitted, 0, nil, nil
+	r.Status, r.Attempt, r.StartedAt, r.FinishedAt = client.Submitted, 0, nil, nil
 	e.followed.records[id] = r
 }
 
@@ -105,7 +108,7 @@ func TestJudgeForgivesOneRunForEachUnknownCreate(t *testing.T) {
 
 func TestJudgeProvesNothingWithoutALastLook(t *testing.T) {
 	e, _, _ := caseOf()
-	e.followed.err = errNotFound
+	e.followed.err = errors.New("no answer")
 	require.True(t, judge(e).broken())
 
 	require.True(t, judge(evidence{planned: 1}).broken(), "nothing was acknowledged")

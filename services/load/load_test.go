@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/timewheel/timewheel/client"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,7 +43,7 @@ func TestLoadFollowsEveryTaskToItsEnd(t *testing.T) {
 	require.False(t, r.broken())
 	require.Equal(t, 39, r.acknowledged)
 	require.Equal(t, map[string]int{"answered 422 invalid": 1}, r.refused)
-	require.Equal(t, map[string]int{statusDone: 38, "failed": 1}, r.statuses)
+	require.Equal(t, map[string]int{client.Done: 38, "failed": 1}, r.statuses)
 	require.Equal(t, map[string]int{"worker_lost": 1}, r.failures)
 	require.Equal(t, settled, r.ending)
 	require.Equal(t, 39, r.lateness.count+r.startDelay.count)
@@ -116,8 +118,8 @@ func TestTasksDueAfterTheWaitAreLeftAlone(t *testing.T) {
 	require.False(t, r.broken())
 	require.Equal(t, settled, r.ending)
 	require.Positive(t, r.later)
-	require.Equal(t, r.later, r.statuses[statusSubmitted])
-	require.Equal(t, 40, r.later+r.statuses[statusDone])
+	require.Equal(t, r.later, r.statuses[client.Submitted])
+	require.Equal(t, 40, r.later+r.statuses[client.Done])
 }
 
 func TestInterruptReportsWhatIsKnown(t *testing.T) {

@@ -54,9 +54,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 // first two short, and what is known by then is judged.
 func load(ctx context.Context, opts options, stdout, stderr io.Writer) (_ *report, err error) {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	api := newAPI(opts.url, opts.clients)
-	defer api.close()
-	if err := api.alive(ctx); err != nil {
+	api, err := newAPI(opts.url, opts.clients)
+	if err != nil {
+		return nil, err
+	}
+	defer api.CloseIdleConnections()
+	if err := alive(ctx, api); err != nil {
 		return nil, err
 	}
 

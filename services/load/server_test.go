@@ -17,6 +17,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/client"
 )
 
 // flaw is what the miniature does wrong with one task.
@@ -112,7 +114,7 @@ func (s *scheduler) create(out http.ResponseWriter, request *http.Request) {
 			return
 		}
 		e := &entry{Type: body.Type, key: key, at: body.At, flaw: f, webhook: body.Payload.URL != ""}
-		e.record = record{ID: id, Status: statusSubmitted, CreatedAt: time.Now()}
+		e.record = record{ID: id, Status: client.Submitted, CreatedAt: time.Now()}
 		if e.webhook {
 			s.call(e, body.Payload.URL)
 		}
@@ -147,9 +149,9 @@ func (s *scheduler) call(e *entry, target string) {
 		}
 		_ = response.Body.Close()
 	}
-	e.Attempt, e.Status = 1, statusDone
+	e.Attempt, e.Status = 1, client.Done
 	if e.flaw == ignoresDelete {
-		e.Status = statusDeleted
+		e.Status = client.Deleted
 	}
 }
 
@@ -165,15 +167,13 @@ func (e *entry) turn() {
 	if e.webhook || e.flaw == never || time.Now().Before(start) {
 		return
 	}
-	e.StartedAt, e.FinishedAt, e.Attempt, e.Status = &start, &start, 1, statusDone
+	e.StartedAt, e.FinishedAt, e.Attempt, e.Status = &start, &start, 1, client.Done
 	if e.flaw == startsTwice {
 		e.Attempt = 2
 	}
 	if e.flaw == failsIt {
 		e.Status = "failed"
-		e.Failure = &struct {
-			Code string `json:"code"`
-		}{"worker_lost"}
+		e.Failure = &client.Failure{Code: "worker_lost"}
 	}
 }
 

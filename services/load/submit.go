@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/timewheel/timewheel/client"
 )
 
 const (
@@ -62,7 +63,7 @@ type submission struct {
 
 // submit creates the planned tasks with so many clients at once, and returns
 // those it came to before ctx ended, in the order of the plans.
-func submit(ctx context.Context, a *api, plans []plan, clients int, bar *progress) []submission {
+func submit(ctx context.Context, a *client.Client, plans []plan, clients int, bar *progress) []submission {
 	out := make([]submission, len(plans))
 	var next, ended atomic.Int64
 	var group sync.WaitGroup
@@ -86,24 +87,25 @@ func submit(ctx context.Context, a *api, plans []plan, clients int, bar *progres
 // submitOne sends one create until it has a definite answer or the bound is
 // reached. Every try carries the same key, so that together they make one
 // task.
-func submitOne(ctx context.Context, a *api, p plan) submission {
+func submitOne(ctx context.Context, a *client.Client, p plan) submission {
 	s := submission{plan: p}
 	began := time.Now()
 	for try := 1; ; try++ {
-		id, err := a.create(ctx, p)
+		id, err := a.Create(ctx, client.NewTask{Type: p.taskType, ExecutionTime: p.at, Payload: p.payload, Key: p.key})
 		if err == nil {
 			return submission{plan: p, id: id, latency: time.Since(began)}
 		}
-		pause := time.Second
-		var no *refusal
-		if errors.As(err, &no) {
-			s.refused = no.Error()
-			s.unknown = s.unknown || no.code == "outcome_unknown" || no.status/100 == 5 && !no.passing()
-			pause = min(no.retryAfter, maxPause)
+		pause, no := time.Second, problemIn(err)
+		if no != nil {
+			s.refused = fmt.Sprintf("answered %d %s", no.Status, no.Code)
+			s.unknown = s.unknown || no.Unknown()
+			if no.RetryAfter >= 0 {
+				pause = min(no.RetryAfter, maxPause)
+			}
 		} else {
 			s.refused, s.unknown = "no answer", true
 		}
-		if try == maxTries || no != nil && !no.passing() {
+		if try == maxTries || no != nil && !no.Temporary() {
 			return s
 		}
 		select {

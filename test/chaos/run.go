@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/check"
-	"github.com/timewheel/timewheel/test/chaos/internal/client"
 	"github.com/timewheel/timewheel/test/chaos/internal/fault"
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
+	"github.com/timewheel/timewheel/test/chaos/internal/users"
 )
 
 // settleSlack is what the system may take beyond a lease and its grace until
@@ -56,8 +56,11 @@ func (s scene) perform(ctx context.Context, r *rig.Rig, out io.Writer, hurt func
 	if err := r.Vitals(ctx, "before"); err != nil {
 		return err
 	}
-	users := client.New(s.users(r), s.rig.Seed, r.Record)
-	defer users.Close()
+	clients, err := users.New(s.users(r), s.rig.Seed, r.Record)
+	if err != nil {
+		return err
+	}
+	defer clients.Close()
 	hurting, stop := context.WithCancel(ctx)
 	defer stop()
 	hurts := make(chan error, 1)
@@ -68,15 +71,15 @@ func (s scene) perform(ctx context.Context, r *rig.Rig, out io.Writer, hurt func
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
-		progress(hurting, r, users, out)
+		progress(hurting, r, clients, out)
 	}()
-	users.Run(hurting, s.duration)
+	clients.Run(hurting, s.duration)
 	stop()
 	<-watching
 	if err := <-hurts; err != nil {
 		return err
 	}
-	users.Close() // idle connections are nothing that the system leaked
+	clients.Close() // idle connections are nothing that the system leaked
 	return s.rest(ctx, r)
 }
 
@@ -120,7 +123,7 @@ func (s scene) rest(ctx context.Context, r *rig.Rig) error {
 	return errors.Join(r.Vitals(ctx, "after"), r.Dump(ctx))
 }
 
-func progress(ctx context.Context, r *rig.Rig, users *client.Clients, out io.Writer) {
+func progress(ctx context.Context, r *rig.Rig, clients *users.Clients, out io.Writer) {
 	start := time.Now()
 	ticker := time.NewTicker(10 * time.Second)
 	defer ticker.Stop()
@@ -130,8 +133,8 @@ func progress(ctx context.Context, r *rig.Rig, users *client.Clients, out io.Wri
 			return
 		case <-ticker.C:
 			say(out, "%4.0fs  created %d  unknown %d  refused %d  deleted %d  executed %d", time.Since(start).Seconds(),
-				users.Acknowledged.Load(), users.Unknown.Load(), users.Refused.Load()+users.Failed.Load(),
-				users.Deleted.Load(), r.Witness.Total())
+				clients.Acknowledged.Load(), clients.Unknown.Load(), clients.Refused.Load()+clients.Failed.Load(),
+				clients.Deleted.Load(), r.Witness.Total())
 		}
 	}
 }

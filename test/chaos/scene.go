@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/timewheel/timewheel/test/chaos/internal/client"
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
+	"github.com/timewheel/timewheel/test/chaos/internal/users"
 )
 
 // scene is one run: the system, its load, and for how long.
@@ -114,8 +114,8 @@ func (s scene) open(ctx context.Context) (*history.Recorder, error) {
 }
 
 // users are what the scene's load does with this system.
-func (s scene) users(r *rig.Rig) client.Options {
-	o := client.Options{
+func (s scene) users(r *rig.Rig) users.Options {
+	o := users.Options{
 		Rate: s.rate, Soon: s.soon, Ahead: 3 * s.rig.Horizon, Stay: s.stay, Beyond: 30 * time.Second,
 		Deletes: s.deletes, Gets: 10, Retried: s.retried, Slow: s.slow, Keyed: s.keyed, URL: r.Witness.URL, Body: r.Body,
 	}

@@ -1,7 +1,7 @@
-// Package client is the users of the system: they create, delete and look at
+// Package users is the users of the system: they create, delete and look at
 // tasks at a steady rate whatever the answers are, and write down what they
 // asked and what they were told.
-package client
+package users
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/timewheel/timewheel/client"
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
 )
 
@@ -50,7 +51,7 @@ type Options struct {
 // Clients are the users of one run.
 type Clients struct {
 	options Options
-	http    *http.Client
+	apis    []*client.Client
 	record  *history.Recorder
 	rng     *rand.Rand // of the loop that plans
 	start   time.Time
@@ -69,11 +70,15 @@ type Clients struct {
 const maxInFlight = 2000
 
 // New makes users whose choices follow from the seed.
-func New(options Options, seed uint64, record *history.Recorder) *Clients {
-	return &Clients{
-		options: options, http: newHTTP(), record: record,
-		rng: rand.New(rand.NewPCG(seed, 1)), inFlight: make(chan struct{}, maxInFlight),
+func New(options Options, seed uint64, record *history.Recorder) (*Clients, error) {
+	apis, err := newAPIs(options.APIs)
+	if err != nil {
+		return nil, err
 	}
+	return &Clients{
+		options: options, apis: apis, record: record,
+		rng: rand.New(rand.NewPCG(seed, 1)), inFlight: make(chan struct{}, maxInFlight),
+	}, nil
 }
 
 // plan is one task that somebody wants.
@@ -174,10 +179,7 @@ func (c *Clients) plan(now time.Time) plan {
 // create is one POST, and its repeats if it has a key: for those the outcome is
 // known in the end, or else nobody answers at all.
 func (c *Clients) create(ctx context.Context, p plan) (uuid.UUID, bool) {
-	payload, err := json.Marshal(map[string]any{
-		"task_type": "webhook", "execution_time": p.due.Format(time.RFC3339Nano), "max_attempts": p.maxAttempts,
-		"payload": c.payload(p),
-	})
+	payload, err := json.Marshal(c.payload(p))
 	if err != nil {
 		panic(err) // strings and numbers always encode
 	}
@@ -186,7 +188,7 @@ func (c *Clients) create(ctx context.Context, p plan) (uuid.UUID, bool) {
 	}
 	var a answer
 	for unknown := false; ; {
-		a = c.send(ctx, http.MethodPost, c.anyAPI()+"/task", p.key, payload)
+		a = c.post(ctx, p, payload)
 		call.Tries++
 		unknown = unknown || a.outcome == history.Unknown
 		if a.outcome == history.Fail && unknown {
@@ -231,9 +233,10 @@ func (c *Clients) count(a answer) {
 // not ended.
 func (c *Clients) follow(ctx context.Context, p plan, id uuid.UUID) {
 	acts := []struct {
-		at         time.Time
-		op, method string
-	}{{p.deleteAt, "delete", http.MethodDelete}, {p.getAt, "get", http.MethodGet}}
+		at time.Time
+		op string
+		do func(context.Context, uuid.UUID) answer
+	}{{p.deleteAt, "delete", c.delete}, {p.getAt, "get", c.get}}
 	if !p.deleteAt.IsZero() && p.getAt.Before(p.deleteAt) {
 		acts[0], acts[1] = acts[1], acts[0]
 	}
@@ -245,15 +248,17 @@ func (c *Clients) follow(ctx context.Context, p plan, id uuid.UUID) {
 		case <-ctx.Done():
 			return
 		case <-time.After(time.Until(act.at)):
-			c.ask(context.WithoutCancel(ctx), act.op, act.method, p.n, id)
+			c.ask(context.WithoutCancel(ctx), act.op, act.do, p.n, id)
 		}
 	}
 }
 
 // ask is one DELETE or GET; what it did not learn stays unknown.
-func (c *Clients) ask(ctx context.Context, op, method string, n int64, id uuid.UUID) {
+func (c *Clients) ask(
+	ctx context.Context, op string, do func(context.Context, uuid.UUID) answer, n int64, id uuid.UUID,
+) {
 	call := history.Call{Op: op, N: n, Task: id, Invoked: time.Now(), Tries: 1}
-	a := c.send(ctx, method, c.anyAPI()+"/task/"+id.String(), "", nil)
+	a := do(ctx, id)
 	call.Returned, call.Outcome, call.Status, call.Why = time.Now(), a.outcome, a.status, a.why
 	c.record.Write(history.CallsFile, call)
 	if op == "delete" && a.outcome == history.OK {
@@ -261,9 +266,9 @@ func (c *Clients) ask(ctx context.Context, op, method string, n int64, id uuid.U
 	}
 }
 
-func (c *Clients) anyAPI() string {
-	return "http://" + c.options.APIs[rand.IntN(len(c.options.APIs))]
-}
-
 // Close closes what is idle.
-func (c *Clients) Close() { c.http.CloseIdleConnections() }
+func (c *Clients) Close() {
+	for _, api := range c.apis {
+		api.CloseIdleConnections()
+	}
+}

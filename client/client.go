@@ -1,0 +1,193 @@
+// Package client speaks to timewheel's API.
+//
+//	c, err := client.New("http://localhost:8080")
+//	id, err := c.Create(ctx, client.NewTask{
+//		Type: "foo", ExecutionTime: time.Now().Add(time.Hour), Key: "order-7731-reminder",
+//	})
+//
+// Each call sends one request, once: nothing is repeated behind the caller's back. An
+// answer that is not a success is a *Problem. Any other error means that no answer came;
+// unless NotSent says otherwise, the request may have been carried out. A create with a
+// Key may be repeated safely then.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// timeout is longer than the API takes to answer at most.
+const timeout = 30 * time.Second
+
+// Client is safe for concurrent use.
+type Client struct {
+	base *url.URL
+	http *http.Client
+}
+
+// Option changes a Client.
+type Option func(*Client)
+
+// WithHTTPClient sets what sends the requests. The default is http.DefaultTransport with
+// a timeout of 30 s.
+func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h } }
+
+// New makes a client of the API at base, such as http://localhost:8080.
+func New(base string, options ...Option) (*Client, error) {
+	parsed, err := url.Parse(base)
+	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+		return nil, errors.New("the address of the API is not a URL that starts with http:// or https://")
+	}
+	c := &Client{base: parsed, http: &http.Client{Timeout: timeout}}
+	for _, option := range options {
+		option(c)
+	}
+	return c, nil
+}
+
+// Create creates a task and returns its id.
+func (c *Client) Create(ctx context.Context, t NewTask) (uuid.UUID, error) {
+	var created struct {
+		ID uuid.UUID `json:"task_id"`
+	}
+	err := c.do(ctx, http.MethodPost, "task", nil, t.Key, t, &created)
+	if err == nil && created.ID == uuid.Nil {
+		err = errors.New("the answer names no task")
+	}
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("create a task: %w", err)
+	}
+	return created.ID, nil
+}
+
+// CreateAll creates at most 1,000 tasks, all or none, and returns their ids in order.
+// The key, which may be empty, stands for all of them, in place of their own.
+func (c *Client) CreateAll(ctx context.Context, key string, tasks []NewTask) ([]uuid.UUID, error) {
+	var created struct {
+		IDs []uuid.UUID `json:"task_ids"`
+	}
+	err := c.do(ctx, http.MethodPost, "task/batch", nil, key, map[string]any{"tasks": tasks}, &created)
+	if err != nil {
+		return nil, fmt.Errorf("create tasks: %w", err)
+	}
+	return created.IDs, nil
+}
+
+// Get reads a task.
+func (c *Client) Get(ctx context.Context, id uuid.UUID) (*Task, error) {
+	var found Task
+	if err := c.do(ctx, http.MethodGet, "task/"+id.String(), nil, "", nil, &found); err != nil {
+		return nil, fmt.Errorf("get a task: %w", err)
+	}
+	return &found, nil
+}
+
+// List reads one page of tasks, newest first.
+func (c *Client) List(ctx context.Context, f Filter) (*Page, error) {
+	query := url.Values{}
+	for name, value := range map[string]string{"status": f.Status, "type": f.Type, "cursor": f.Cursor} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if f.Limit > 0 {
+		query.Set("limit", strconv.Itoa(f.Limit))
+	}
+	var page Page
+	if err := c.do(ctx, http.MethodGet, "task", query, "", nil, &page); err != nil {
+		return nil, fmt.Errorf("list tasks: %w", err)
+	}
+	return &page, nil
+}
+
+// Delete takes back a task that has not started. Nil means that it never runs.
+func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
+	if err := c.do(ctx, http.MethodDelete, "task/"+id.String(), nil, "", nil, nil); err != nil {
+		return fmt.Errorf("delete a task: %w", err)
+	}
+	return nil
+}
+
+// Live asks whether the API serves at all.
+func (c *Client) Live(ctx context.Context) error {
+	if err := c.do(ctx, http.MethodGet, "livez", nil, "", nil, nil); err != nil {
+		return fmt.Errorf("ask whether the API lives: %w", err)
+	}
+	return nil
+}
+
+// CloseIdleConnections closes the connections that no request uses.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
+// NotSent reports whether an error means that a request never reached the API.
+func NotSent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, key string, send, into any) (err error) {
+	target := c.base.JoinPath(path)
+	target.RawQuery = query.Encode()
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), http.NoBody)
+	if err != nil {
+		return err
+	}
+	if send != nil {
+		encoded, err := json.Marshal(send)
+		if err != nil {
+			return fmt.Errorf("encode the request: %w", err)
+		}
+		// Without GetBody, so that package http cannot send it a second time.
+		request.Body, request.GetBody = io.NopCloser(bytes.NewReader(encoded)), nil
+		request.ContentLength = int64(len(encoded))
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if key != "" {
+		request.Header.Set("Idempotency-Key", key)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, response.Body.Close()) }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return problemOf(response, text)
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("decode the answer: %w", err)
+	}
+	return nil
+}
+
+// problemOf is what an answer that is no success says. A proxy may have answered with
+// something else: then the status says it all.
+func problemOf(response *http.Response, body []byte) *Problem {
+	p := &Problem{RetryAfter: -1}
+	if json.Unmarshal(body, p) != nil || p.Code == "" {
+		p = &Problem{RetryAfter: -1, Title: strings.TrimSpace(http.StatusText(response.StatusCode))}
+	}
+	p.Status = response.StatusCode
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds >= 0 {
+		p.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return p
+}

@@ -1,0 +1,150 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/client"
+	"github.com/timewheel/timewheel/internal/app"
+	"github.com/timewheel/timewheel/internal/config"
+	"github.com/timewheel/timewheel/test/testkit"
+)
+
+// serve runs an API on stores of its own, and speaks to it.
+func serve(t *testing.T) *client.Client {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	t.Setenv("DATABASE_URL", testkit.Postgres(t))
+	t.Setenv("REDIS_URL", testkit.Redis(t))
+	t.Setenv("LISTEN_ADDR", address)
+	t.Setenv("API_SHUTDOWN_DELAY", "0s")
+	cfg, err := config.LoadAPI()
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- app.API{}.Run(ctx, cfg, io.Discard) }()
+	c, err := client.New("http://" + address)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		c.CloseIdleConnections()
+		stop()
+		require.NoError(t, <-ended)
+	})
+	require.Eventually(t, func() bool { return c.Live(t.Context()) == nil }, 30*time.Second, 5*time.Millisecond)
+	return c
+}
+
+func problem(t *testing.T, err error) *client.Problem {
+	t.Helper()
+	var p *client.Problem
+	require.ErrorAs(t, err, &p)
+	return p
+}
+
+func TestTheLifeOfATask(t *testing.T) {
+	c := serve(t)
+	ctx, at := t.Context(), time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	wanted := client.NewTask{
+		Type: "foo", ExecutionTime: at, Payload: json.RawMessage(`{"duration":"1s"}`), MaxAttempts: 2, Key: "k",
+	}
+	id, err := c.Create(ctx, wanted)
+	require.NoError(t, err)
+	again, err := c.Create(ctx, wanted)
+	require.NoError(t, err)
+	require.Equal(t, id, again)
+
+	found, err := c.Get(ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, client.Submitted, found.Status)
+	require.False(t, found.Ended())
+	require.Equal(t, at, found.ExecutionTime)
+	require.Equal(t, 2, found.MaxAttempts)
+	require.JSONEq(t, `{"duration":"1s"}`, string(found.Payload))
+
+	many, err := c.CreateAll(ctx, "all", []client.NewTask{{Type: "baz", ExecutionTime: at}, {Type: "baz", ExecutionTime: at}})
+	require.NoError(t, err)
+	require.Len(t, many, 2)
+	page, err := c.List(ctx, client.Filter{Type: "baz", Status: client.Submitted, Limit: 1})
+	require.NoError(t, err)
+	require.Len(t, page.Tasks, 1)
+	page, err = c.List(ctx, client.Filter{Type: "baz", Limit: 1, Cursor: page.NextCursor})
+	require.NoError(t, err)
+	require.Equal(t, many[0], page.Tasks[0].ID)
+	require.Empty(t, page.NextCursor)
+
+	require.NoError(t, c.Delete(ctx, id))
+	p := problem(t, func() error { _, err := c.Create(ctx, wanted); return err }())
+	require.Equal(t, http.StatusConflict, p.Status)
+	require.Equal(t, client.Deleted, p.TaskStatus)
+}
+
+func TestProblems(t *testing.T) {
+	c := serve(t)
+	_, err := c.Create(t.Context(), client.NewTask{Type: "nothing"})
+	p := problem(t, err)
+	require.Equal(t, 422, p.Status)
+	require.Equal(t, "invalid", p.Code)
+	require.NotEmpty(t, p.RequestID)
+	require.Len(t, p.Errors, 1)
+	require.Equal(t, "task_type", p.Errors[0].Field)
+	require.Contains(t, err.Error(), "task_type")
+	require.False(t, p.Temporary() || p.Unknown() || client.NotSent(err))
+	_, err = c.Get(t.Context(), uuid.New())
+	require.Equal(t, "not_found", problem(t, err).Code)
+}
+
+// What a client must know of an answer that did not come, or came from somebody else.
+func TestWhatMayHaveBeenCarriedOut(t *testing.T) {
+	var calls int
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		switch r.URL.Query().Get("type") {
+		case "cut":
+			panic(http.ErrAbortHandler)
+		case "busy":
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case "proxy":
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = io.WriteString(w, "<html>")
+		}
+	}))
+	c, err := client.New(server.URL)
+	require.NoError(t, err)
+	list := func(taskType string) error {
+		_, err := c.List(t.Context(), client.Filter{Type: taskType})
+		return err
+	}
+	busy := problem(t, list("busy"))
+	require.True(t, busy.Temporary())
+	require.Equal(t, 7*time.Second, busy.RetryAfter)
+	proxy := problem(t, list("proxy"))
+	require.True(t, proxy.Unknown())
+	require.Negative(t, proxy.RetryAfter)
+	require.Equal(t, 2, calls)
+	_, err = c.Create(t.Context(), client.NewTask{Type: "foo"})
+	require.ErrorContains(t, err, "decode the answer")
+
+	cut := list("cut")
+	require.Error(t, cut)
+	require.NotErrorAs(t, cut, new(*client.Problem))
+	require.False(t, client.NotSent(cut))
+	server.Close()
+	require.True(t, client.NotSent(list("")))
+	for _, bad := range []string{"", "localhost:8080", "ftp://x", "http://"} {
+		_, err := client.New(bad)
+		require.Error(t, err, bad)
+	}
+}

@@ -1,0 +1,118 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// The statuses of a task.
+const (
+	Submitted = "submitted"
+	Started   = "started_executing"
+	Done      = "done"
+	Failed    = "failed"
+	Deleted   = "deleted"
+)
+
+// NewTask is what a client asks for.
+type NewTask struct {
+	Type          string    `json:"task_type"`
+	ExecutionTime time.Time `json:"execution_time"`
+	// Payload is a JSON object, or nil.
+	Payload json.RawMessage `json:"payload,omitempty"`
+	// MaxAttempts is 1 if it is zero: the task runs at most once.
+	MaxAttempts int `json:"max_attempts,omitempty"`
+	// Key is the idempotency key, or empty. Two creates with one key make one task.
+	Key string `json:"-"`
+}
+
+// Task is a task as the API shows it. What is not there yet is zero or nil.
+type Task struct {
+	ID            uuid.UUID       `json:"task_id"`
+	Type          string          `json:"task_type"`
+	Status        string          `json:"status"`
+	ExecutionTime time.Time       `json:"execution_time"`
+	DueAt         time.Time       `json:"due_at"`
+	Attempt       int             `json:"attempt"`
+	MaxAttempts   int             `json:"max_attempts"`
+	WorkerID      *uuid.UUID      `json:"worker_id,omitempty"`
+	CreatedAt     time.Time       `json:"created_at"`
+	StartedAt     *time.Time      `json:"started_at,omitempty"`
+	FinishedAt    *time.Time      `json:"finished_at,omitempty"`
+	LatenessMS    *float64        `json:"lateness_ms,omitempty"`
+	Payload       json.RawMessage `json:"payload,omitempty"`
+	Result        json.RawMessage `json:"result,omitempty"`
+	Failure       *Failure        `json:"failure,omitempty"`
+}
+
+// Failure is why the latest attempt failed.
+type Failure struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Ended reports whether the status is final.
+func (t *Task) Ended() bool { return t.Status != Submitted && t.Status != Started }
+
+// Filter picks tasks. The zero value picks all.
+type Filter struct {
+	Status, Type string
+	// Limit is the most tasks of a page; zero is the API's default.
+	Limit int
+	// Cursor is NextCursor of the page before, or empty.
+	Cursor string
+}
+
+// Page is a part of a list, newest first.
+type Page struct {
+	Tasks []Task `json:"tasks"`
+	// NextCursor is empty on the last page.
+	NextCursor string `json:"next_cursor"`
+}
+
+// Problem is an answer that is no success (RFC 9457).
+type Problem struct { //nolint:errname // RFC 9457 calls it so.
+	Status    int    `json:"status"`
+	Code      string `json:"code"` // empty if a proxy answered
+	Title     string `json:"title"`
+	Detail    string `json:"detail"`
+	RequestID string `json:"request_id"`
+	// TaskStatus is that of the task which stood in the way.
+	TaskStatus string       `json:"task_status"`
+	Errors     []FieldError `json:"errors"`
+	// RetryAfter is how long the API asks to wait; negative if it does not.
+	RetryAfter time.Duration `json:"-"`
+}
+
+// FieldError is one thing that is wrong with a request.
+type FieldError struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+func (p *Problem) Error() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "answered %d %s", p.Status, p.Code)
+	if p.Detail != "" {
+		text.WriteString(": " + p.Detail)
+	}
+	for _, e := range p.Errors {
+		text.WriteString("; " + e.Field + " " + e.Message)
+	}
+	return text.String()
+}
+
+// Temporary reports whether the same request may succeed later.
+func (p *Problem) Temporary() bool {
+	return p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable
+}
+
+// Unknown reports whether the request may have been carried out.
+func (p *Problem) Unknown() bool {
+	return p.Code == "outcome_unknown" || p.Status >= 500 && p.Status != http.StatusServiceUnavailable
+}
