@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/timewheel/timewheel/client"
+	"github.com/timewheel/timewheel/test/testkit/witness"
 )
 
 // evidence is all that a run has seen.
@@ -19,7 +20,7 @@ type evidence struct {
 	grace       time.Duration
 	// witnessed: the tasks were webhooks to a sink, which saw the arrivals.
 	witnessed bool
-	arrivals  map[uuid.UUID][]arrival
+	arrivals  map[uuid.UUID][]witness.Call
 }
 
 // finding is one broken promise.
@@ -155,8 +156,8 @@ func (r *report) hear(e evidence, plans map[uuid.UUID]plan, unknown int) {
 		if len(arrivals) > 1 {
 			r.twice = append(r.twice, finding{id, fmt.Sprintf("arrived %d times at the witness", len(arrivals))})
 		}
-		if mine && arrivals[0].at.Before(p.at) {
-			r.early = append(r.early, finding{id, fmt.Sprintf("arrived %v before its time", p.at.Sub(arrivals[0].at))})
+		if mine && arrivals[0].At.Before(p.at) {
+			r.early = append(r.early, finding{id, fmt.Sprintf("arrived %v before its time", p.at.Sub(arrivals[0].At))})
 		}
 		if e.followed.records[id].Status == client.Deleted {
 			r.twice = append(r.twice, finding{id, "is deleted, and yet arrived at the witness"})

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/timewheel/timewheel/client"
+	"github.com/timewheel/timewheel/test/testkit/witness"
 )
 
 // caseOf is a run of one task, due a minute after its creation, that started
@@ -98,7 +99,7 @@ func TestJudgeForgivesOneRunForEachUnknownCreate(t *testing.T) {
 	e, id, due := caseOf()
 	e.witnessed = true
 	stranger := uuid.MustParse("01900000-0000-7000-8000-000000000002")
-	e.arrivals = map[uuid.UUID][]arrival{id: {{"1", due}}, stranger: {{"1", due}}}
+	e.arrivals = map[uuid.UUID][]witness.Call{id: {{At: due}}, stranger: {{At: due}}}
 	require.Len(t, judge(e).twice, 1, "nobody asked for that one")
 
 	e.submissions = append(e.submissions, submission{refused: "no answer", unknown: true})

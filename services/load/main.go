@@ -63,14 +63,14 @@ func load(ctx context.Context, opts options, stdout, stderr io.Writer) (_ *repor
 		return nil, err
 	}
 
-	var watcher *witness
+	var watcher *arrivals
 	run := uuid.NewString()
 	if opts.witness {
 		watcher, err = startWitness(run)
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, watcher.stop(context.WithoutCancel(ctx))) }()
+		defer func() { err = errors.Join(err, watcher.Close()) }()
 		opts.types, opts.payload = []string{"webhook"}, watcher.payload()
 	}
 
@@ -90,7 +90,7 @@ func load(ctx context.Context, opts options, stdout, stderr io.Writer) (_ *repor
 	})
 	e := evidence{planned: len(plans), submissions: submissions, took: took, followed: seen, grace: opts.grace}
 	if watcher != nil {
-		e.witnessed, e.arrivals = true, watcher.arrivals()
+		e.witnessed, e.arrivals = true, watcher.calls()
 	}
 	return judge(e), nil
 }

@@ -117,7 +117,7 @@ func (s scene) open(ctx context.Context) (*history.Recorder, error) {
 func (s scene) users(r *rig.Rig) users.Options {
 	o := users.Options{
 		Rate: s.rate, Soon: s.soon, Ahead: 3 * s.rig.Horizon, Stay: s.stay, Beyond: 30 * time.Second,
-		Deletes: s.deletes, Gets: 10, Retried: s.retried, Slow: s.slow, Keyed: s.keyed, URL: r.Witness.URL, Body: r.Body,
+		Deletes: s.deletes, Gets: 10, Retried: s.retried, Slow: s.slow, Keyed: s.keyed, URL: r.Witness.Webhook, Body: r.Body,
 	}
 	if s.instant {
 		o.Instant = time.Now().Add(s.duration + 3*time.Second)

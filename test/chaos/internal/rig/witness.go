@@ -1,11 +1,8 @@
 package rig
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
+	"github.com/timewheel/timewheel/test/testkit/witness"
 )
 
 // Witness is where the tasks' effects go. It knows of executions what the
@@ -24,9 +22,7 @@ import (
 // Its paths are /<behaviour>/<n>, n being the number of the create. Behaviours:
 // ok answers at once; slow takes a while; flaky fails the first attempt.
 type Witness struct {
-	server *http.Server
-	addr   string
-	ended  chan error
+	*witness.Witness
 	record *history.Recorder
 	total  atomic.Int64
 
@@ -48,39 +44,29 @@ const slowAnswer = 400 * time.Millisecond
 
 // NewWitness listens on loopback until Close.
 func NewWitness(record *history.Recorder) (*Witness, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
-	if err != nil {
-		return nil, fmt.Errorf("start the witness: %w", err)
-	}
-	w := &Witness{
-		addr: listener.Addr().String(), ended: make(chan error, 1), record: record,
-		arrived: map[uuid.UUID]int{},
-	}
-	w.server = &http.Server{Handler: http.HandlerFunc(w.hear), ReadHeaderTimeout: 10 * time.Second}
-	go func() { w.ended <- w.server.Serve(listener) }()
-	return w, nil
+	w := &Witness{record: record, arrived: map[uuid.UUID]int{}}
+	var err error
+	w.Witness, err = witness.Start(w.hear)
+	return w, err
 }
 
-// URL is what the task of a create calls.
-func (w *Witness) URL(behaviour string, n int64) string {
-	return fmt.Sprintf("http://%s/%s/%d", w.addr, behaviour, n)
+// Webhook is what the task of a create calls.
+func (w *Witness) Webhook(behaviour string, n int64) string {
+	return w.URL(fmt.Sprintf("/%s/%d", behaviour, n))
 }
 
-func (w *Witness) hear(out http.ResponseWriter, r *http.Request) {
-	at := time.Now()
-	behaviour, number, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+func (w *Witness) hear(call witness.Call, out http.ResponseWriter) {
+	behaviour, number, _ := strings.Cut(strings.TrimPrefix(call.Path, "/"), "/")
 	n, err := strconv.ParseInt(number, 10, 64)
-	id, err2 := uuid.Parse(r.Header.Get("X-Task-Id"))
-	attempt, err3 := strconv.Atoi(r.Header.Get("X-Task-Attempt"))
-	if err := errors.Join(err, err2, err3); err != nil {
+	if err != nil {
 		http.Error(out, err.Error(), http.StatusBadRequest)
 		return
 	}
-	a := history.Arrival{N: n, Task: id, Attempt: attempt, At: at}
+	a := history.Arrival{N: n, Task: call.Task, Attempt: call.Attempt, At: call.At}
 	w.record.Write(history.ArrivalsFile, a)
 	w.total.Add(1)
 	w.mu.Lock()
-	w.arrived[id]++
+	w.arrived[call.Task]++
 	watch := w.watch
 	w.mu.Unlock()
 	if watch != nil {
@@ -91,13 +77,12 @@ func (w *Witness) hear(out http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // net/http's way to break the connection
 	case behaviour == "slow":
 		time.Sleep(slowAnswer)
-	case behaviour == "flaky" && attempt == 1:
+	case behaviour == "flaky" && call.Attempt == 1:
 		http.Error(out, "not this time", http.StatusServiceUnavailable)
 		return
 	}
 	a.At = time.Now()
 	w.record.Write(history.AnswersFile, a)
-	out.WriteHeader(http.StatusNoContent)
 }
 
 // Total is how many executions arrived.
@@ -115,15 +100,4 @@ func (w *Witness) Watch(f func(history.Arrival)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.watch = f
-}
-
-// Close ends the witness once it has answered everybody.
-func (w *Witness) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	err := errors.Join(w.server.Shutdown(ctx), w.server.Close())
-	if served := <-w.ended; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
 }
