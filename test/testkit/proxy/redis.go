@@ -16,7 +16,6 @@ type Redis struct {
 	claim []byte
 	// loseClaims is how many more claims' replies will be lost.
 	loseClaims atomic.Int64
-	lost       atomic.Int64
 }
 
 // NewRedis makes a proxy to whatever target names at the time.
@@ -29,9 +28,6 @@ func NewRedis(target func() string) (*Redis, error) {
 // LoseClaims makes the replies of the next n claims that hand out tasks get
 // lost, with their connections.
 func (r *Redis) LoseClaims(n int64) { r.loseClaims.Store(n) }
-
-// Lost is how many replies of claims were lost up to now.
-func (r *Redis) Lost() int64 { return r.lost.Load() }
 
 func (r *Redis) relay(client, server net.Conn) {
 	var claiming atomic.Bool
@@ -46,7 +42,6 @@ func (r *Redis) relay(client, server net.Conn) {
 		// "*2" is the reply of a claim that found nothing to hand out.
 		if claiming.Load() && len(reply) > 2 && reply[0] == '*' && string(reply[:3]) != "*2\r" &&
 			r.loseClaims.Add(-1) >= 0 {
-			r.lost.Add(1)
 			return false
 		}
 		r.Hold()

@@ -36,7 +36,6 @@ type Node struct {
 	cmd     *exec.Cmd
 	child   *process.Child
 	starts  int
-	down    bool // it stays down until Up
 	stopped chan struct{}
 }
 
@@ -68,9 +67,6 @@ func (n *Node) run(ctx context.Context) {
 func (n *Node) start() (*process.Child, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.down {
-		return nil, nil //nolint:nilnil // No process is what down means.
-	}
 	n.cmd = exec.Command(n.binary) //nolint:gosec,noctx // G204: our own binary. child ends it.
 	n.cmd.Env = append(os.Environ(), n.env...)
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
@@ -132,13 +128,6 @@ func (n *Node) Signal(sig syscall.Signal) error {
 	default: // what ends it is seen by its end
 	}
 	return n.child.Signal(sig)
-}
-
-// Stay keeps the node down once it ends, or lets it come back.
-func (n *Node) Stay(down bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.down = down
 }
 
 // Plan replaces the node's failpoints. It holds for later processes too.

@@ -6,11 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
 	"github.com/timewheel/timewheel/test/testkit/witness"
@@ -29,10 +26,6 @@ type Witness struct {
 	// rude is how many of a thousand effects are not answered: the connection
 	// breaks after the effect.
 	rude atomic.Int64
-
-	mu      sync.Mutex
-	arrived map[uuid.UUID]int
-	watch   func(history.Arrival)
 }
 
 // Rude makes so many of a thousand effects break their connection instead of
@@ -44,7 +37,7 @@ const slowAnswer = 400 * time.Millisecond
 
 // NewWitness listens on loopback until Close.
 func NewWitness(record *history.Recorder) (*Witness, error) {
-	w := &Witness{record: record, arrived: map[uuid.UUID]int{}}
+	w := &Witness{record: record}
 	var err error
 	w.Witness, err = witness.Start(w.hear)
 	return w, err
@@ -65,13 +58,6 @@ func (w *Witness) hear(call witness.Call, out http.ResponseWriter) {
 	a := history.Arrival{N: n, Task: call.Task, Attempt: call.Attempt, At: call.At}
 	w.record.Write(history.ArrivalsFile, a)
 	w.total.Add(1)
-	w.mu.Lock()
-	w.arrived[call.Task]++
-	watch := w.watch
-	w.mu.Unlock()
-	if watch != nil {
-		watch(a)
-	}
 	switch {
 	case rand.Int64N(1000) < w.rude.Load():
 		panic(http.ErrAbortHandler) // net/http's way to break the connection
@@ -87,17 +73,3 @@ func (w *Witness) hear(call witness.Call, out http.ResponseWriter) {
 
 // Total is how many executions arrived.
 func (w *Witness) Total() int64 { return w.total.Load() }
-
-// Arrived is how often a task arrived.
-func (w *Witness) Arrived(id uuid.UUID) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.arrived[id]
-}
-
-// Watch calls f with each arrival from now on.
-func (w *Witness) Watch(f func(history.Arrival)) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.watch = f
-}
