@@ -49,7 +49,7 @@ func (n *Node) run(ctx context.Context) {
 		program, err := n.start()
 		if err != nil {
 			n.record.Event("did not start", n.Name, err.Error())
-		} else if program != nil {
+		} else {
 			select {
 			case <-program.Done():
 				n.record.Event(history.Ended, n.Name, n.ending(program))
