@@ -76,11 +76,11 @@ func look(ctx context.Context, s scene, bug bugs.Bug, clean bool) (found []strin
 	if bug.Ahead {
 		s.rig.RedisAhead = time.Hour
 	}
-	hurt := bug.Hurt
-	if hurt == nil {
-		hurt = nothing
+	inject := bug.Inject
+	if inject == nil {
+		inject = noFault
 	}
-	verdict, err := s.play(ctx, io.Discard, hurt)
+	verdict, err := s.play(ctx, io.Discard, inject)
 	if err != nil {
 		return nil, err
 	}

@@ -111,7 +111,7 @@ func deletesCommand(ctx context.Context, args []string, out io.Writer) error {
 	}
 	s.deletes, s.retried, s.stay, s.soon = 100, 0, 0, time.Second
 	s.duration = time.Duration(races) * time.Second / time.Duration(s.rate)
-	return conclude(s.play(ctx, out, nothing))
+	return conclude(s.play(ctx, out, noFault))
 }
 
 // burstCommand lets many tasks fall due in one second, and may send more
@@ -131,5 +131,5 @@ func burstCommand(ctx context.Context, args []string, out io.Writer) error {
 	s.instant, s.deletes, s.slow, s.retried = true, 0, 0, 0
 	s.linger = 6 * time.Second // the tasks must have fallen due
 	s.rig.Concurrency, s.load, s.patience = 500, 2*time.Minute, 2*time.Minute
-	return conclude(s.play(ctx, out, nothing))
+	return conclude(s.play(ctx, out, noFault))
 }

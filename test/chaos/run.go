@@ -30,11 +30,11 @@ func runCommand(ctx context.Context, args []string, out io.Writer) error {
 	return conclude(verdict, err)
 }
 
-// play runs the system under load while hurt hurts it, lets it come to rest,
-// and judges the history. The load ends when its time is over or hurt returns,
-// and hurt ends with its context.
+// play runs the system under load while inject injects faults, lets it come to rest,
+// and judges the history. The load ends when its time is over or inject returns,
+// and inject ends with its context.
 func (s scene) play(
-	ctx context.Context, out io.Writer, hurt func(context.Context, *rig.Rig) error,
+	ctx context.Context, out io.Writer, inject func(context.Context, *rig.Rig) error,
 ) (verdict *check.Verdict, err error) {
 	record, err := s.open(ctx)
 	if err != nil {
@@ -45,14 +45,14 @@ func (s scene) play(
 	if err != nil {
 		return nil, errors.Join(err, record.Close())
 	}
-	err = s.perform(ctx, r, out, hurt)
+	err = s.perform(ctx, r, out, inject)
 	if err = errors.Join(err, r.Close(), record.Close()); err != nil {
 		return nil, err
 	}
 	return judge(record.Dir, out)
 }
 
-func (s scene) perform(ctx context.Context, r *rig.Rig, out io.Writer, hurt func(context.Context, *rig.Rig) error) error {
+func (s scene) perform(ctx context.Context, r *rig.Rig, out io.Writer, inject func(context.Context, *rig.Rig) error) error {
 	if err := r.Vitals(ctx, "before"); err != nil {
 		return err
 	}
@@ -61,22 +61,22 @@ func (s scene) perform(ctx context.Context, r *rig.Rig, out io.Writer, hurt func
 		return err
 	}
 	defer clients.Close()
-	hurting, stop := context.WithCancel(ctx)
+	injecting, stop := context.WithCancel(ctx)
 	defer stop()
-	hurts := make(chan error, 1)
+	injected := make(chan error, 1)
 	go func() {
-		hurts <- hurt(hurting, r)
+		injected <- inject(injecting, r)
 		stop()
 	}()
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
-		progress(hurting, r, clients, out)
+		progress(injecting, r, clients, out)
 	}()
-	clients.Run(hurting, s.duration)
+	clients.Run(injecting, s.duration)
 	stop()
 	<-watching
-	if err := <-hurts; err != nil {
+	if err := <-injected; err != nil {
 		return err
 	}
 	clients.Close() // idle connections are nothing that the system leaked
@@ -88,7 +88,7 @@ func (s scene) perform(ctx context.Context, r *rig.Rig, out io.Writer, hurt func
 func (s scene) rest(ctx context.Context, r *rig.Rig) error {
 	// The last fault is always this one: in Redis, what is not due yet is only
 	// promised to be complete after an audit, and a restart is followed by one.
-	last := fault.Fault{Name: "redis restarts empty", Hurt: fault.RestartRedisEmpty}
+	last := fault.Fault{Name: "redis restarts empty", Inject: fault.RestartRedisEmpty}
 	rng := rand.New(rand.NewPCG(s.rig.Seed, 3))
 	if !s.quiet {
 		if err := fault.Do(ctx, r, rng, last); err != nil {

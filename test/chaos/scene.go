@@ -45,8 +45,8 @@ type scene struct {
 	load time.Duration
 }
 
-// nothing is a hurt that does not.
-func nothing(ctx context.Context, _ *rig.Rig) error {
+// noFault injects nothing.
+func noFault(ctx context.Context, _ *rig.Rig) error {
 	<-ctx.Done()
 	return nil
 }

@@ -19,8 +19,8 @@ import (
 // Bug is one guard removed.
 type Bug struct {
 	Name string
-	// Hurt is the situation that the guard is for. Nil: load alone.
-	Hurt func(ctx context.Context, r *rig.Rig) error
+	// Inject makes the situation that the guard is for. Nil: load alone.
+	Inject func(ctx context.Context, r *rig.Rig) error
 	// Load is the kind of tasks that meet it.
 	Load Load
 	// Ahead: Redis' clock is an hour ahead.

@@ -12,20 +12,20 @@ func inner() []Bug {
 			Load: Load{Stay: 50, Linger: 8},
 		},
 		{
-			Name: "create without margin",
-			Hurt: slowCommits, Load: Load{Edge: true, Quiet: true},
+			Name:   "create without margin",
+			Inject: slowCommits, Load: Load{Edge: true, Quiet: true},
 		},
 		{
-			Name: "repair does not look at what is overdue",
-			Hurt: killAPIsBeforeIndex, Load: Load{Soon: 3, Quiet: true},
+			Name:   "repair does not look at what is overdue",
+			Inject: killAPIsBeforeIndex, Load: Load{Soon: 3, Quiet: true},
 		},
 		{
-			Name: "webhook repeats what was not answered",
-			Hurt: rudeWitness,
+			Name:   "webhook repeats what was not answered",
+			Inject: rudeWitness,
 		},
 		{
-			Name: "claim without the move",
-			Hurt: killWorkers,
+			Name:   "claim without the move",
+			Inject: killWorkers,
 			Harmless: "what nobody holds is overdue a second later, and the repair indexes it again; " +
 				"the move to claimed saves that second",
 		},

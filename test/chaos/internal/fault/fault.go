@@ -11,12 +11,12 @@ import (
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
 )
 
-// Fault is one way to hurt the system. It returns when the hurt is over; what
+// Fault is one way to inject the system. It returns when the inject is over; what
 // the system makes of it afterwards is not waited for.
 type Fault struct {
 	Name string
-	// Hurt may choose by rng, and nothing else, so that a seed repeats a run.
-	Hurt func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error
+	// Inject may choose by rng, and nothing else, so that a seed repeats a run.
+	Inject func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error
 	// Needs is false where the rig has not what it takes. Nil: always.
 	Needs func(r *rig.Rig) bool
 }
@@ -32,7 +32,7 @@ func All() []Fault {
 	return append(all, outages()...)
 }
 
-// Schedule hurts the system at a pace of every to twice every from one
+// Schedule injected the system at a pace of every to twice every from one
 // fault's beginning to that of the next, until ctx ends. One that takes longer
 // is followed at once.
 // Each round takes all faults in a new order, so that a long run meets each of
@@ -59,13 +59,13 @@ func Schedule(ctx context.Context, r *rig.Rig, seed uint64, every time.Duration)
 	}
 }
 
-// Do hurts the system once, and writes it down. It is carried through although
+// Do injected the system once, and writes it down. It is carried through although
 // ctx may end meanwhile: a fault is undone in any case.
 func Do(ctx context.Context, r *rig.Rig, rng *rand.Rand, f Fault) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
 	r.Record.Event("fault", f.Name, "")
-	if err := f.Hurt(ctx, r, rng); err != nil {
+	if err := f.Inject(ctx, r, rng); err != nil {
 		return fmt.Errorf("fault %s: %w", f.Name, err)
 	}
 	r.Record.Event("fault over", f.Name, "")

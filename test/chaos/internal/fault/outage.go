@@ -16,14 +16,14 @@ import (
 // do to its rows.
 func outages() []Fault {
 	return []Fault{
-		{Name: "postgres is stopped for long", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "postgres is stopped for long", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			if err := r.Postgres.Stop(); err != nil {
 				return err
 			}
 			some(ctx, rng, 5*time.Second, r.Config.Outage)
 			return r.Postgres.Start(ctx)
 		}},
-		{Name: "postgres is paused", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "postgres is paused", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			resume, err := r.Postgres.Pause()
 			if err != nil {
 				return err
@@ -31,9 +31,9 @@ func outages() []Fault {
 			some(ctx, rng, 5*time.Second, r.Config.Outage)
 			return resume()
 		}},
-		{Name: "postgres takes reads only", Hurt: demote},
-		{Name: "somebody locks a row", Hurt: lockRow},
-		{Name: "somebody holds an old snapshot", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "postgres takes reads only", Inject: demote},
+		{Name: "somebody locks a row", Inject: lockRow},
+		{Name: "somebody holds an old snapshot", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			tx, err := r.DB.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
 			if err != nil {
 				return fmt.Errorf("take a snapshot: %w", err)
@@ -42,10 +42,10 @@ func outages() []Fault {
 			some(ctx, rng, 5*time.Second, 15*time.Second)
 			return errors.Join(err, tx.Rollback(ctx))
 		}},
-		{Name: "poison bodies", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "poison bodies", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return bodies(ctx, r, rng, rig.PoisonBodies)
 		}},
-		{Name: "large bodies", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "large bodies", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return bodies(ctx, r, rng, rig.LargeBodies)
 		}},
 	}

@@ -15,47 +15,47 @@ import (
 
 func postgresFaults() []Fault {
 	all := []Fault{
-		{Name: "postgres shuts down at once", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "postgres shuts down at once", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			if err := r.Postgres.StopImmediately(); err != nil {
 				return err
 			}
 			some(ctx, rng, 100*time.Millisecond, 3*time.Second)
 			return r.Postgres.Start(ctx)
 		}},
-		{Name: "postgres is killed", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "postgres is killed", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			if err := r.Postgres.Kill(); err != nil {
 				return err
 			}
 			some(ctx, rng, 100*time.Millisecond, 3*time.Second)
 			return r.Postgres.Start(ctx)
 		}},
-		{Name: "postgres ends all backends", Hurt: func(ctx context.Context, r *rig.Rig, _ *rand.Rand) error {
+		{Name: "postgres ends all backends", Inject: func(ctx context.Context, r *rig.Rig, _ *rand.Rand) error {
 			return terminate(ctx, r)
 		}},
-		{Name: "postgres has too many connections", Hurt: crowd},
-		{Name: "postgres is slow", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "postgres has too many connections", Inject: crowd},
+		{Name: "postgres is slow", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { r.PostgresProxy.Delay(100 * time.Millisecond); return nil },
 				func() error { r.PostgresProxy.Delay(0); return nil })
 		}},
-		{Name: "postgres does not answer", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "postgres does not answer", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { r.PostgresProxy.Stall(true); return nil },
 				func() error { r.PostgresProxy.Stall(false); return nil })
 		}},
-		{Name: "postgres refuses connections", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "postgres refuses connections", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { r.PostgresProxy.Refuse(true); return nil },
 				func() error { r.PostgresProxy.Refuse(false); return nil })
 		}},
-		{Name: "statements wait for a lock and lose their clients", Hurt: Park},
+		{Name: "statements wait for a lock and lose their clients", Inject: Park},
 		{
-			Name:  "postgres' disk is full",
-			Needs: func(r *rig.Rig) bool { return r.Disk != "" },
-			Hurt:  fullDisk,
+			Name:   "postgres' disk is full",
+			Needs:  func(r *rig.Rig) bool { return r.Disk != "" },
+			Inject: fullDisk,
 		},
 	}
 	for _, kind := range proxy.Kinds() {
 		for _, moment := range proxy.Moments() {
 			name := "connections break " + string(moment) + " " + kind
-			all = append(all, Fault{Name: name, Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+			all = append(all, Fault{Name: name, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 				return during(ctx, rng, func() error {
 					r.PostgresProxy.Rules(proxy.Rule{Kind: kind, Chance: 0.3, Moment: moment})
 					return nil

@@ -14,7 +14,7 @@ import (
 
 func processes() []Fault {
 	signal := func(name string, serves bool, sig syscall.Signal) Fault {
-		return Fault{Name: name, Hurt: func(_ context.Context, r *rig.Rig, rng *rand.Rand) error {
+		return Fault{Name: name, Inject: func(_ context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return anyNode(r, rng, serves).Signal(sig)
 		}}
 	}
@@ -23,7 +23,7 @@ func processes() []Fault {
 		signal("kill an api", true, syscall.SIGKILL),
 		signal("stop a worker in order", false, syscall.SIGTERM),
 		signal("stop an api in order", true, syscall.SIGTERM),
-		{Name: "kill all workers", Hurt: func(_ context.Context, r *rig.Rig, _ *rand.Rand) (err error) {
+		{Name: "kill all workers", Inject: func(_ context.Context, r *rig.Rig, _ *rand.Rand) (err error) {
 			for _, n := range r.Nodes {
 				if !n.Serves() {
 					err = errors.Join(err, n.Signal(syscall.SIGKILL))
@@ -31,7 +31,7 @@ func processes() []Fault {
 			}
 			return err
 		}},
-		{Name: "stop a worker past its lease", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "stop a worker past its lease", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			n := anyNode(r, rng, false)
 			if err := n.Signal(syscall.SIGSTOP); err != nil {
 				return err
@@ -39,7 +39,7 @@ func processes() []Fault {
 			pause(ctx, pastLease(r))
 			return n.Signal(syscall.SIGCONT)
 		}},
-		{Name: "stop a worker for a moment", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "stop a worker for a moment", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			n := anyNode(r, rng, false)
 			if err := n.Signal(syscall.SIGSTOP); err != nil {
 				return err
@@ -60,12 +60,12 @@ func failpoints() []Fault {
 	for _, point := range failpoint.Points() {
 		serves := point == failpoint.Inserted
 		all = append(all,
-			Fault{Name: "kill at " + point, Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+			Fault{Name: "kill at " + point, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 				n := anyNode(r, rng, serves)
 				starts := n.Starts()
 				return at(ctx, n, point+"=kill:@1", func() bool { return n.Starts() > starts })
 			}},
-			Fault{Name: "pause at " + point, Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+			Fault{Name: "pause at " + point, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 				n := anyNode(r, rng, serves)
 				if err := at(ctx, n, point+"=pause:@1", n.Paused); err != nil {
 					return err
@@ -75,7 +75,7 @@ func failpoints() []Fault {
 			}})
 	}
 	for _, action := range []string{"panic:0.05", "goexit:0.05", "hang:4s:0.01", "exit:0.002"} {
-		all = append(all, Fault{Name: "poison " + action, Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		all = append(all, Fault{Name: "poison " + action, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			n := anyNode(r, rng, false)
 			if err := n.Plan(failpoint.Handling + "=" + action); err != nil {
 				return err

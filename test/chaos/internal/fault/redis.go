@@ -17,47 +17,47 @@ import (
 
 func redisFaults() []Fault {
 	return []Fault{
-		{Name: "redis restarts empty", Hurt: RestartRedisEmpty},
-		{Name: "redis flushall", Hurt: func(ctx context.Context, r *rig.Rig, _ *rand.Rand) error {
+		{Name: "redis restarts empty", Inject: RestartRedisEmpty},
+		{Name: "redis flushall", Inject: func(ctx context.Context, r *rig.Rig, _ *rand.Rand) error {
 			return r.Ring.FlushAll(ctx).Err()
 		}},
-		{Name: "redis loses a key", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "redis loses a key", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			keys := []string{"timewheel:{0}:due", "timewheel:{0}:claimed", "timewheel:epoch"}
 			return r.Ring.Del(ctx, keys[rng.IntN(len(keys))]).Err()
 		}},
-		{Name: "redis comes back with old data", Hurt: restoreOld},
-		{Name: "redis is readonly", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "redis comes back with old data", Inject: restoreOld},
+		{Name: "redis is readonly", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			// A replica of nobody: it refuses writes and serves what it has.
 			return during(ctx, rng, func() error { return r.Ring.Do(ctx, "REPLICAOF", "127.0.0.1", "1").Err() },
 				func() error { return r.Ring.Do(ctx, "REPLICAOF", "NO", "ONE").Err() })
 		}},
-		{Name: "redis is out of memory", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "redis is out of memory", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { return r.Ring.ConfigSet(ctx, "maxmemory", "1mb").Err() },
 				func() error { return r.Ring.ConfigSet(ctx, "maxmemory", "0").Err() })
 		}},
-		{Name: "redis is slow", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "redis is slow", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { r.RedisProxy.Delay(200 * time.Millisecond); return nil },
 				func() error { r.RedisProxy.Delay(0); return nil })
 		}},
-		{Name: "redis does not answer", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "redis does not answer", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { r.RedisProxy.Stall(true); return nil },
 				func() error { r.RedisProxy.Stall(false); return nil })
 		}},
-		{Name: "redis refuses connections", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "redis refuses connections", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { r.RedisProxy.Refuse(true); return nil },
 				func() error { r.RedisProxy.Refuse(false); return nil })
 		}},
-		{Name: "redis forgets its scripts", Hurt: func(ctx context.Context, r *rig.Rig, _ *rand.Rand) error {
+		{Name: "redis forgets its scripts", Inject: func(ctx context.Context, r *rig.Rig, _ *rand.Rand) error {
 			return r.Ring.ScriptFlush(ctx).Err()
 		}},
-		{Name: "replies of claims are lost", Hurt: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "replies of claims are lost", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { r.RedisProxy.LoseClaims(10); return nil },
 				func() error { r.RedisProxy.LoseClaims(0); return nil })
 		}},
 	}
 }
 
-// during hurts for one to four seconds.
+// during injected for one to four seconds.
 func during(ctx context.Context, rng *rand.Rand, begin, end func() error) error {
 	if err := begin(); err != nil {
 		return errors.Join(err, end())

@@ -16,7 +16,7 @@ import (
 	"github.com/timewheel/timewheel/test/testkit/proxy"
 )
 
-type hurt = func(ctx context.Context, r *rig.Rig) error
+type injection = func(ctx context.Context, r *rig.Rig) error
 
 // every calls once at a pace until ctx ends.
 func every(ctx context.Context, pace time.Duration, once func() error) error {
@@ -52,7 +52,7 @@ func strays(ctx context.Context, r *rig.Rig) error {
 }
 
 // cut makes statements of a kind lose their replies.
-func cut(kind string, chance float64, moment proxy.Moment) hurt {
+func cut(kind string, chance float64, moment proxy.Moment) injection {
 	return func(ctx context.Context, r *rig.Rig) error {
 		r.PostgresProxy.Rules(proxy.Rule{Kind: kind, Chance: chance, Moment: moment})
 		<-ctx.Done()
@@ -104,7 +104,7 @@ func killAPIsBeforeIndex(ctx context.Context, r *rig.Rig) error {
 
 // stopPastLease stops workers at a point until their sessions are dead for
 // certain, and lets them go on.
-func stopPastLease(point string) hurt {
+func stopPastLease(point string) injection {
 	return stopUntil(point, func(_ context.Context, r *rig.Rig) error {
 		time.Sleep(r.Config.Lease + rig.Grace + 2*time.Second)
 		return nil
@@ -113,7 +113,7 @@ func stopPastLease(point string) hurt {
 
 // wakeZombies stops workers at a point, and lets them go on just when others
 // have begun to carry on with what they had.
-func wakeZombies(point string) hurt {
+func wakeZombies(point string) injection {
 	return stopUntil(point, func(ctx context.Context, r *rig.Rig) error {
 		var before int
 		const count = `SELECT count(*) FROM workers WHERE dead_at IS NOT NULL`
@@ -147,7 +147,7 @@ func carriedOn(ctx context.Context, r *rig.Rig) error {
 	return nil
 }
 
-func stopUntil(point string, wait hurt) hurt {
+func stopUntil(point string, wait injection) injection {
 	return func(ctx context.Context, r *rig.Rig) error {
 		nodes := workers(r)
 		for i := 0; ctx.Err() == nil; i++ {
