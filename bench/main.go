@@ -12,8 +12,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/timewheel/timewheel/bench/contender"
 	"github.com/timewheel/timewheel/bench/rig"
+	"github.com/timewheel/timewheel/bench/systems"
 	"github.com/timewheel/timewheel/bench/work"
 )
 
@@ -49,29 +49,29 @@ func run(ctx context.Context, arguments []string) error {
 	if o.profile {
 		return work.Profile(ctx, o.work, o.out)
 	}
-	book, err := work.Run(ctx, o.work)
+	results, err := work.Run(ctx, o.work)
 	// What was measured is kept, whatever came after.
-	if err = errors.Join(err, book.Write(o.out)); err != nil {
+	if err = errors.Join(err, results.Write(o.out)); err != nil {
 		return err
 	}
 	fmt.Println("the results are in", o.out)
-	if n := len(book.Failures); n > 0 {
+	if n := len(results.Failures); n > 0 {
 		return fmt.Errorf("%d measurements failed; the results name them", n)
 	}
 	return nil
 }
 
-// play is this program as one process of a contender.
+// play is this program as one process of a system.
 func play(ctx context.Context, role string) error {
 	switch role {
-	case contender.TimewheelAPI:
-		return contender.RunTimewheelAPI(ctx)
-	case contender.TimewheelWorker:
-		return contender.RunTimewheelWorker(ctx)
-	case contender.AsynqWorker:
-		return contender.RunAsynqWorker(ctx)
-	case contender.RiverWorker:
-		return contender.RunRiverWorker(ctx)
+	case systems.TimewheelAPI:
+		return systems.RunTimewheelAPI(ctx)
+	case systems.TimewheelWorker:
+		return systems.RunTimewheelWorker(ctx)
+	case systems.AsynqWorker:
+		return systems.RunAsynqWorker(ctx)
+	case systems.RiverWorker:
+		return systems.RunRiverWorker(ctx)
 	}
 	return fmt.Errorf("there is no role %q", role)
 }

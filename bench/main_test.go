@@ -38,17 +38,17 @@ func TestMain(m *testing.M) {
 func TestEveryMeasurementOfEverySystem(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	book, err := work.Run(t.Context(), work.Options{
+	results, err := work.Run(t.Context(), work.Options{
 		Scale: work.Smoke(), Rounds: 1, Systems: []string{"timewheel", "asynq", "River"}, Out: io.MultiWriter(&out, t.Output()),
 	})
 	require.NoError(t, err, out.String())
-	require.Empty(t, book.Failures)
-	require.Equal(t, []string{"timewheel", "asynq", "River"}, book.Systems)
-	for _, series := range book.Series {
+	require.Empty(t, results.Failures)
+	require.Equal(t, []string{"timewheel", "asynq", "River"}, results.Systems)
+	for _, series := range results.Series {
 		require.Len(t, series.Values, 1, "%+v", series)
 	}
 	measured := map[string]map[string]bool{}
-	for _, series := range book.Series {
+	for _, series := range results.Series {
 		letter := series.Section[:1]
 		if measured[letter] == nil {
 			measured[letter] = map[string]bool{}
@@ -60,7 +60,7 @@ func TestEveryMeasurementOfEverySystem(t *testing.T) {
 	}
 
 	dir := filepath.Join(t.TempDir(), "results")
-	require.NoError(t, book.Write(dir))
+	require.NoError(t, results.Write(dir))
 	for _, name := range []string{"latest.md", "latest.json", "latest.svg"} {
 		require.FileExists(t, filepath.Join(dir, name))
 	}
@@ -68,13 +68,13 @@ func TestEveryMeasurementOfEverySystem(t *testing.T) {
 
 func TestSweepChoosesOneSettingForEachPurpose(t *testing.T) {
 	t.Parallel()
-	book, err := work.Run(t.Context(), work.Options{
+	results, err := work.Run(t.Context(), work.Options{
 		Scale: work.Smoke(), Sections: "c", Rounds: 1, Sweep: true, Systems: []string{"timewheel"}, Out: t.Output(),
 	})
 	require.NoError(t, err)
-	require.Empty(t, book.Failures)
+	require.Empty(t, results.Failures)
 	chosen := map[string]int{}
-	for _, trial := range book.Trials {
+	for _, trial := range results.Trials {
 		if trial.Chosen {
 			chosen[trial.Purpose]++
 		}

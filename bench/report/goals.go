@@ -69,7 +69,7 @@ const maxMemory = 100e6
 
 // writeGoals holds what was measured against the goals. What was not measured
 // is left out.
-func (b *Book) writeGoals(line func(string, ...any)) {
+func (b *Results) writeGoals(line func(string, ...any)) {
 	var rows []string
 	add := func(what, want, seen string, met bool) {
 		verdict := "**missed**"
@@ -112,7 +112,7 @@ func (b *Book) writeGoals(line func(string, ...any)) {
 	line("")
 }
 
-func (b *Book) seen(g goal) (float64, bool) {
+func (b *Results) seen(g goal) (float64, bool) {
 	ours := b.Find(g.section, g.name, b.Systems[0], g.metric)
 	if g.rival != "" {
 		return Ratio(ours, b.Find(g.section, g.name, g.rival, g.metric))

@@ -9,7 +9,7 @@ import (
 )
 
 // Markdown is the whole report for a person.
-func (b *Book) Markdown() string {
+func (b *Results) Markdown() string {
 	var text strings.Builder
 	line := func(format string, arguments ...any) { fmt.Fprintf(&text, format+"\n", arguments...) }
 	line("# timewheel, asynq and River side by side\n")
@@ -43,7 +43,7 @@ func (b *Book) Markdown() string {
 	return text.String()
 }
 
-func (b *Book) writeTable(section string, line func(string, ...any)) {
+func (b *Results) writeTable(section string, line func(string, ...any)) {
 	head := append([]string{"work", "metric"}, b.Systems...)
 	rule := "|---|---" + strings.Repeat("|--:", 2*len(b.Systems)-1) + "|"
 	for _, rival := range b.Systems[1:] {
@@ -63,7 +63,7 @@ func (b *Book) writeTable(section string, line func(string, ...any)) {
 	line("")
 }
 
-func (b *Book) writePeaks(line func(string, ...any)) {
+func (b *Results) writePeaks(line func(string, ...any)) {
 	if len(b.Peaks) == 0 {
 		return
 	}
@@ -75,7 +75,7 @@ func (b *Book) writePeaks(line func(string, ...any)) {
 	line("")
 }
 
-func (b *Book) writeTrials(line func(string, ...any)) {
+func (b *Results) writeTrials(line func(string, ...any)) {
 	if len(b.Trials) == 0 {
 		return
 	}

@@ -37,7 +37,7 @@ var plotted = []struct{ section, name, metric, label string }{
 
 // Plot draws how many times better timewheel is than each rival, on a
 // logarithmic scale, as SVG.
-func (b *Book) Plot() string {
+func (b *Results) Plot() string {
 	type bar struct {
 		label, rival string
 		ratio        float64
@@ -79,7 +79,7 @@ func (b *Book) Plot() string {
 }
 
 // frame puts the scale, the legend and the text's style around the bars.
-func (b *Book) frame(bars string, height int, low, high float64, x func(float64) float64) string {
+func (b *Results) frame(bars string, height int, low, high float64, x func(float64) float64) string {
 	var svg strings.Builder
 	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12" fill="#6b7280">`+"\n",
 		plotWidth, height+8)

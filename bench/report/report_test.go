@@ -21,8 +21,8 @@ var (
 	p99  = report.Metric{Name: "p99", Unit: "ms", Better: report.Lower}
 )
 
-func newBook() *report.Book {
-	b := &report.Book{Began: time.Unix(0, 0), Command: "bench", Rounds: 3, Systems: []string{"timewheel", "asynq", "River"}}
+func newBook() *report.Results {
+	b := &report.Results{Began: time.Unix(0, 0), Command: "bench", Rounds: 3, Systems: []string{"timewheel", "asynq", "River"}}
 	for _, round := range []float64{1, 3, 2} {
 		b.Record(report.Execute, "100,000 in due order", "timewheel", rate, 100_000*round)
 		b.Record(report.Execute, "100,000 in due order", "River", rate, 10_000*round)
@@ -101,7 +101,7 @@ func TestWritesAllThreeForms(t *testing.T) {
 
 	encoded, err := os.ReadFile(filepath.Join(dir, "latest.json"))
 	require.NoError(t, err)
-	var back report.Book
+	var back report.Results
 	require.NoError(t, json.Unmarshal(encoded, &back))
 	require.Equal(t, newBook().Series, back.Series)
 

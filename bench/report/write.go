@@ -9,7 +9,7 @@ import (
 
 // Write puts latest.md, latest.json and latest.svg into dir, which it makes if
 // it is missing.
-func (b *Book) Write(dir string) error {
+func (b *Results) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: for everyone to read.
 		return fmt.Errorf("make the folder of the results: %w", err)
 	}

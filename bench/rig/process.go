@@ -30,7 +30,7 @@ var listening = regexp.MustCompile(`listening\D*(127\.0\.0\.1:\d+)`)
 // Announce writes to the log where this process listens.
 func Announce(address string) { fmt.Fprintln(os.Stderr, "listening", address) }
 
-// Process is a part of a contender that runs on its own.
+// Process is a part of a system that runs on its own.
 type Process struct {
 	// Address is where it listens, as host:port.
 	Address string
@@ -63,7 +63,7 @@ func (r *Rig) Build(ctx context.Context, name string) (string, error) {
 }
 
 // RoleArgument is the first argument of this program when it is one process of
-// a contender; the role follows.
+// a system; the role follows.
 const RoleArgument = "role"
 
 // SpawnRole is Spawn of this very program in another role.

@@ -1,5 +1,5 @@
 // Package rig is what every measurement stands on: one private Postgres and one
-// private Redis with durable settings, the processes of the contenders, and
+// private Redis with durable settings, the processes of the systems, and
 // what the kernel and the stores say of their cost.
 package rig
 

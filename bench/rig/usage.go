@@ -16,7 +16,7 @@ const ticksPerSecond = 100
 // Usage is CPU time spent since the beginning, in user and kernel mode.
 type Usage struct {
 	Postgres, Redis time.Duration
-	// Nodes is that of the contender's own processes.
+	// Nodes is that of the system's own processes.
 	Nodes time.Duration
 }
 

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/timewheel/timewheel/bench/contender"
 	"github.com/timewheel/timewheel/bench/report"
 	"github.com/timewheel/timewheel/bench/rig"
+	"github.com/timewheel/timewheel/bench/systems"
 )
 
 // measurePatience bounds one measurement of one system.
@@ -23,7 +23,7 @@ type Options struct {
 	// Sections are the letters of those to measure; empty means all.
 	Sections string
 	Rounds   int
-	// Systems are the names of the contenders; timewheel is among them.
+	// Systems are the names of the systems; timewheel is among them.
 	Systems []string
 	// Sweep tries the settings first, and takes the best of each.
 	Sweep bool
@@ -37,9 +37,9 @@ type Options struct {
 type Bench struct {
 	rig     *rig.Rig
 	scale   Scale
-	systems []contender.System
+	systems []systems.System
 	choices map[string]choice
-	book    *report.Book
+	results *report.Results
 	out     io.Writer
 }
 
@@ -48,7 +48,7 @@ type measurement struct {
 	section, name string
 	// only and not are the name of the one system that takes part, or does not.
 	only, not string
-	run       func(ctx context.Context, s *site) error
+	run       func(ctx context.Context, s *environment) error
 }
 
 func (m measurement) concerns(system string) bool {
@@ -56,40 +56,40 @@ func (m measurement) concerns(system string) bool {
 }
 
 // Run measures, round by round and in each round one system after the other.
-// What fails is noted in the book and does not end the run; the error is for
-// what made a run impossible, or ctx's. The book is there in any case.
-func Run(ctx context.Context, o Options) (book *report.Book, err error) {
+// What fails is noted in the results and does not end the run; the error is for
+// what made a run impossible, or ctx's. The results is there in any case.
+func Run(ctx context.Context, o Options) (results *report.Results, err error) {
 	b := &Bench{scale: o.Scale, choices: map[string]choice{}, out: o.Out}
-	b.book = &report.Book{Began: time.Now(), Command: o.Command, Rounds: o.Rounds}
-	for _, system := range contender.All() {
+	b.results = &report.Results{Began: time.Now(), Command: o.Command, Rounds: o.Rounds}
+	for _, system := range systems.All() {
 		if slices.ContainsFunc(o.Systems, func(name string) bool { return strings.EqualFold(name, system.Name) }) {
 			b.systems = append(b.systems, system)
-			b.book.Systems = append(b.book.Systems, system.Name)
+			b.results.Systems = append(b.results.Systems, system.Name)
 			b.choices[system.Name] = choice{system.ForRate[0], system.ForTime[0], system.AtRest}
 		}
 	}
-	defer func() { b.book.Took = time.Since(b.book.Began) }()
+	defer func() { b.results.Took = time.Since(b.results.Began) }()
 	if b.rig, err = rig.Start(ctx, o.Out, false); err != nil {
-		return b.book, err
+		return b.results, err
 	}
 	defer func() { err = errors.Join(err, b.rig.Close()) }()
 	if err := b.prepare(ctx); err != nil {
-		return b.book, err
+		return b.results, err
 	}
 	if o.Sweep {
 		if err := b.sweep(ctx); err != nil {
-			return b.book, err
+			return b.results, err
 		}
 	}
-	return b.book, b.measureAll(ctx, b.plan(o.Sections), o.Rounds)
+	return b.results, b.measureAll(ctx, b.plan(o.Sections), o.Rounds)
 }
 
 // prepare describes the machine and makes every system's schema.
 func (b *Bench) prepare(ctx context.Context) (err error) {
-	if b.book.Machine, err = describeMachine(ctx, b.rig); err != nil {
+	if b.results.Machine, err = describeMachine(ctx, b.rig); err != nil {
 		return err
 	}
-	b.book.Versions = rivalVersions()
+	b.results.Versions = rivalVersions()
 	for _, system := range b.systems {
 		if err := b.rig.Template(ctx, system.Name, system.Migrate); err != nil {
 			return err
@@ -157,7 +157,7 @@ func (b *Bench) measureAll(ctx context.Context, plan []measurement, rounds int) 
 }
 
 // measure gives one system fresh stores and one kind of work.
-func (b *Bench) measure(ctx context.Context, m measurement, system contender.System) (err error) {
+func (b *Bench) measure(ctx context.Context, m measurement, system systems.System) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, measurePatience)
 	defer cancel()
 	s, err := b.enter(ctx, m.section, system)
@@ -169,22 +169,22 @@ func (b *Bench) measure(ctx context.Context, m measurement, system contender.Sys
 }
 
 // settle keeps what became of a measurement, and words it.
-func (b *Bench) settle(m measurement, system contender.System, err error) string {
+func (b *Bench) settle(m measurement, system systems.System, err error) string {
 	var skipped *skippedError
 	switch {
 	case errors.As(err, &skipped):
-		b.book.Note(fmt.Sprintf("Skipped %s, %s: %s.", m.section, m.name, skipped.why))
+		b.results.Note(fmt.Sprintf("Skipped %s, %s: %s.", m.section, m.name, skipped.why))
 		return "skipped: " + skipped.why
 	case err != nil:
-		b.book.Failures = append(b.book.Failures, fmt.Sprintf("%s, %s, %s: %v", m.section, m.name, system.Name, err))
+		b.results.Failures = append(b.results.Failures, fmt.Sprintf("%s, %s, %s: %v", m.section, m.name, system.Name, err))
 		return "failed: " + err.Error()
 	}
 	return b.latest(m, system)
 }
 
 // latest is the newest value of a measurement's first metric.
-func (b *Bench) latest(m measurement, system contender.System) string {
-	for _, series := range b.book.Series {
+func (b *Bench) latest(m measurement, system systems.System) string {
+	for _, series := range b.results.Series {
 		if series.Section == m.section && strings.HasPrefix(series.Case, m.name) && series.System == system.Name {
 			return fmt.Sprintf("%s %s %s", series.Metric.Name, report.Number(series.Values[len(series.Values)-1]), series.Metric.Unit)
 		}

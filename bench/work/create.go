@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/timewheel/timewheel/bench/contender"
 	"github.com/timewheel/timewheel/bench/report"
 	"github.com/timewheel/timewheel/bench/rig"
+	"github.com/timewheel/timewheel/bench/systems"
 )
 
 // ahead is how far in the future created tasks are due: within timewheel's
@@ -22,8 +22,8 @@ const ahead = 30 * time.Minute
 // creates the next task.
 func createOneByOne(clients int) measurement {
 	name := plural(clients, "client")
-	return measurement{section: report.Create, name: name, run: func(ctx context.Context, s *site) error {
-		submitters := make([]contender.Submitter, clients)
+	return measurement{section: report.Create, name: name, run: func(ctx context.Context, s *environment) error {
+		submitters := make([]systems.Submitter, clients)
 		for i := range submitters {
 			var err error
 			if submitters[i], err = s.client.Submitter(ctx); err != nil {
@@ -53,12 +53,12 @@ func createInBulk(clients, size, way int) measurement {
 	if way > 0 {
 		m.only, m.name = "River", name+", by InsertMany"
 	}
-	m.run = func(ctx context.Context, s *site) error {
+	m.run = func(ctx context.Context, s *environment) error {
 		bulks := s.client.Bulks()
 		if len(bulks) <= way {
 			return skip("%s has no bulk create in this build", s.system.Name)
 		}
-		s.book.Note(fmt.Sprintf("Bulk creates of %s are %s.", s.system.Name, bulks[way].Name))
+		s.results.Note(fmt.Sprintf("Bulk creates of %s are %s.", s.system.Name, bulks[way].Name))
 		result, err := s.createFor(ctx, clients, size, func(ctx context.Context, _ int, due []time.Time) error {
 			return bulks[way].Create(ctx, due)
 		})
@@ -83,7 +83,7 @@ type created struct {
 // createFor lets every client call create, with size due times, again and
 // again for the scale's time. Calls that begin in the warm-up or end after the
 // time are not counted.
-func (s *site) createFor(
+func (s *environment) createFor(
 	ctx context.Context, clients, size int, create func(ctx context.Context, client int, due []time.Time) error,
 ) (created, error) {
 	warm := time.Now().Add(s.scale.Create / 10)
@@ -130,7 +130,7 @@ func (s *site) createFor(
 }
 
 // spentBetween is the CPU time of stores and nodes from one time to another.
-func (s *site) spentBetween(ctx context.Context, from, to time.Time) (rig.Usage, error) {
+func (s *environment) spentBetween(ctx context.Context, from, to time.Time) (rig.Usage, error) {
 	if err := pauseUntil(ctx, from); err != nil {
 		return rig.Usage{}, err
 	}

@@ -21,12 +21,12 @@ func executeDue(n int, shuffled bool) measurement {
 		// The ids of asynq's tasks are random as it is.
 		m.name, m.not = count(n)+" in random order", "asynq"
 	}
-	m.run = func(ctx context.Context, s *site) error { return s.execute(ctx, m.name, n, 1, shuffled) }
+	m.run = func(ctx context.Context, s *environment) error { return s.execute(ctx, m.name, n, 1, shuffled) }
 	return m
 }
 
 // execute measures how long the given number of workers take for n due tasks.
-func (s *site) execute(ctx context.Context, name string, n, workers int, shuffled bool) error {
+func (s *environment) execute(ctx context.Context, name string, n, workers int, shuffled bool) error {
 	if err := s.startWorkers(ctx, workers, s.choice.rate); err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ type executed struct {
 
 // runToIdle lets the workers go, and stops the clock when the store says that
 // nothing is left. Afterwards the store must have n more finished tasks.
-func (s *site) runToIdle(ctx context.Context, n int) (executed, error) {
+func (s *environment) runToIdle(ctx context.Context, n int) (executed, error) {
 	finishedBefore, err := s.client.Finished(ctx)
 	if err != nil {
 		return executed{}, err
@@ -88,7 +88,7 @@ func (s *site) runToIdle(ctx context.Context, n int) (executed, error) {
 // awaitIdle returns once the store says that nothing is left. It asks the store
 // only when the handlers have seen all: to ask means to step over the dead
 // versions of all rows that have just been changed, and that slows them down.
-func (s *site) awaitIdle(ctx context.Context, n int) error {
+func (s *environment) awaitIdle(ctx context.Context, n int) error {
 	for {
 		seen, err := s.seen(ctx)
 		if err != nil {

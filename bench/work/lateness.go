@@ -8,13 +8,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/timewheel/timewheel/bench/contender"
 	"github.com/timewheel/timewheel/bench/report"
 	"github.com/timewheel/timewheel/bench/rig"
+	"github.com/timewheel/timewheel/bench/systems"
 )
 
 const (
-	// slowestPreload is how many tasks a second every contender can put in.
+	// slowestPreload is how many tasks a second every system can put in.
 	slowestPreload = 5000
 	// latePatience is how late the last task may be.
 	latePatience = 60 * time.Second
@@ -26,7 +26,7 @@ const (
 // uniform is section d: tasks that fall due evenly.
 func uniform(rate int, span time.Duration) measurement {
 	name := count(rate) + "/s"
-	return measurement{section: report.Lateness, name: name, run: func(ctx context.Context, s *site) error {
+	return measurement{section: report.Lateness, name: name, run: func(ctx context.Context, s *environment) error {
 		n := int(float64(rate) * span.Seconds())
 		return s.planned(ctx, name, n, func(i int) time.Duration { return span * time.Duration(i) / time.Duration(n) })
 	}}
@@ -35,7 +35,7 @@ func uniform(rate int, span time.Duration) measurement {
 // burst is section d: n tasks that fall due at one instant.
 func burst(n int) measurement {
 	name := "burst of " + count(n)
-	return measurement{section: report.Lateness, name: name, run: func(ctx context.Context, s *site) error {
+	return measurement{section: report.Lateness, name: name, run: func(ctx context.Context, s *environment) error {
 		return s.planned(ctx, name, n, func(int) time.Duration { return 0 })
 	}}
 }
@@ -44,7 +44,7 @@ func burst(n int) measurement {
 // before it is due.
 func live(rate int, span time.Duration) measurement {
 	name := count(rate) + "/s created a second ahead"
-	return measurement{section: report.Lateness, name: name, run: func(ctx context.Context, s *site) error {
+	return measurement{section: report.Lateness, name: name, run: func(ctx context.Context, s *environment) error {
 		if err := s.openForBusiness(ctx); err != nil {
 			return err
 		}
@@ -57,7 +57,7 @@ func live(rate int, span time.Duration) measurement {
 }
 
 // openForBusiness starts a worker that waits for tasks to fall due.
-func (s *site) openForBusiness(ctx context.Context) error {
+func (s *environment) openForBusiness(ctx context.Context) error {
 	if err := s.startWorkers(ctx, 1, s.choice.time); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (s *site) openForBusiness(ctx context.Context) error {
 
 // planned puts n tasks in, the i-th due at a distance from a common start, and
 // measures them.
-func (s *site) planned(ctx context.Context, name string, n int, distance func(i int) time.Duration) error {
+func (s *environment) planned(ctx context.Context, name string, n int, distance func(i int) time.Duration) error {
 	if err := s.openForBusiness(ctx); err != nil {
 		return err
 	}
@@ -88,12 +88,12 @@ func (s *site) planned(ctx context.Context, name string, n int, distance func(i 
 }
 
 // createLive creates n tasks evenly over the span, from a few clients.
-func (s *site) createLive(ctx context.Context, n int, span time.Duration) error {
+func (s *environment) createLive(ctx context.Context, n int, span time.Duration) error {
 	start := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
 	for client := range liveClients {
 		group.Go(func() (err error) {
-			var submitter contender.Submitter
+			var submitter systems.Submitter
 			if submitter, err = s.client.Submitter(ctx); err != nil {
 				return err
 			}
@@ -114,7 +114,7 @@ func (s *site) createLive(ctx context.Context, n int, span time.Duration) error 
 
 // recordLateness waits until all n tasks have been handled and records how
 // late they were.
-func (s *site) recordLateness(ctx context.Context, name string, n int, last time.Time) error {
+func (s *environment) recordLateness(ctx context.Context, name string, n int, last time.Time) error {
 	late, err := s.collectLateness(ctx, n, last)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (s *site) recordLateness(ctx context.Context, name string, n int, last time
 
 // collectLateness returns the lateness of all n tasks, sorted. It is an error
 // if one was handled twice or, long after the last was due, not at all.
-func (s *site) collectLateness(ctx context.Context, n int, last time.Time) ([]time.Duration, error) {
+func (s *environment) collectLateness(ctx context.Context, n int, last time.Time) ([]time.Duration, error) {
 	deadline := last.Add(latePatience)
 	if err := pauseUntil(ctx, last); err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (s *site) collectLateness(ctx context.Context, n int, last time.Time) ([]ti
 	}
 }
 
-func (s *site) gatherLateness(ctx context.Context) ([]time.Duration, error) {
+func (s *environment) gatherLateness(ctx context.Context) ([]time.Duration, error) {
 	var all []time.Duration
 	for _, remote := range s.remotes() {
 		late, err := remote.Lateness(ctx)

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/timewheel/timewheel/bench/contender"
 	"github.com/timewheel/timewheel/bench/report"
 	"github.com/timewheel/timewheel/bench/rig"
+	"github.com/timewheel/timewheel/bench/systems"
 	"github.com/timewheel/timewheel/bench/witness"
 )
 
@@ -34,9 +34,9 @@ func Profile(ctx context.Context, o Options, dir string) (err error) {
 	if err := os.MkdirAll(p.dir, 0o755); err != nil { //nolint:gosec // G301: for everyone to read.
 		return fmt.Errorf("make the folder of the profiles: %w", err)
 	}
-	system := contender.Profiled()
+	system := systems.Profiled()
 	p.Bench = &Bench{
-		scale: o.Scale, out: o.Out, book: &report.Book{Systems: []string{system.Name}},
+		scale: o.Scale, out: o.Out, results: &report.Results{Systems: []string{system.Name}},
 		choices: map[string]choice{system.Name: {system.ForRate[0], system.ForTime[0], system.AtRest}},
 	}
 	if p.rig, err = rig.Start(ctx, o.Out, true); err != nil {
@@ -48,7 +48,7 @@ func Profile(ctx context.Context, o Options, dir string) (err error) {
 	}
 	for _, part := range []struct {
 		name string
-		run  func(context.Context, *site) error
+		run  func(context.Context, *environment) error
 	}{{"create", p.profileCreate}, {"execute", p.profileExecute}} {
 		fmt.Fprintf(&p.text, "# %s\n\n", part.name)
 		if err := p.within(ctx, system, part.run); err != nil {
@@ -64,7 +64,7 @@ func Profile(ctx context.Context, o Options, dir string) (err error) {
 	return nil
 }
 
-func (p *profiler) within(ctx context.Context, system contender.System, run func(context.Context, *site) error) (err error) {
+func (p *profiler) within(ctx context.Context, system systems.System, run func(context.Context, *environment) error) (err error) {
 	s, err := p.enter(ctx, "profile", system)
 	if err != nil {
 		return err
@@ -76,19 +76,19 @@ func (p *profiler) within(ctx context.Context, system contender.System, run func
 	return run(ctx, s)
 }
 
-func (p *profiler) profileCreate(ctx context.Context, s *site) error {
+func (p *profiler) profileCreate(ctx context.Context, s *environment) error {
 	api := witness.Remote{Address: s.client.Nodes()[0].Address}
 	return p.take(ctx, s, "create-api", api, func() (string, error) {
 		m := createOneByOne(profileClients)
 		if err := m.run(ctx, s); err != nil {
 			return "", err
 		}
-		rate := s.book.Find(s.section, m.name, s.system.Name, report.Rate)
+		rate := s.results.Find(s.section, m.name, s.system.Name, report.Rate)
 		return fmt.Sprintf("%s: %s tasks/s", m.name, report.Number(rate.Median)), nil
 	})
 }
 
-func (p *profiler) profileExecute(ctx context.Context, s *site) error {
+func (p *profiler) profileExecute(ctx context.Context, s *environment) error {
 	n := s.scale.Execute[0]
 	if err := s.startWorkers(ctx, 1, s.choice.rate); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (p *profiler) profileExecute(ctx context.Context, s *site) error {
 
 // take profiles one process while do runs, and writes down what the process
 // and both stores did meanwhile.
-func (p *profiler) take(ctx context.Context, s *site, name string, remote witness.Remote, do func() (string, error)) error {
+func (p *profiler) take(ctx context.Context, s *environment, name string, remote witness.Remote, do func() (string, error)) error {
 	if err := s.ResetStatistics(ctx); err != nil {
 		return err
 	}

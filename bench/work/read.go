@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/timewheel/timewheel/bench/contender"
 	"github.com/timewheel/timewheel/bench/report"
+	"github.com/timewheel/timewheel/bench/systems"
 )
 
 const (
@@ -22,7 +22,7 @@ const (
 
 // readRows is section f: pages and single tasks out of n stored ones.
 func readRows(n int) measurement {
-	return measurement{section: report.Read, name: count(n) + " rows", run: func(ctx context.Context, s *site) error {
+	return measurement{section: report.Read, name: count(n) + " rows", run: func(ctx context.Context, s *environment) error {
 		if err := s.storeHistory(ctx, n); err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func readRows(n int) measurement {
 	}}
 }
 
-func (s *site) storeHistory(ctx context.Context, n int) error {
+func (s *environment) storeHistory(ctx context.Context, n int) error {
 	if s.system.Name == "asynq" && n > mostForRedis {
 		return skip("asynq holds all of its tasks in memory and is not tried with more than %s", count(mostForRedis))
 	}
@@ -55,7 +55,7 @@ func (s *site) storeHistory(ctx context.Context, n int) error {
 
 // ask puts a question one time after the other and returns how long each took,
 // sorted.
-func (s *site) ask(ctx context.Context, query contender.Query) ([]time.Duration, error) {
+func (s *environment) ask(ctx context.Context, query systems.Query) ([]time.Duration, error) {
 	latency := make([]time.Duration, 0, s.scale.Asks)
 	for i := range askWarm + s.scale.Asks {
 		began := time.Now()
@@ -73,7 +73,7 @@ func (s *site) ask(ctx context.Context, query contender.Query) ([]time.Duration,
 // growth is section g: what the hot paths cost with n tasks stored.
 func growth(n int) measurement {
 	name := count(n) + " rows stored"
-	return measurement{section: report.Growth, name: name, run: func(ctx context.Context, s *site) error {
+	return measurement{section: report.Growth, name: name, run: func(ctx context.Context, s *environment) error {
 		if err := s.storeHistory(ctx, n); err != nil {
 			return err
 		}
@@ -87,7 +87,7 @@ func growth(n int) measurement {
 	}}
 }
 
-func (s *site) askWhenGrown(ctx context.Context, name string) error {
+func (s *environment) askWhenGrown(ctx context.Context, name string) error {
 	queries, err := s.client.Queries(ctx)
 	if err != nil {
 		return err
@@ -102,8 +102,8 @@ func (s *site) askWhenGrown(ctx context.Context, name string) error {
 	return nil
 }
 
-func (s *site) createWhenGrown(ctx context.Context, name string) error {
-	submitters := make([]contender.Submitter, growthClients)
+func (s *environment) createWhenGrown(ctx context.Context, name string) error {
+	submitters := make([]systems.Submitter, growthClients)
 	for i := range submitters {
 		var err error
 		if submitters[i], err = s.client.Submitter(ctx); err != nil {

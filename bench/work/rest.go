@@ -19,7 +19,7 @@ const (
 // atRest is section e: tasks lie ahead and nothing is to be done.
 func atRest(n int) measurement {
 	name := count(n) + " tasks within the hour"
-	return measurement{section: report.Rest, name: name, run: func(ctx context.Context, s *site) error {
+	return measurement{section: report.Rest, name: name, run: func(ctx context.Context, s *environment) error {
 		if err := s.layAhead(ctx, name, n, within); err != nil {
 			return err
 		}
@@ -31,14 +31,14 @@ func atRest(n int) measurement {
 // The rivals make no difference between near and far.
 func farAhead(n int) measurement {
 	name := count(n) + " tasks beyond the horizon"
-	return measurement{section: report.Rest, name: name, only: "timewheel", run: func(ctx context.Context, s *site) error {
+	return measurement{section: report.Rest, name: name, only: "timewheel", run: func(ctx context.Context, s *environment) error {
 		return s.layAhead(ctx, name, n, beyond)
 	}}
 }
 
 // layAhead puts n tasks in that are due in a while, and records what they take
 // in each store.
-func (s *site) layAhead(ctx context.Context, name string, n int, in time.Duration) error {
+func (s *environment) layAhead(ctx context.Context, name string, n int, in time.Duration) error {
 	if err := s.startWorkers(ctx, 1, s.choice.rest); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (s *site) layAhead(ctx context.Context, name string, n int, in time.Duratio
 }
 
 // watch records what the system costs while it has nothing to do.
-func (s *site) watch(ctx context.Context, name string) error {
+func (s *environment) watch(ctx context.Context, name string) error {
 	if err := rig.Pause(ctx, s.scale.Calm); err != nil {
 		return err
 	}

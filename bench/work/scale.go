@@ -1,4 +1,4 @@
-// Package work is what is measured, defined alike for all contenders, and the
+// Package work is what is measured, defined alike for all systems, and the
 // order in which it is.
 package work
 

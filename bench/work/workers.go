@@ -9,7 +9,7 @@ import (
 // severalWorkers is section h: the same tasks, more processes.
 func severalWorkers(workers, n int) measurement {
 	name := plural(workers, "worker") + ", " + count(n) + " tasks"
-	return measurement{section: report.Workers, name: name, run: func(ctx context.Context, s *site) error {
+	return measurement{section: report.Workers, name: name, run: func(ctx context.Context, s *environment) error {
 		return s.execute(ctx, name, n, workers, false)
 	}}
 }
@@ -17,7 +17,7 @@ func severalWorkers(workers, n int) measurement {
 // idleWorkers is section h: many processes with nothing to do.
 func idleWorkers(workers int) measurement {
 	name := plural(workers, "idle worker")
-	return measurement{section: report.Workers, name: name, run: func(ctx context.Context, s *site) error {
+	return measurement{section: report.Workers, name: name, run: func(ctx context.Context, s *environment) error {
 		if err := s.startWorkers(ctx, workers, s.choice.rest); err != nil {
 			return err
 		}

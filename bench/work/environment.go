@@ -8,30 +8,30 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/timewheel/timewheel/bench/contender"
 	"github.com/timewheel/timewheel/bench/report"
 	"github.com/timewheel/timewheel/bench/rig"
+	"github.com/timewheel/timewheel/bench/systems"
 	"github.com/timewheel/timewheel/bench/witness"
 )
 
 // choice is how a system's workers are configured for each kind of work.
-type choice struct{ rate, time, rest contender.Setting }
+type choice struct{ rate, time, rest systems.Setting }
 
-// site is one system on fresh stores, for one measurement.
-type site struct {
+// environment is one system on fresh stores, for one measurement.
+type environment struct {
 	*rig.Rig
-	system  contender.System
-	client  contender.Client
+	system  systems.System
+	client  systems.Client
 	choice  choice
 	scale   Scale
 	workers []*rig.Process
 
 	section string
-	book    *report.Book
+	results *report.Results
 }
 
 // enter brings a system up on fresh stores.
-func (b *Bench) enter(ctx context.Context, section string, system contender.System) (*site, error) {
+func (b *Bench) enter(ctx context.Context, section string, system systems.System) (*environment, error) {
 	if err := b.rig.Fresh(ctx, system.Name); err != nil {
 		return nil, err
 	}
@@ -39,19 +39,19 @@ func (b *Bench) enter(ctx context.Context, section string, system contender.Syst
 	if err != nil {
 		return nil, err
 	}
-	return &site{
+	return &environment{
 		Rig: b.rig, system: system, client: client, choice: b.choices[system.Name], scale: b.scale,
-		section: section, book: b.book,
+		section: section, results: b.results,
 	}, nil
 }
 
 // leave notes what memory the processes took, and ends them.
-func (s *site) leave() error {
+func (s *environment) leave() error {
 	var err error
 	for _, node := range s.nodes() {
 		peak, peakErr := node.PeakMemory()
 		if peakErr == nil {
-			s.book.RecordPeak(s.section, node.Role, peak)
+			s.results.RecordPeak(s.section, node.Role, peak)
 		}
 		err = errors.Join(err, peakErr)
 	}
@@ -60,10 +60,10 @@ func (s *site) leave() error {
 	return err
 }
 
-func (s *site) nodes() []*rig.Process { return append(s.client.Nodes(), s.workers...) }
+func (s *environment) nodes() []*rig.Process { return append(s.client.Nodes(), s.workers...) }
 
 // startWorkers starts n worker processes, which wait to be released.
-func (s *site) startWorkers(ctx context.Context, n int, setting contender.Setting) error {
+func (s *environment) startWorkers(ctx context.Context, n int, setting systems.Setting) error {
 	for range n {
 		worker, err := s.SpawnRole(ctx, s.system.WorkerRole, setting.Env)
 		if err != nil {
@@ -75,7 +75,7 @@ func (s *site) startWorkers(ctx context.Context, n int, setting contender.Settin
 }
 
 // stopWorkers stops all at the same time: each may have to wait for something.
-func (s *site) stopWorkers() error {
+func (s *environment) stopWorkers() error {
 	var group errgroup.Group
 	for _, worker := range s.workers {
 		group.Go(worker.Stop)
@@ -84,7 +84,7 @@ func (s *site) stopWorkers() error {
 	return group.Wait()
 }
 
-func (s *site) remotes() []witness.Remote {
+func (s *environment) remotes() []witness.Remote {
 	remotes := make([]witness.Remote, len(s.workers))
 	for i, worker := range s.workers {
 		remotes[i] = witness.Remote{Address: worker.Address}
@@ -93,7 +93,7 @@ func (s *site) remotes() []witness.Remote {
 }
 
 // release lets all workers go.
-func (s *site) release(ctx context.Context) error {
+func (s *environment) release(ctx context.Context) error {
 	for _, remote := range s.remotes() {
 		if err := remote.Release(ctx); err != nil {
 			return err
@@ -103,7 +103,7 @@ func (s *site) release(ctx context.Context) error {
 }
 
 // seen is how many tasks the handlers of all workers have seen.
-func (s *site) seen(ctx context.Context) (int, error) {
+func (s *environment) seen(ctx context.Context) (int, error) {
 	total := 0
 	for _, remote := range s.remotes() {
 		seen, err := remote.Seen(ctx)
@@ -116,12 +116,12 @@ func (s *site) seen(ctx context.Context) (int, error) {
 }
 
 // record keeps one value of a case.
-func (s *site) record(name string, metric report.Metric, value float64) {
-	s.book.Record(s.section, name, s.system.Name, metric, value)
+func (s *environment) record(name string, metric report.Metric, value float64) {
+	s.results.Record(s.section, name, s.system.Name, metric, value)
 }
 
 // recordCost keeps what CPU time each of n tasks took, and of what part.
-func (s *site) recordCost(name string, spent rig.Usage, n int) {
+func (s *environment) recordCost(name string, spent rig.Usage, n int) {
 	for _, part := range []struct {
 		of    string
 		spent time.Duration

@@ -68,8 +68,8 @@ type Peak struct {
 	Bytes   float64 `json:"bytes"`
 }
 
-// Book is all that a run has found out. It is for one goroutine.
-type Book struct {
+// Results is all that a run has found out. It is for one goroutine.
+type Results struct {
 	Began    time.Time     `json:"began"`
 	Took     time.Duration `json:"took_ns"`
 	Command  string        `json:"command"`
@@ -86,7 +86,7 @@ type Book struct {
 }
 
 // Record adds one round's value.
-func (b *Book) Record(section, name, system string, metric Metric, value float64) {
+func (b *Results) Record(section, name, system string, metric Metric, value float64) {
 	s := b.Find(section, name, system, metric.Name)
 	if s == nil {
 		s = &Series{Section: section, Case: name, System: system, Metric: metric}
@@ -98,7 +98,7 @@ func (b *Book) Record(section, name, system string, metric Metric, value float64
 }
 
 // Find returns the series of a measurement, or nil.
-func (b *Book) Find(section, name, system, metric string) *Series {
+func (b *Results) Find(section, name, system, metric string) *Series {
 	for _, s := range b.Series {
 		if s.Section == section && s.Case == name && s.System == system && s.Metric.Name == metric {
 			return s
@@ -108,7 +108,7 @@ func (b *Book) Find(section, name, system, metric string) *Series {
 }
 
 // RecordPeak keeps the largest value of a role in a section.
-func (b *Book) RecordPeak(section, role string, bytes float64) {
+func (b *Results) RecordPeak(section, role string, bytes float64) {
 	for i, p := range b.Peaks {
 		if p.Section == section && p.Role == role {
 			b.Peaks[i].Bytes = max(p.Bytes, bytes)
@@ -119,7 +119,7 @@ func (b *Book) RecordPeak(section, role string, bytes float64) {
 }
 
 // Choose marks the trial of a setting as the one that the rest is done with.
-func (b *Book) Choose(purpose, system, setting string) {
+func (b *Results) Choose(purpose, system, setting string) {
 	for i, t := range b.Trials {
 		if t.Purpose == purpose && t.System == system && t.Case == setting {
 			b.Trials[i].Chosen = true
@@ -128,7 +128,7 @@ func (b *Book) Choose(purpose, system, setting string) {
 }
 
 // Note keeps a remark, once.
-func (b *Book) Note(text string) {
+func (b *Results) Note(text string) {
 	if !slices.Contains(b.Notes, text) {
 		b.Notes = append(b.Notes, text)
 	}
@@ -172,7 +172,7 @@ type line struct {
 }
 
 // lines are the rows of a section, in the order in which they were measured.
-func (b *Book) lines(section string) []line {
+func (b *Results) lines(section string) []line {
 	var lines []line
 	for _, s := range b.Series {
 		if s.Section != section {
@@ -199,7 +199,7 @@ func (b *Book) lines(section string) []line {
 }
 
 // sections are the titles in the order in which they were measured.
-func (b *Book) sections() []string {
+func (b *Results) sections() []string {
 	var titles []string
 	for _, s := range b.Series {
 		if !slices.Contains(titles, s.Section) {

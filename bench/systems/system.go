@@ -1,7 +1,7 @@
-// Package contender holds the systems that are compared, each behind the same
+// Package systems holds the systems that are compared, each behind the same
 // small set of verbs: how a client creates tasks, what its store says of them,
 // and which process works them off.
-package contender
+package systems
 
 import (
 	"context"
@@ -96,7 +96,7 @@ const pageSize = 50
 // make its time worthless.
 var errNothingFound = errors.New("the answer is empty")
 
-// All lists the contenders; timewheel comes first.
+// All lists the systems; timewheel comes first.
 func All() []System { return []System{timewheel(), asynqSystem(), riverSystem()} }
 
 // noop is the type of the tasks that do nothing. Its name is one of those that
