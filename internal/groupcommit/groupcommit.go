@@ -126,7 +126,8 @@ func (g *Group[In, Out]) add(it *item[In, Out], waiting int) bool {
 	return true
 }
 
-// startFlushes begins the flushes that are worth it now.
+// startFlushes begins the flushes that may begin now: the first one, one that is full,
+// or one beside flushes that are slow.
 func (g *Group[In, Out]) startFlushes() {
 	for len(g.pending) > 0 && len(g.lanes) < g.cfg.MaxLanes {
 		quick := 0

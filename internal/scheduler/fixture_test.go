@@ -92,7 +92,7 @@ func (f *fixture) count(t *testing.T, where string) (n int) {
 	return n
 }
 
-// indexed is what the inner ring holds, by time and then by name.
+// indexed is what the due index holds, by time and then by name.
 func (f *fixture) indexed(t *testing.T) []string {
 	t.Helper()
 	ids, err := f.redis.ZRange(t.Context(), dueKey, 0, -1).Result()

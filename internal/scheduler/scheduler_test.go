@@ -21,7 +21,7 @@ import (
 	"github.com/timewheel/timewheel/test/testkit"
 )
 
-// countedRing is the real inner ring, and how often it was asked to write. It
+// countedRing is the real due index, and how often it was asked to write. It
 // waits longer than a create does, so that a busy machine does not look like a
 // Redis that is down.
 type countedRing struct {
@@ -39,7 +39,7 @@ func (c *countedRing) Remove(ctx context.Context, ids []task.ID) error {
 	return c.Wheel.Remove(context.WithoutCancel(ctx), ids)
 }
 
-// heldStore is the real outer ring, which counts its commits and lets none
+// heldStore is the real Postgres, which counts its commits and lets none
 // through before open is closed.
 type heldStore struct {
 	*postgres.DB

@@ -25,8 +25,8 @@ import (
 	"github.com/timewheel/timewheel/lua"
 )
 
-// page is the most tasks that one script call takes: Redis serves nobody else
-// meanwhile.
+// page is the most tasks that one script call takes: meanwhile Redis serves no other
+// client.
 const page = 1000
 
 // MinVersion is the oldest Redis that is supported.

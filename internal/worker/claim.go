@@ -207,7 +207,7 @@ func withoutDelayed(ids []task.ID, waits []task.DueIn) (rest []task.ID) {
 
 // sleepUntilDue waits until the next task falls due, which may be never (-1), but no
 // longer than watchRecheck, until a wake says that another one comes earlier, or
-// the end of ctx. The last stretch is slept exactly, and deaf to both.
+// the end of ctx. The last stretch is slept exactly; neither of the two ends it.
 func sleepUntilDue(ctx context.Context, next time.Duration, wake <-chan struct{}) {
 	if next < 0 || next > watchRecheck {
 		sleep(ctx, watchRecheck, wake)

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// sleepExactly sleeps until t on a thread of its own, to some 0.1 ms. It is what a timer
-// of the runtime is not: with nothing else to do, the runtime waits in whole
-// milliseconds, and its timers come 0.5 ms late on average.
+// sleepExactly sleeps until t by nanosleep(2) on a thread of its own, to some 0.1 ms.
+// The runtime's timers fire 0.5 ms late on average when the process is idle, since it
+// waits in whole milliseconds then.
 func sleepExactly(t time.Time) {
 	for left := time.Until(t); left > 0; left = time.Until(t) {
 		rest := syscall.NsecToTimespec(left.Nanoseconds())

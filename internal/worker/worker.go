@@ -179,7 +179,7 @@ func (w *Worker) drain() {
 	}
 }
 
-// endSession tells Postgres that this worker is gone, so that nobody has to
+// endSession tells Postgres that this worker is gone, so that no other worker has to
 // wait for its lease, and settles what it leaves behind.
 func (w *Worker) endSession(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, exitTimeout)
