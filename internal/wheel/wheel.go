@@ -90,15 +90,15 @@ func Open(o Options) (*Wheel, error) {
 	return w, nil
 }
 
-// The library has one log for the whole process, and reads it without a lock.
-func init() { redis.SetLogger(silent{}) }
+// go-redis has one global logger: set it before any client exists, to avoid a data race.
+func init() { redis.SetLogger(noLog{}) }
 
-// silent stands for the client library's own log, which writes to the standard
-// error in a form of its own. Every error is returned as well.
-type silent struct{}
+// noLog discards the client library's own log, which writes plain text to the standard
+// error. Every error is returned as well.
+type noLog struct{}
 
 // Printf writes nothing.
-func (silent) Printf(context.Context, string, ...any) {}
+func (noLog) Printf(context.Context, string, ...any) {}
 
 // Close closes every connection.
 func (w *Wheel) Close() error { return w.client.Close() }
