@@ -31,6 +31,7 @@ const (
 const (
 	dueKey     = "timewheel:{0}:due"
 	claimedKey = "timewheel:{0}:claimed"
+	watchKey   = "timewheel:{0}:watch"
 	wakeKey    = "timewheel:{0}:wake"
 	epochKey   = "timewheel:epoch"
 )
