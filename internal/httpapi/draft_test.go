@@ -94,6 +94,7 @@ func TestPayloads(t *testing.T) {
 	deep := func(levels int) string {
 		return strings.Repeat(`{"a":`, levels-1) + `{}` + strings.Repeat(`}`, levels-1)
 	}
+	zeros := strings.Repeat("0", 1000)
 	for _, fine := range []string{
 		`{}`, `{"a":1,"a":2}`, `{"a":"\ud83d\ude00 \u0001 \\u0000 \"{[ \\\\u0000"}`, `{"\u0061":[true,false,null,"e","1e999"]}`,
 		`{"a":[1e308,-1E-308,1.5e+10,0e0]}`, deep(64), `{"a":"` + strings.Repeat("[", 100) + `"}`,
@@ -121,6 +122,8 @@ func TestPayloads(t *testing.T) {
 		`{"a":1e309}`:                   "exponent",
 		`{"a":[-0.5E-309]}`:             "exponent",
 		`{"a":1e999999999999999999999}`: "exponent",
+		`{"a":-0.` + zeros + `1}`:       "more than 1000 digits",
+		`{"a":1e` + zeros + `1}`:        "more than 1000 digits",
 	} {
 		require.True(t, json.Valid([]byte(bad)), bad)
 		require.ErrorContains(t, httpapi.CheckPayload(bad), why, bad)

@@ -52,7 +52,7 @@ func checkPayload(raw jsontext.Value) error {
 
 func checkNumber(number string) error {
 	mantissa, exponent, _ := strings.Cut(strings.ToLower(number), "e")
-	if len(strings.TrimLeft(mantissa, "-")) > maxDigits+strings.Count(mantissa, ".") {
+	if max(len(strings.TrimLeft(mantissa, "-"))-strings.Count(mantissa, "."), len(strings.TrimLeft(exponent, "+-"))) > maxDigits {
 		return errors.New("holds a number of more than " + strconv.Itoa(maxDigits) + " digits")
 	}
 	if exponent == "" {
