@@ -58,11 +58,11 @@ func encodeIDs(ids []task.ID) []byte {
 func (a *api) decodeBatch(body []byte, keys []string) (key string, drafts []task.Draft, err error) {
 	var f faults
 	var tasks jsontext.Value
-	err = readBody(body, func(name string, value jsontext.Value) {
-		if name == "tasks" {
+	err = readBody(body, func(name []byte, value jsontext.Value) {
+		if string(name) == "tasks" {
 			tasks = value
 		} else {
-			f.add(shorten(name), "is not known")
+			f.add(shorten(string(name)), "is not known")
 		}
 	})
 	switch {
@@ -88,15 +88,15 @@ func (a *api) readTasks(array jsontext.Value, f *faults) []task.Draft {
 			return false
 		}
 		known := len(f.list)
-		draft, ok := members.readItem(d, array)
-		if !ok {
-			f.add(itemPath(len(drafts)), "must be an object")
+		i := len(drafts)
+		drafts = append(drafts, task.Draft{})
+		if !members.readItem(d, array, &drafts[i]) {
+			f.add(itemPath(i), "must be an object")
 			known++
 		}
 		for j := known; j < len(f.list); j++ {
-			f.list[j].Field = itemPath(len(drafts)) + "." + f.list[j].Field
+			f.list[j].Field = itemPath(i) + "." + f.list[j].Field
 		}
-		drafts = append(drafts, draft)
 		return true
 	})
 	if len(drafts) == 0 {
@@ -105,18 +105,19 @@ func (a *api) readTasks(array jsontext.Value, f *faults) []task.Draft {
 	return drafts
 }
 
-// readItem reads the value that comes next in an array. It is false if that is no
-// object.
-func (m taskMembers) readItem(d *jsontext.Decoder, array jsontext.Value) (task.Draft, bool) {
+// readItem reads the value that comes next in an array into an empty draft. It is false
+// if that is no object.
+func (m taskMembers) readItem(d *jsontext.Decoder, array jsontext.Value, draft *task.Draft) bool {
 	if d.PeekKind() != '{' {
 		_ = d.SkipValue() // read before, without a fault
-		return task.Draft{}, false
+		return false
 	}
 	clear(m.raw)
 	if err := readMembers(d, array, m.take); err != nil {
-		return task.Draft{}, false
+		return false
 	}
-	return m.draft(), true
+	m.fill(draft)
+	return true
 }
 
 func itemPath(i int) string { return "tasks[" + strconv.Itoa(i) + "]" }

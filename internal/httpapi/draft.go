@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +19,8 @@ func (a *api) decodeDraft(body []byte, keys []string) (task.Draft, error) {
 	if err := readBody(body, members.take); err != nil {
 		return task.Draft{}, err
 	}
-	draft := members.draft()
+	var draft task.Draft
+	members.fill(&draft)
 	draft.Key = readKey(keys, &f)
 	if err := f.err(); err != nil {
 		return task.Draft{}, err
@@ -41,18 +41,19 @@ func (a *api) newMembers(f *faults) taskMembers {
 }
 
 // take keeps a member. Of those with the same name the last one counts.
-func (m taskMembers) take(name string, value jsontext.Value) {
+func (m taskMembers) take(name []byte, value jsontext.Value) {
 	for i := range taskFields {
-		if taskFields[i].name == name && taskFields[i].read != nil {
+		if taskFields[i].name == string(name) && taskFields[i].read != nil {
 			m.raw[i] = value
 			return
 		}
 	}
-	m.faults.add(shorten(name), "is not known")
+	m.faults.add(shorten(string(name)), "is not known")
 }
 
-// draft is what the members say. The draft's payload is a part of the body.
-func (m taskMembers) draft() (draft task.Draft) {
+// fill puts what the members say into an empty draft. The draft's payload is a part of
+// the body.
+func (m taskMembers) fill(draft *task.Draft) {
 	for i := range taskFields {
 		f := &taskFields[i]
 		switch {
@@ -60,10 +61,9 @@ func (m taskMembers) draft() (draft task.Draft) {
 		case m.raw[i] == nil && f.required:
 			m.faults.add(f.name, "is required")
 		default:
-			f.read(m.api, m.raw[i], &draft, m.faults)
+			f.read(m.api, m.raw[i], draft, m.faults)
 		}
 	}
-	return draft
 }
 
 // readType is empty if the type is not known.
@@ -72,12 +72,14 @@ func (a *api) readType(raw jsontext.Value, f *faults) string {
 		f.add("task_type", "must be a string")
 		return ""
 	}
-	given := textOf(raw)
-	if !slices.Contains(a.types, given) {
-		f.add("task_type", "is not known; there are "+strings.Join(a.types, ", "))
-		return ""
+	given := unquote(raw)
+	for _, known := range a.types {
+		if known == string(given) {
+			return known
+		}
 	}
-	return given
+	f.add("task_type", "is not known; there are "+strings.Join(a.types, ", "))
+	return ""
 }
 
 func readTime(raw jsontext.Value, f *faults) time.Time {

@@ -20,7 +20,7 @@ func newDecoder(body []byte) *jsontext.Decoder {
 
 // readBody reads a body that must be one JSON object, and calls member for each of its
 // members, in order. The value is a part of the body. The error is a *problem.
-func readBody(body []byte, member func(name string, value jsontext.Value)) error {
+func readBody(body []byte, member func(name []byte, value jsontext.Value)) error {
 	if !utf8.Valid(body) {
 		return malformed("The body is not valid UTF-8.")
 	}
@@ -50,16 +50,16 @@ func readBody(body []byte, member func(name string, value jsontext.Value)) error
 
 // readMembers reads the object that comes next, and calls member for each of its
 // members, in order.
-func readMembers(d *jsontext.Decoder, body []byte, member func(name string, value jsontext.Value)) error {
+func readMembers(d *jsontext.Decoder, body []byte, member func(name []byte, value jsontext.Value)) error {
 	if _, err := d.ReadToken(); err != nil {
 		return err
 	}
 	for d.PeekKind() != '}' {
-		token, err := d.ReadToken()
+		quoted, err := d.ReadValue()
 		if err != nil {
 			return err
 		}
-		name := token.String()
+		name := unquote(quoted)
 		value, err := d.ReadValue()
 		if err != nil {
 			return err
@@ -82,11 +82,20 @@ func readElements(array jsontext.Value, element func(*jsontext.Decoder) bool) {
 	}
 }
 
-// textOf is what a JSON string stands for.
-func textOf(quoted jsontext.Value) string {
-	text, err := jsontext.AppendUnquote(nil, quoted)
-	if err != nil { // half a surrogate pair, which is nothing that is known
+// textOf is what a JSON string stands for, and empty for any other value.
+func textOf(raw jsontext.Value) string {
+	if raw.Kind() != '"' {
 		return ""
 	}
-	return string(text)
+	return string(unquote(raw))
+}
+
+// unquote is what a JSON string stands for. Without escapes that is a part of it, not a
+// copy. Half a surrogate pair becomes U+FFFD, which is in nothing that is known.
+func unquote(quoted jsontext.Value) []byte {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1]
+	}
+	text, _ := jsontext.AppendUnquote(nil, quoted) // its error tells of half a pair
+	return text
 }

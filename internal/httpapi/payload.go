@@ -30,7 +30,14 @@ func checkPayload(raw jsontext.Value) error {
 	}
 	d := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
 	for {
-		token, err := d.ReadToken()
+		var scalar jsontext.Value // a token would be a copy
+		var err error
+		kind := d.PeekKind()
+		if kind == '"' || kind == '0' {
+			scalar, err = d.ReadValue()
+		} else {
+			_, err = d.ReadToken()
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -38,12 +45,10 @@ func checkPayload(raw jsontext.Value) error {
 			return errors.New("holds half of a surrogate pair")
 		case d.StackDepth() > maxDepth:
 			return errors.New("is nested deeper than " + strconv.Itoa(maxDepth) + " levels")
-		}
-		switch kind := token.Kind(); {
-		case kind == '"' && strings.ContainsRune(token.String(), 0): // Postgres' operators on JSON cannot read it.
+		case kind == '"' && bytes.IndexByte(unquote(scalar), 0) >= 0: // Postgres' operators on JSON cannot read it.
 			return errors.New("holds the character U+0000")
 		case kind == '0':
-			if err := checkNumber(token.String()); err != nil {
+			if err := checkNumber(string(scalar)); err != nil {
 				return err
 			}
 		}
