@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxOthers bounds what is said of members that nobody asked for.
@@ -21,30 +23,32 @@ func members(payload json.RawMessage, known ...string) (fields map[string]json.R
 		return nil, nil, nil
 	}
 	fail := []Problem{{"payload", "must be a JSON object"}}
-	decoder := json.NewDecoder(bytes.NewReader(payload))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+	d := jsontext.NewDecoder(bytes.NewBuffer(payload), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if start, err := d.ReadToken(); err != nil || start.Kind() != '{' {
 		return nil, nil, fail
 	}
 	fields = map[string]json.RawMessage{}
-	var value json.RawMessage
-	for decoder.More() {
-		token, err := decoder.Token()
-		name, isName := token.(string)
-		if err != nil || !isName || decoder.Decode(&value) != nil {
+	for d.PeekKind() == '"' {
+		token, err := d.ReadToken()
+		if err != nil {
 			return nil, nil, fail
 		}
+		name := token.String()
+		value, err := d.ReadValue()
 		switch {
+		case err != nil:
+			return nil, nil, fail
 		case !slices.Contains(known, name):
-			if len(others) < maxOthers && string(value) != "null" {
+			if len(others) < maxOthers && value.Kind() != 'n' {
 				others = append(others, name)
 			}
-		case string(value) == "null":
+		case value.Kind() == 'n':
 			delete(fields, name)
 		default:
-			fields[name] = bytes.Clone(value)
+			fields[name] = json.RawMessage(value.Clone())
 		}
 	}
-	if _, err := decoder.Token(); err != nil {
+	if _, err := d.ReadToken(); err != nil {
 		return nil, nil, fail
 	}
 	return fields, others, nil
