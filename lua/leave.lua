@@ -1,15 +1,16 @@
 -- leave: ends the watch of a worker that claims no more, and wakes the others.
 --
--- KEYS[1]  wake    channel
--- KEYS[2]  watch   string: the worker that waits for the next due time, and its load
--- ARGV[1]  worker  who leaves
+-- KEYS[1]  watch    hash: group, and the worker that watches for it; see next.lua
+-- ARGV[1]  channel  where the workers listen
+-- ARGV[2]  worker   who leaves
+-- ARGV[3]  group    the workers that serve the same types
 --
 -- Returns 1 if it was the one that watched.
-local wake, watch = KEYS[1], KEYS[2]
+local watch, channel, worker, group = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 
-if string.match(redis.call('GET', watch) or '', '^%S*') ~= ARGV[1] then
+if string.match(redis.call('HGET', watch, group) or '', '^%S*') ~= worker then
   return 0
 end
-redis.call('DEL', watch)
-redis.pcall('PUBLISH', wake, '')
+redis.call('HDEL', watch, group)
+redis.pcall('PUBLISH', channel, '')
 return 1

@@ -120,7 +120,7 @@ func (c *timewheelClient) Nodes() []*rig.Process { return []*rig.Process{c.api} 
 // Warm waits until a worker has built the wheel.
 func (c *timewheelClient) Warm(ctx context.Context) error {
 	for {
-		built, err := c.rig.Redis.HExists(ctx, "timewheel:epoch", "frontier").Result()
+		built, err := c.rig.Redis.HExists(ctx, "timewheel:{wheel}:epoch", "indexed_until").Result()
 		if err != nil {
 			return fmt.Errorf("look whether the wheel is built: %w", err)
 		}

@@ -70,12 +70,15 @@ func openPostgres(ctx context.Context, cfg config.Shared, needs needs, log *slog
 }
 
 func openRedis(ctx context.Context, cfg config.Shared, db *postgres.DB, log *slog.Logger) (*wheel.Wheel, error) {
+	if cfg.WheelShards != 1 {
+		log.Warn("WHEEL_SHARDS has no effect any more: each task type has a ring of its own")
+	}
 	installation, err := db.Installation(ctx)
 	if err != nil {
 		return nil, err
 	}
 	index, err := wheel.Open(wheel.Options{
-		URL: cfg.RedisURL, Prefix: cfg.RedisPrefix, Shards: cfg.WheelShards, Installation: installation,
+		URL: cfg.RedisURL, Prefix: cfg.RedisPrefix, Installation: installation,
 	})
 	if err != nil {
 		return nil, err

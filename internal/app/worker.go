@@ -60,17 +60,20 @@ func (w Worker) Run(ctx context.Context, cfg config.Worker, out io.Writer) error
 	runner := worker.New(stores.db, stores.wheel, w.Lookup, worker.Config{
 		Host:        fmt.Sprintf("%s/%d", host, os.Getpid()),
 		Concurrency: cfg.Concurrency,
+		OwnSlots:    ownSlots(cfg),
+		Types:       cfg.Types.Names,
 		Lease:       cfg.Lease,
 		TaskTimeout: cfg.TaskTimeout,
 		Drain:       cfg.Drain,
 	}, log, registry)
 	loops := maintenance.New(stores.db, stores.wheel, maintenance.Config{
-		Horizon:   cfg.WheelHorizon,
-		Grace:     worker.Grace,
-		Retention: cfg.Retention,
-		Judge:     runner.Session,
-		Lease:     cfg.Lease,
-		Metrics:   registry,
+		Horizon:      cfg.WheelHorizon,
+		LegacyShards: cfg.WheelShards,
+		Grace:        worker.Grace,
+		Retention:    cfg.Retention,
+		Judge:        runner.Session,
+		Lease:        cfg.Lease,
+		Metrics:      registry,
 	}, log)
 	admin := telemetry.Admin(registry, untilDraining(ctx, stores.ready))
 	if w.Wrap != nil {
@@ -81,6 +84,15 @@ func (w Worker) Run(ctx context.Context, cfg config.Worker, out io.Writer) error
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
 	return w.work(ctx, runner, loops, listener, admin, log)
+}
+
+// ownSlots are the slots of types that share none: those that are given, or all for a type
+// that is served alone.
+func ownSlots(cfg config.Worker) map[string]int {
+	if len(cfg.Types.Names) == 1 && cfg.Types.Slots == nil {
+		return map[string]int{cfg.Types.Names[0]: cfg.Concurrency}
+	}
+	return cfg.Types.Slots
 }
 
 // work runs the worker, the maintenance and the server until ctx ends or one of them

@@ -21,13 +21,13 @@ type Database struct {
 type Shared struct {
 	Database
 
-	RedisURL      string `env:"REDIS_URL,required" form:"redis" help:"Redis, the due index: redis://host:6379/0, or rediss:// for TLS"`
+	RedisURL      string `env:"REDIS_URL,required" form:"redis" help:"Redis, the due index: redis://host:6379/0, redis+sentinel://host:26379,host:26379/master/0 or redis+cluster://host:6379,host:6379; rediss for TLS"`
 	RedisPassword string `env:"REDIS_PASSWORD" help:"the password for a REDIS_URL without one, as it is"`
 
 	RedisPrefix string `env:"REDIS_PREFIX" envDefault:"timewheel" form:"prefix" help:"what the names in Redis begin with; each installation on one Redis database needs its own"`
 
 	WheelHorizon time.Duration `env:"WHEEL_HORIZON" envDefault:"1h" min:"1m" max:"24h" help:"how far ahead tasks are held in Redis; the same in every service"`
-	WheelShards  int           `env:"WHEEL_SHARDS" envDefault:"1" min:"1" max:"256" help:"parts of the due index; the same in every service"`
+	WheelShards  int           `env:"WHEEL_SHARDS" envDefault:"1" min:"1" max:"256" help:"has no effect any more: each task type has a ring of its own"`
 
 	BarURL      string        `env:"BAR_URL" envDefault:"https://example.com/" form:"http" help:"what a bar task without payload.url gets; the same in every service"`
 	TaskTimeout time.Duration `env:"TASK_TIMEOUT" envDefault:"5m" min:"1ms" max:"24h" help:"how long one attempt of a task may take; the same in every service"`
@@ -49,7 +49,8 @@ type API struct {
 // Worker is the configuration of a worker node.
 type Worker struct {
 	ListenAddr   string        `env:"LISTEN_ADDR" envDefault:":8081" form:"addr" help:"host:port of health and metrics"`
-	Concurrency  int           `env:"WORKER_CONCURRENCY" envDefault:"100" min:"1" max:"100000" help:"tasks that run at once"`
+	Concurrency  int           `env:"WORKER_CONCURRENCY" envDefault:"100" min:"1" max:"100000" help:"slots, which are the tasks that run at once"`
+	Types        Types         `env:"WORKER_TYPES" help:"the task types that this worker serves, name,name=slots,...; without it all; slots are those of a type alone, the others share the rest"`
 	Lease        time.Duration `env:"WORKER_LEASE" envDefault:"15s" min:"3s" max:"1h" help:"after so long without a heartbeat the worker counts as lost"`
 	Drain        time.Duration `env:"WORKER_DRAIN" envDefault:"30s" min:"0s" max:"24h" help:"how long running tasks may take to end after SIGTERM"`
 	Retention    time.Duration `env:"TASK_RETENTION" envDefault:"168h" min:"1m" max:"876000h" help:"how long an ended task is kept"`

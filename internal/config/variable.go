@@ -62,6 +62,8 @@ func (v variable) kind() string {
 		return "true or false"
 	case slog.Level:
 		return "debug, info, warn or error"
+	case Types:
+		return "a list such as mail,invoice=20"
 	default:
 		return "valid"
 	}
@@ -107,6 +109,10 @@ func checkForm(form, value string) string {
 			return "is not a URL that starts with postgres:// or postgresql://"
 		}
 	case "redis":
+		// Several hosts are more than package url knows, and are read by wheel.
+		if scheme, _, found := strings.Cut(value, "://"); found && slices.Contains(severalHosts, scheme) {
+			return ""
+		}
 		return checkURL(value, "redis", "rediss", "unix")
 	case "http":
 		return checkURL(value, "http", "https")
@@ -130,6 +136,9 @@ func checkForm(form, value string) string {
 	}
 	return ""
 }
+
+// severalHosts are the schemes of REDIS_URL for more servers than one.
+var severalHosts = []string{"redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"}
 
 func checkURL(value string, schemes ...string) string {
 	u, err := url.Parse(value) // its error quotes the URL and so is not shown

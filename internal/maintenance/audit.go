@@ -8,6 +8,10 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
+// The size of the due index is looked at every sizePace ticks if there are more than
+// fewTypes: it is a command per type.
+const sizePace, fewTypes = 10, 8
+
 var errNotLeader = errors.New("another node leads")
 
 // auditIfDue begins an audit beside the ticks, if one is due: at a slow pace, and at
@@ -38,20 +42,31 @@ func (m *Maintainer) auditIfDue(ctx context.Context, now time.Time) error {
 }
 
 func (m *Maintainer) auditDue(ctx context.Context, run string, now time.Time) (bool, error) {
-	size, err := m.index.Size(ctx)
+	empty, err := m.measure(ctx)
 	if err != nil {
 		return false, err
 	}
-	m.metrics.ring.Set(float64(size))
 	audited, ago, err := m.index.LastAudit(ctx)
 	if err != nil || audited != run || ago >= m.cfg.Audit {
 		return err == nil, err
 	}
-	if size > 0 {
+	if !empty {
 		return false, nil
 	}
 	ahead, _, _, err := m.store.Window(ctx, task.Due{At: now}, now.Add(m.cfg.Horizon), 1)
 	return len(ahead) > 0, err
+}
+
+// measure looks at the size of the due index, and reports whether it is empty.
+func (m *Maintainer) measure(ctx context.Context) (empty bool, err error) {
+	types, err := m.index.Types(ctx)
+	if err != nil || len(types) > fewTypes && time.Since(m.sized) < sizePace*m.cfg.Tick {
+		return false, err
+	}
+	m.sized = time.Now()
+	size, err := m.index.Size(ctx, types)
+	m.metrics.ring.Set(float64(size))
+	return size == 0, err
 }
 
 // audit makes the due index equal to the window of Postgres. It drops
@@ -99,26 +114,38 @@ func (m *Maintainer) renewLead(ctx context.Context) error {
 }
 
 func (m *Maintainer) dropStale(ctx context.Context) (dropped int, err error) {
-	err = m.index.Scan(ctx, func(ids []task.ID) error {
-		if err := m.renewLead(ctx); err != nil {
-			return err
+	types, err := m.index.Types(ctx)
+	for _, name := range types {
+		if err != nil {
+			break
 		}
-		waiting, err := m.store.Submitted(ctx, ids)
-		if err != nil || len(waiting) == len(ids) {
-			return err
-		}
-		waits := make(map[task.ID]bool, len(waiting))
-		for _, w := range waiting {
-			waits[w.ID] = true
-		}
-		var stale []task.ID
-		for _, id := range ids {
-			if !waits[id] {
-				stale = append(stale, id)
-			}
-		}
-		dropped += len(stale)
-		return m.index.Remove(ctx, stale)
-	})
+		err = m.index.Scan(ctx, name, func(ids []task.ID) error {
+			stale, err := m.staleOf(ctx, name, ids)
+			dropped += len(stale)
+			return errors.Join(err, m.index.Remove(ctx, stale))
+		})
+	}
 	return dropped, err
+}
+
+// staleOf picks those tasks of a ring that Postgres does not know as submitted and of
+// that type.
+func (m *Maintainer) staleOf(ctx context.Context, taskType string, ids []task.ID) (stale []task.Ref, err error) {
+	if err := m.renewLead(ctx); err != nil {
+		return nil, err
+	}
+	waiting, err := m.store.Submitted(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	waits := make(map[task.ID]bool, len(waiting))
+	for _, w := range waiting {
+		waits[w.ID] = w.Type == taskType
+	}
+	for _, id := range ids {
+		if !waits[id] {
+			stale = append(stale, task.Ref{ID: id, Type: taskType})
+		}
+	}
+	return stale, nil
 }

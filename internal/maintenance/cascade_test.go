@@ -34,7 +34,7 @@ func TestCascadeMovesTheWindowAndNoMore(t *testing.T) {
 // release lets the term of the node that turns the wheel have passed.
 func (f *fixture) release(t *testing.T) {
 	t.Helper()
-	require.NoError(t, f.redis.HSet(t.Context(), epochKey, "turner_until", 1).Err())
+	require.NoError(t, f.redis.HSet(t.Context(), epochKey, "leader_until", 1).Err())
 }
 
 // What the cascade passed it does not read again, but for the page it is at.
@@ -102,7 +102,7 @@ func TestTheRightToTurnLastsForItsTerm(t *testing.T) {
 	require.NoError(t, f.maintainer(nil).Lead(t.Context()))
 	now, err := f.redis.Time(t.Context()).Result()
 	require.NoError(t, err)
-	until, err := f.redis.HGet(t.Context(), epochKey, "turner_until").Int64()
+	until, err := f.redis.HGet(t.Context(), epochKey, "leader_until").Int64()
 	require.NoError(t, err)
 	require.WithinRange(t, time.UnixMicro(until), now, now.Add(maintenance.LeaderTerm))
 }
@@ -172,7 +172,7 @@ func TestKeepersTogetherMakeOneRing(t *testing.T) {
 		require.NoError(t, f.redis.FlushDB(t.Context()).Err())
 		require.Eventually(t, func() bool {
 			// Nobody keeps the right for long, and some hold it together.
-			require.NoError(t, f.redis.HDel(t.Context(), epochKey, "turner", "turner_until").Err())
+			require.NoError(t, f.redis.HDel(t.Context(), epochKey, "leader", "leader_until").Err())
 			return len(f.indexed(t)) == len(ids)
 		}, patience, glance)
 	}

@@ -11,7 +11,6 @@ func (m *Maintainer) Lead(ctx context.Context) error {
 	return err
 }
 
-func (m *Maintainer) Revive(ctx context.Context) error { return m.revive(ctx) }
 func (m *Maintainer) Reap(ctx context.Context) error   { return m.reap(ctx) }
 func (m *Maintainer) Retain(ctx context.Context) error { return m.retain(ctx) }
 

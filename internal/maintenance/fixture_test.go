@@ -36,8 +36,8 @@ const (
 )
 
 const (
-	dueKey   = "timewheel:{0}:due"
-	epochKey = "timewheel:epoch"
+	dueKey   = "timewheel:{foo}:due"
+	epochKey = "timewheel:{wheel}:epoch"
 )
 
 // fixture is a pair of real stores, and a second way into each, by hand.
@@ -65,7 +65,7 @@ func openAt(t *testing.T, redisURL string) *fixture {
 	f.sql, err = pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(f.sql.Close)
-	f.ring, err = wheel.Open(wheel.Options{URL: redisURL, Shards: 1})
+	f.ring, err = wheel.Open(wheel.Options{URL: redisURL})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.ring.Close()) })
 
@@ -184,6 +184,22 @@ func parse(t *testing.T, ids []string) []task.ID {
 	return all
 }
 
+// claim claims for longer than a test lives.
+func (f *fixture) claim(t *testing.T, limit int) []task.Ref {
+	t.Helper()
+	claimed := f.ring.Claim(t.Context(), []task.Want{{Type: "foo", Limit: limit}}, never)[0]
+	require.NoError(t, claimed.Err)
+	return refs(claimed.IDs)
+}
+
+func refs(ids []task.ID) []task.Ref {
+	all := make([]task.Ref, len(ids))
+	for i, id := range ids {
+		all[i] = task.Ref{ID: id, Type: "foo"}
+	}
+	return all
+}
+
 // hooked is the real due index; before a call of it, the test may step in.
 type hooked struct {
 	*wheel.Wheel
@@ -200,11 +216,11 @@ func (h *hooked) Repair(ctx context.Context, tasks []task.Due) (int, error) {
 	return h.Wheel.Repair(ctx, tasks)
 }
 
-func (h *hooked) Scan(ctx context.Context, f func([]task.ID) error) error {
+func (h *hooked) Scan(ctx context.Context, taskType string, f func([]task.ID) error) error {
 	if h.scan != nil {
 		if err := h.scan(); err != nil {
 			return err
 		}
 	}
-	return h.Wheel.Scan(ctx, f)
+	return h.Wheel.Scan(ctx, taskType, f)
 }

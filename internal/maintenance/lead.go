@@ -35,6 +35,7 @@ type overdueScan struct {
 // lead is one tick of the leader: it indexes what came within the horizon, and repairs
 // the due index.
 func (m *Maintainer) lead(ctx context.Context) error {
+	m.countRevived()
 	leads, built, err := m.index.Lead(ctx, m.self, leaderTerm, m.cfg.Horizon, time.Time{})
 	m.leads.Store(err == nil && leads)
 	if err != nil || !leads {
@@ -55,6 +56,22 @@ func (m *Maintainer) lead(ctx context.Context) error {
 	return errors.Join(failed, m.auditIfDue(ctx, now))
 }
 
+// countRevived counts the lapsed claims that this node's claims made due again.
+func (m *Maintainer) countRevived() {
+	if n := m.index.Revived(); n > 0 {
+		m.metrics.moved.WithLabelValues(movedRevived).Add(float64(n))
+		m.log.Info("lapsed claims are due again", "tasks", n)
+	}
+}
+
+// dropLegacy removes the keys of older versions once none of their workers lives.
+func (m *Maintainer) dropLegacy(ctx context.Context) error {
+	if !m.leads.Load() {
+		return nil
+	}
+	return m.index.DropLegacy(ctx, m.cfg.LegacyShards)
+}
+
 // cascade indexes what came within the horizon since the last tick, soonest first. If
 // the index was lost, that is the whole window.
 func (m *Maintainer) cascade(ctx context.Context, built, now time.Time) error {
@@ -64,11 +81,11 @@ func (m *Maintainer) cascade(ctx context.Context, built, now time.Time) error {
 	start := time.Now()
 	empty := false // Redis has nothing, so there is nothing stale either
 	if built.IsZero() {
-		size, err := m.index.Size(ctx)
+		types, err := m.index.Types(ctx)
 		if err != nil {
 			return err
 		}
-		empty = size == 0
+		empty = len(types) == 0
 	}
 	until := now.Add(m.cfg.Horizon).Truncate(time.Microsecond) // as exact as a report is
 	after := task.Due{At: built, ID: uuid.Max}

@@ -6,7 +6,6 @@
 //
 //	lead       cascade, rebuild and repair of the due index           lead.go
 //	audit      the whole of it, beside lead                           audit.go
-//	revive     lapsed claims                                          revive.go
 //	reap       dead sessions                                          reap.go
 //	retain     tasks that ended long ago, by the leader               retention.go
 package maintenance
@@ -41,22 +40,26 @@ type Index interface {
 	RunID(ctx context.Context) (string, error)
 	LastAudit(ctx context.Context) (run string, ago time.Duration, err error)
 	NoteAudit(ctx context.Context, run string) error
-	Size(ctx context.Context) (int64, error)
-	Scan(ctx context.Context, f func([]task.ID) error) error
+	Types(ctx context.Context) ([]string, error)
+	Size(ctx context.Context, types []string) (int64, error)
+	Scan(ctx context.Context, taskType string, f func([]task.ID) error) error
 	Repair(ctx context.Context, tasks []task.Due) (int, error)
-	Remove(ctx context.Context, ids []task.ID) error
+	Remove(ctx context.Context, tasks []task.Ref) error
 	IndexIn(ctx context.Context, tasks []task.DueIn) error
-	Revive(ctx context.Context) (int, error)
+	Revived() int
+	DropLegacy(ctx context.Context, shards int) error
 }
 
 // Config sets the pace of the loops.
 type Config struct {
 	Horizon time.Duration
+	// LegacyShards is into how many shards the index of older versions was split.
+	LegacyShards int
 	// Grace is how long after its lease passed a session is declared dead.
 	Grace time.Duration
 	// Retention is how long ended tasks are kept.
 	Retention time.Duration
-	// Tick is the pace of lead, revive and reap. Zero means one second.
+	// Tick is the pace of lead and reap. Zero means one second.
 	Tick time.Duration
 	// Audit is how often the whole due index is compared with Postgres.
 	// Zero means five minutes.
@@ -82,6 +85,7 @@ type Maintainer struct {
 	self    uuid.UUID   // the name under which this node leads
 	leads   atomic.Bool // this node led at its last tick
 	overdue overdueScan
+	sized   time.Time // when the size of the index was looked at last
 	// auditing is true while an audit runs beside the ticks.
 	auditing atomic.Bool
 	audits   sync.WaitGroup
@@ -112,7 +116,7 @@ func (m *Maintainer) Run(ctx context.Context) error {
 	defer m.audits.Wait()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return m.every(ctx, "lead", m.cfg.Tick, m.lead) })
-	group.Go(func() error { return m.every(ctx, "revive", m.cfg.Tick, m.revive) })
+	group.Go(func() error { return m.every(ctx, "legacy", 30*m.cfg.Tick, m.dropLegacy) })
 	group.Go(func() error { return m.every(ctx, "reap", m.cfg.Tick, m.reap) })
 	group.Go(func() error { return m.every(ctx, "retain", 10*m.cfg.Tick, m.retain) })
 	return group.Wait()

@@ -48,10 +48,10 @@ func TestReapSettlesAndIndexesWhatMayRunAgain(t *testing.T) {
 		require.Equal(t, task.Failed, lost.Status)
 		require.Equal(t, task.WorkerLost, lost.Failure.Code)
 	}
-	claimed, next, _, err := f.ring.Claim(t.Context(), 0, uuid.New(), 0, 10, never)
-	require.NoError(t, err)
-	require.Empty(t, claimed)
-	require.InDelta(t, time.Second, next, float64(time.Second), "they are due after their backoff")
+	claimed := f.ring.Claim(t.Context(), []task.Want{{Type: "foo", Limit: 10}}, never)[0]
+	require.NoError(t, claimed.Err)
+	require.Empty(t, claimed.IDs)
+	require.InDelta(t, time.Second, claimed.Wait, float64(time.Second), "they are due after their backoff")
 }
 
 func TestRetainDeletesWhatEndedLongAgo(t *testing.T) {

@@ -55,29 +55,14 @@ func TestRepairLeavesClaimsAlone(t *testing.T) {
 	k := f.maintainer(func(c *maintenance.Config) { c.Audit = time.Nanosecond })
 	f.insert(t, 20, -time.Hour, time.Second)
 	require.NoError(t, k.Lead(t.Context()))
-	claimed, _, _, err := f.ring.Claim(t.Context(), 0, uuid.New(), 0, 20, never)
-	require.NoError(t, err)
+	claimed := f.claim(t, 20)
 	require.Len(t, claimed, 20)
 	require.NoError(t, k.Lead(t.Context()))
 	require.Empty(t, f.indexed(t))
-	require.NoError(t, k.Revive(t.Context()))
-	require.Empty(t, f.indexed(t))
 
-	require.NoError(t, f.ring.Release(t.Context(), 0, claimed, nil))
+	require.NoError(t, f.ring.Release(t.Context(), claimed, nil))
 	require.NoError(t, k.Lead(t.Context()))
 	require.Len(t, f.indexed(t), 20, "released and not started: it is missing")
-}
-
-func TestReviveHandsLapsedClaimsOutAgain(t *testing.T) {
-	t.Parallel()
-	f := open(t)
-	k := f.maintainer(nil)
-	ids := f.insert(t, 20, -time.Hour, time.Second)
-	require.NoError(t, k.Lead(t.Context()))
-	_, _, _, err := f.ring.Claim(t.Context(), 0, uuid.New(), 0, 20, 0)
-	require.NoError(t, err)
-	require.NoError(t, k.Revive(t.Context()))
-	require.ElementsMatch(t, ids, f.indexed(t))
 }
 
 // A backlog that is longer than one look takes: every part gets its turn.
@@ -127,7 +112,7 @@ func TestOneAuditAtATime(t *testing.T) {
 	want := slices.Concat(ids, []string{late})
 	require.Eventually(t, func() bool { return len(f.indexed(t)) == len(want) }, patience, glance, "the stray is dropped")
 	// The one who turned the wheel is gone: its heir does not begin again.
-	require.NoError(t, f.redis.HDel(t.Context(), epochKey, "turner").Err())
+	require.NoError(t, f.redis.HDel(t.Context(), epochKey, "leader").Err())
 	another := f.insert(t, 1, horizon+20*time.Millisecond, 0)[0]
 	require.Eventually(t, func() bool { return slices.Contains(f.indexed(t), another) }, patience, glance)
 	cancel()
@@ -170,10 +155,10 @@ func oldState(t *testing.T) (f *fixture, k *maintenance.Maintainer, ring *hooked
 	require.NoError(t, k.Lead(t.Context()))
 	require.NoError(t, f.redis.Save(t.Context()).Err())
 	newer := f.insert(t, 100, soon/2, time.Millisecond)
-	require.NoError(t, f.redis.HDel(t.Context(), epochKey, "frontier").Err())
+	require.NoError(t, f.redis.HDel(t.Context(), epochKey, "indexed_until").Err())
 	require.NoError(t, k.Lead(t.Context()))
 	f.exec(t, `UPDATE tasks SET status = 'deleted' WHERE id = ANY($1::uuid[])`, old[:50])
-	require.NoError(t, f.ring.Remove(t.Context(), parse(t, old[:50])))
+	require.NoError(t, f.ring.Remove(t.Context(), refs(parse(t, old[:50]))))
 	want = slices.Concat(newer, old[50:])
 	f.requireIndexed(t, want)
 	restore = func() {

@@ -9,20 +9,24 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// Delete ends a task that has not started (T5). Nil means that it never runs,
-// also if it was deleted before. Otherwise it is task.ErrNotFound, or a
+// Delete ends a task that has not started (T5), and returns its type. Nil means that it
+// never runs, also if it was deleted before. Otherwise it is task.ErrNotFound, or a
 // *task.StatusError with the status that stands in the way.
-func (db *DB) Delete(ctx context.Context, id task.ID) error {
-	return db.retry(ctx, "delete task", func(ctx context.Context) error {
+func (db *DB) Delete(ctx context.Context, id task.ID) (taskType string, err error) {
+	err = db.retry(ctx, "delete task", func(ctx context.Context) error {
 		for {
-			tag, err := db.pool.Exec(ctx, `
+			err := db.pool.QueryRow(ctx, `
 				UPDATE tasks SET status = 'deleted', finished_at = clock_timestamp()
-				WHERE id = $1 AND status = 'submitted'`, id)
-			if err != nil || tag.RowsAffected() == 1 {
+				WHERE id = $1 AND status = 'submitted'
+				RETURNING task_type`, id).Scan(&taskType)
+			if !errors.Is(err, pgx.ErrNoRows) {
 				return err
 			}
-			status, err := db.status(ctx, id)
+			var status task.Status
+			err = db.pool.QueryRow(ctx, `SELECT status, task_type FROM tasks WHERE id = $1`, id).Scan(&status, &taskType)
 			switch {
+			case errors.Is(err, pgx.ErrNoRows):
+				return task.ErrNotFound
 			case err != nil:
 				return err
 			case status == task.Deleted:
@@ -33,12 +37,5 @@ func (db *DB) Delete(ctx context.Context, id task.ID) error {
 			// A retry put it back between the two statements: act again.
 		}
 	})
-}
-
-func (db *DB) status(ctx context.Context, id task.ID) (status task.Status, err error) {
-	err = db.pool.QueryRow(ctx, `SELECT status FROM tasks WHERE id = $1`, id).Scan(&status)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = task.ErrNotFound
-	}
-	return status, err
+	return taskType, err
 }

@@ -109,7 +109,7 @@ func TestPoolers(t *testing.T) {
 			require.Equal(t, task.Submitted, g.finish(t, session, ids[50], 1, task.Panic).Status)
 			g.lapse(t, session, time.Minute)
 			require.Equal(t, 49, g.reap(t, db).Failed)
-			require.NoError(t, db.Delete(t.Context(), ids[50]))
+			require.NoError(t, errorOf(db.Delete(t.Context(), ids[50])))
 			page, more, err := db.List(t.Context(), task.Filter{Status: task.Failed, Limit: 10})
 			require.NoError(t, err)
 			require.True(t, more)

@@ -107,16 +107,15 @@ func settle(ctx context.Context, tx pgx.Tx, dead []uuid.UUID) (task.Reaped, erro
 			failure_message = 'the worker''s session ended while the task ran: it had zero or one effects'
 		FROM running
 		WHERE t.id = running.id AND t.status = 'started_executing' AND t.worker_id = ANY($1)
-		RETURNING t.id, t.status, t.due_at - clock_timestamp()`, dead, task.WorkerLost)
+		RETURNING t.id, t.task_type, t.status, t.due_at - clock_timestamp()`, dead, task.WorkerLost)
 	if err != nil {
 		return out, fmt.Errorf("settle the tasks of dead sessions: %w", err)
 	}
-	var id task.ID
+	var again task.DueIn
 	var status task.Status
-	var in time.Duration
-	_, err = pgx.ForEachRow(rows, []any{scanUUID(&id), &status, &in}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{scanUUID(&again.ID), &again.Type, &status, &again.Delay}, func() error {
 		if status == task.Submitted {
-			out.Retried = append(out.Retried, task.DueIn{ID: id, Delay: in})
+			out.Retried = append(out.Retried, again)
 		} else {
 			out.Failed++
 		}

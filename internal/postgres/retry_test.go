@@ -84,7 +84,7 @@ func TestGivingUpSaysWhatIsKnown(t *testing.T) {
 		commit := f.hold(t, `SELECT FROM tasks WHERE id = $1 FOR UPDATE`, id)
 		ctx, cancel := context.WithCancel(t.Context())
 		answer := make(chan error, 1)
-		go func() { answer <- db.Delete(ctx, id) }()
+		go func() { answer <- errorOf(db.Delete(ctx, id)) }()
 		f.awaitBlocked(t, 1)
 		cancel()
 		require.ErrorIs(t, <-answer, task.ErrUnknownOutcome)

@@ -126,14 +126,14 @@ func collectStarted(rows pgx.Rows, session uuid.UUID) ([]task.Task, error) {
 func (db *DB) Submitted(ctx context.Context, ids []task.ID) (waiting []task.DueIn, err error) {
 	err = db.retryRead(ctx, "look up refused tasks", func(ctx context.Context) error {
 		rows, err := db.pool.Query(ctx, `
-			SELECT id, due_at, clock_timestamp()
+			SELECT id, task_type, due_at, clock_timestamp()
 			FROM tasks WHERE id = ANY($1) AND status = 'submitted'`, uuids(ids))
 		if err != nil {
 			return err
 		}
 		waiting, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w task.DueIn, err error) {
 			var due, now time.Time
-			err = row.Scan(scanUUID(&w.ID), &due, &now)
+			err = row.Scan(scanUUID(&w.ID), &w.Type, &due, &now)
 			w.Delay = due.Sub(now)
 			return w, err
 		})

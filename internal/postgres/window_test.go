@@ -31,7 +31,7 @@ func TestWindowPagesWhatStillHasToRun(t *testing.T) {
 	for _, draft := range all {
 		open := f.get(t, draft.ID).Status == task.Submitted
 		if open && !draft.ExecutionTime.After(now.Add(-time.Hour)) {
-			want = append(want, task.Due{ID: draft.ID, At: draft.ExecutionTime})
+			want = append(want, task.Due{ID: draft.ID, Type: draft.Type, At: draft.ExecutionTime})
 		}
 	}
 	slices.SortStableFunc(want, func(a, b task.Due) int { return a.At.Compare(b.At) })

@@ -23,7 +23,7 @@ const (
 // after it was removed, so removals are applied last.
 type indexUpdate struct {
 	upserts  []task.Due
-	removals []task.ID
+	removals []task.Ref
 }
 
 func (u indexUpdate) empty() bool { return len(u.upserts) == 0 && len(u.removals) == 0 }

@@ -35,8 +35,8 @@ const (
 )
 
 const (
-	dueKey   = "timewheel:{0}:due"
-	epochKey = "timewheel:epoch"
+	dueKey   = "timewheel:{foo}:due"
+	epochKey = "timewheel:{wheel}:epoch"
 )
 
 // fixture is a pair of real stores, and a second way into each, by hand.
@@ -64,7 +64,7 @@ func openAt(t *testing.T, redisURL string) *fixture {
 	f.sql, err = pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(f.sql.Close)
-	f.ring, err = wheel.Open(wheel.Options{URL: redisURL, Shards: 1})
+	f.ring, err = wheel.Open(wheel.Options{URL: redisURL})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, f.ring.Close()) })
 

@@ -22,13 +22,13 @@ const (
 type Store interface {
 	Create(ctx context.Context, drafts []task.Draft) []task.Created
 	CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error)
-	Delete(ctx context.Context, id task.ID) error
+	Delete(ctx context.Context, id task.ID) (taskType string, err error)
 }
 
 // Index is the due index in Redis as the API needs it.
 type Index interface {
 	Index(ctx context.Context, tasks []task.Due) error
-	Remove(ctx context.Context, ids []task.ID) error
+	Remove(ctx context.Context, tasks []task.Ref) error
 }
 
 // Scheduler creates and deletes tasks: Postgres first, then Redis.
@@ -60,9 +60,10 @@ func New(store Store, index Index, horizon time.Duration, log *slog.Logger) *Sch
 func (s *Scheduler) Delete(ctx context.Context, id task.ID) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	if err := s.store.Delete(ctx, id); err != nil {
+	taskType, err := s.store.Delete(ctx, id)
+	if err != nil {
 		return err
 	}
-	s.applyOrDefer(ctx, indexUpdate{removals: []task.ID{id}})
+	s.applyOrDefer(ctx, indexUpdate{removals: []task.Ref{{ID: id, Type: taskType}}})
 	return nil
 }

@@ -34,7 +34,7 @@ func (c *countedRing) Index(ctx context.Context, tasks []task.Due) error {
 	return c.Wheel.Index(context.WithoutCancel(ctx), tasks)
 }
 
-func (c *countedRing) Remove(ctx context.Context, ids []task.ID) error {
+func (c *countedRing) Remove(ctx context.Context, ids []task.Ref) error {
 	c.calls.Add(1)
 	return c.Wheel.Remove(context.WithoutCancel(ctx), ids)
 }

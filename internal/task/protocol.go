@@ -8,7 +8,8 @@ import (
 // DueIn is a task that is due after a delay. It is relative, because the clocks of the
 // two stores may differ.
 type DueIn struct {
-	ID ID
+	ID   ID
+	Type string
 	// Delay is how far ahead the task is due; negative if it is overdue.
 	Delay time.Duration
 }

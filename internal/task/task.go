@@ -82,10 +82,18 @@ type Draft struct {
 	Key string
 }
 
-// Due is what the due index knows of a task: its name and when it is due.
+// Due is what the due index knows of a task: its name, the ring that it is in, which is
+// that of its type, and when it is due.
 type Due struct {
-	ID ID
-	At time.Time
+	ID   ID
+	Type string
+	At   time.Time
+}
+
+// Ref names a task in the due index.
+type Ref struct {
+	ID   ID
+	Type string
 }
 
 // Ceil rounds t up to the next whole microsecond, the precision that both

@@ -6,13 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
-
-	"github.com/timewheel/timewheel/lua"
 )
-
-var checkScript = redis.NewScript(lua.Check)
 
 // UnusableError says that Redis answers, and can not be used as it is.
 type UnusableError struct {
@@ -27,7 +21,7 @@ func (e *UnusableError) Error() string { return "redis " + e.Reason }
 // if Redis answers and refuses it, or ErrForeign if it serves another installation;
 // any other one says that Redis is away.
 func (w *Wheel) Check(ctx context.Context) error {
-	reply, err := checkScript.Run(ctx, w.client, []string{w.epoch}).Slice()
+	reply, err := checkScript.Run(ctx, w.client, []string{w.names.epoch}).Slice()
 	if err != nil {
 		return explain(err)
 	}
@@ -46,15 +40,15 @@ func (w *Wheel) Missing(ctx context.Context) []string {
 	if err := w.client.Info(ctx, "server").Err(); isRefusal(err, "NOPERM") {
 		missing = append(missing, "INFO is not permitted, so a restart of Redis with older data is not noticed: permit +info")
 	}
-	err := w.client.Publish(ctx, w.shards[0].wake, "").Err()
+	err := w.client.Publish(ctx, w.names.wake, "").Err()
 	if err == nil {
-		subscription := w.client.Subscribe(ctx, w.shards[0].wake)
+		subscription := w.client.Subscribe(ctx, w.names.wake)
 		_, err = subscription.Receive(ctx)
 		err = errors.Join(err, subscription.Close())
 	}
 	if isRefusal(err, "NOPERM") {
-		missing = append(missing, "the channels "+w.prefix+":* are not permitted, so a task that is due at once may start"+
-			" a fifth of a second late: permit &"+w.prefix+":* +publish +subscribe")
+		missing = append(missing, "the channels "+w.names.prefix+":* are not permitted, so a task that is due at once may start"+
+			" a fifth of a second late: permit &"+w.names.prefix+":* +publish +subscribe")
 	}
 	return missing
 }
@@ -62,13 +56,13 @@ func (w *Wheel) Missing(ctx context.Context) []string {
 // explain tells a Redis that is away from one that cannot be used.
 func explain(err error) error {
 	for prefix, reason := range map[string]string{
-		"MOVED":       "is a node of a Redis Cluster, which needs another client: use a single server",
-		"CROSSSLOT":   "is a node of a Redis Cluster, which needs another client: use a single server",
+		"MOVED":       "is a node of a Redis Cluster: say redis+cluster:// in REDIS_URL",
+		"CROSSSLOT":   "is a node of a Redis Cluster: say redis+cluster:// in REDIS_URL",
 		"READONLY":    "is a replica, which takes no writes: name the master in REDIS_URL",
 		"NOAUTH":      "wants a user or a password: put them into REDIS_URL, or into REDIS_PASSWORD",
 		"WRONGPASS":   "does not know this user and password",
 		"NOPERM":      "does not permit this user what is needed: permit ~PREFIX:* &PREFIX:* +@all -@dangerous +info",
-		"ERR unknown": "does not know scripts: it may be a Sentinel, and no server",
+		"ERR unknown": "does not know scripts: it may be a Sentinel, for which REDIS_URL says redis+sentinel://",
 		"DENIED":      "is in protected mode: give it a password",
 		"OOM":         "is full and takes nothing new: raise its maxmemory",
 	} {
@@ -80,10 +74,4 @@ func explain(err error) error {
 		return &UnusableError{Reason: "is a replica, which takes no writes: name the master in REDIS_URL"}
 	}
 	return fmt.Errorf("redis does not answer: %w", err)
-}
-
-// isRefusal reports whether Redis itself answered with an error of this beginning.
-func isRefusal(err error, prefix string) bool {
-	var refusal redis.Error
-	return errors.As(err, &refusal) && strings.HasPrefix(refusal.Error(), prefix)
 }

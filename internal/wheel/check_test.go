@@ -16,7 +16,6 @@ import (
 
 func openAs(t *testing.T, o wheel.Options) *wheel.Wheel {
 	t.Helper()
-	o.Shards = 1
 	w, err := wheel.Open(o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.Close()) })
@@ -28,7 +27,7 @@ func openAs(t *testing.T, o wheel.Options) *wheel.Wheel {
 // dropped. Under prefixes of their own they share a database without harm.
 func TestInstallationsNoticeEachOther(t *testing.T) {
 	t.Parallel()
-	f := open(t, 1)
+	f := open(t)
 	first := openAs(t, wheel.Options{URL: f.url, Installation: "first"})
 	second := openAs(t, wheel.Options{URL: f.url, Installation: "second"})
 	apart := openAs(t, wheel.Options{URL: f.url, Installation: "third", Prefix: "apart"})
@@ -53,12 +52,12 @@ func TestInstallationsNoticeEachOther(t *testing.T) {
 	granted, _, err = turn(apart, time.Time{})
 	require.NoError(t, err)
 	require.True(t, granted)
-	require.NoError(t, apart.Index(t.Context(), []task.Due{{ID: uuid.New(), At: f.now(t)}}))
+	require.NoError(t, apart.Index(t.Context(), []task.Due{{Type: "foo", ID: uuid.New(), At: f.now(t)}}))
 	require.Len(t, f.members(t, dueKey), 3)
-	require.Len(t, f.members(t, "apart:{0}:due"), 1)
+	require.Len(t, f.members(t, "apart:{foo}:due"), 1)
 
 	long := f.now(t).Add(-2 * time.Minute).UnixMicro()
-	require.NoError(t, f.redis.HSet(t.Context(), epochKey, "turner_until", long, "frontier", long).Err())
+	require.NoError(t, f.redis.HSet(t.Context(), epochKey, "leader_until", long, "indexed_until", long).Err())
 	require.NoError(t, second.Check(t.Context()))
 	granted, built, err = turn(second, time.Time{})
 	require.NoError(t, err)
@@ -72,7 +71,7 @@ func TestInstallationsNoticeEachOther(t *testing.T) {
 func TestCheckTellsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	server, replica := testkit.OwnRedis(t), testkit.OwnRedis(t)
-	f := openAt(t, server.URL(), 1)
+	f := openAt(t, server.URL())
 	for _, user := range [][]any{
 		{"ACL", "SETUSER", "nothing", "on", ">p", "~other:*", "+@all"},
 		{"ACL", "SETUSER", "silent", "on", ">p", "~timewheel:*", "resetchannels", "+@all"},
@@ -101,7 +100,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 	require.NoError(t, silent.Check(t.Context()))
 	require.Len(t, silent.Missing(t.Context()), 1)
 	require.Contains(t, silent.Missing(t.Context())[0], "channels")
-	require.NoError(t, silent.Index(t.Context(), []task.Due{{ID: uuid.New(), At: f.now(t)}}), "a wake is a hint")
+	require.NoError(t, silent.Index(t.Context(), []task.Due{{Type: "foo", ID: uuid.New(), At: f.now(t)}}), "a wake is a hint")
 	blind := as("blind", "p")
 	require.Len(t, blind.Missing(t.Context()), 1)
 	require.Contains(t, blind.Missing(t.Context())[0], "INFO")
@@ -109,7 +108,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "unknown", run)
 
-	second := openAt(t, replica.URL(), 1)
+	second := openAt(t, replica.URL())
 	options, err := redis.ParseURL(server.URL())
 	require.NoError(t, err)
 	host, port, err := net.SplitHostPort(options.Addr)

@@ -7,127 +7,96 @@ import (
 	"math"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
-
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// watchTerm is how long one worker is the one that waits for the next due time,
-// without asking again.
-const watchTerm = 300 * time.Millisecond
-
-// Claim takes at most limit tasks of a shard that are due by Redis' clock (T1).
-// They are the caller's for the time of lapse; then they are handed out again
-// unless they were released. With none due, next is how long it takes until the
-// first one is; negative if no task is known. One worker watches for all: it comes
-// when that is over, is woken if a task comes that is due before, and asks again
-// within a term of 300 ms. One with less load, which is the number of tasks it has in
-// hand, takes the watch over.
-func (w *Wheel) Claim(
-	ctx context.Context, shard int, worker uuid.UUID, load, limit int, lapse time.Duration,
-) (ids []task.ID, next time.Duration, watching bool, err error) {
-	reply, err := claimScript.Run(ctx, w.client, w.shards[shard].all(),
-		min(limit, page), lapse.Microseconds(), worker.String(), watchTerm.Milliseconds(), load).Slice()
-	if err != nil {
-		return nil, 0, false, fmt.Errorf("claim due tasks: %w", err)
+// Claim takes of each type at most the tasks that are wanted and due by Redis' clock (T1),
+// soonest first. They are the caller's for the time of lapse; then they are handed out
+// again unless they were released. All types are claimed in one round trip, and each has
+// its own answer, in order.
+func (w *Wheel) Claim(ctx context.Context, wants []task.Want, lapse time.Duration) []task.Claimed {
+	calls := make([]*call, len(wants))
+	for i, want := range wants {
+		calls[i] = &call{
+			script: claimScript, keys: w.names.ring(want.Type).keys(),
+			args: []any{min(want.Limit, page), lapse.Microseconds()},
+		}
 	}
-	return parseClaim(reply)
+	_ = w.run(ctx, calls...) // each reply has its error
+	out := make([]task.Claimed, len(wants))
+	for i, want := range wants {
+		reply, err := calls[i].reply.Slice()
+		if err == nil {
+			var revived int64
+			out[i], revived, err = parseClaim(reply)
+			w.revived.Add(revived)
+		}
+		out[i].Type = want.Type
+		if err != nil {
+			out[i].Err = fmt.Errorf("claim due tasks: %w", err)
+		}
+	}
+	return out
 }
 
-func parseClaim(reply []any) (ids []task.ID, next time.Duration, watching bool, err error) {
+func parseClaim(reply []any) (c task.Claimed, revived int64, err error) {
 	if len(reply) < 2 {
-		return nil, 0, false, errors.New("claim due tasks: the reply is too short")
+		return c, 0, errors.New("the reply is too short")
 	}
 	wait, ok := reply[0].(int64)
-	watch, ok2 := reply[1].(int64)
+	revived, ok2 := reply[1].(int64)
 	if !ok || !ok2 {
-		return nil, 0, false, fmt.Errorf("claim due tasks: the reply begins with %T, %T", reply[0], reply[1])
+		return c, 0, fmt.Errorf("the reply begins with %T, %T", reply[0], reply[1])
 	}
-	if wait < 0 {
-		return nil, -1, watch == 1, nil
-	}
+	c.Wait = microseconds(wait)
 	for _, member := range reply[2:] {
 		text, _ := member.(string)
-		id, err := uuid.Parse(text)
-		if err != nil || id.String() != text {
-			// Put there by hand. It stays claimed until it lapses, and the
-			// next scan of the index drops it.
-			continue
+		// What is no id was put there by hand. It stays claimed until it lapses, and the
+		// next scan of the index drops it.
+		if id, ok := parseID(text); ok {
+			c.IDs = append(c.IDs, id)
 		}
-		ids = append(ids, id)
 	}
-	// A score that was put there by hand may be further than a wait can be.
-	wait = min(wait, math.MaxInt64/int64(time.Microsecond))
-	return ids, time.Duration(wait) * time.Microsecond, watch == 1, nil
+	return c, revived, nil
 }
 
-// Leave ends the watch of a worker that claims no more from a shard.
-func (w *Wheel) Leave(ctx context.Context, shard int, worker uuid.UUID) error {
-	keys := w.shards[shard]
-	err := leaveScript.Run(ctx, w.client, []string{keys.wake, keys.watch}, worker.String()).Err()
-	if err != nil {
-		return fmt.Errorf("leave the watch: %w", err)
-	}
-	return nil
+// Revived is how many lapsed claims the claims of this node made due again since it was
+// asked last.
+func (w *Wheel) Revived() int { return int(w.revived.Swap(0)) }
+
+// microseconds is a wait that a script returned. A score that was put there by hand may
+// be further ahead than a wait can be.
+func microseconds(n int64) time.Duration {
+	const most = math.MaxInt64 / int64(time.Microsecond)
+	return time.Duration(max(-most, min(n, most))) * time.Microsecond
 }
 
-// Release ends claims of a shard: those of dropped do not come back, while those of
-// back fall due again.
-func (w *Wheel) Release(ctx context.Context, shard int, dropped []task.ID, back []task.DueIn) error {
-	keys := w.shards[shard]
-	args := make([]any, 0, 1+len(dropped)+2*len(back))
-	args = append(args, len(dropped))
-	for _, id := range dropped {
-		args = append(args, id.String())
+// Release ends claims: those of dropped do not come back, while those of back fall due
+// again.
+func (w *Wheel) Release(ctx context.Context, dropped []task.Ref, back []task.DueIn) error {
+	var calls []*call
+	var marks []any
+	release := func(taskType string, args []any) {
+		calls = append(calls, &call{script: releaseScript, keys: w.names.ring(taskType).keys(), args: args})
 	}
-	for _, b := range back {
-		args = append(args, max(0, b.Delay).Microseconds(), b.ID.String())
+	for _, p := range byType(dropped, typeOfRef) {
+		args := make([]any, 0, 1+len(p.tasks))
+		args = append(args, len(p.tasks))
+		for i := range p.tasks {
+			args = append(args, p.tasks[i].ID.String())
+		}
+		release(p.taskType, args)
 	}
-	err := releaseScript.Run(ctx, w.client, []string{keys.due, keys.claimed, keys.wake}, args...).Err()
-	if err != nil {
+	for _, p := range byType(back, typeOfDueIn) {
+		pairs := waits(p.tasks)
+		release(p.taskType, append([]any{0}, pairs...))
+		marks = append(marks, p.taskType, ringPairs{p.taskType, pairs}.first())
+	}
+	if len(calls) == 0 {
+		return nil
+	}
+	if err := w.change(ctx, calls, "rel", marks); err != nil {
 		return fmt.Errorf("release claims: %w", err)
 	}
 	return nil
-}
-
-// Revive makes lapsed claims due again in every shard and returns how many.
-func (w *Wheel) Revive(ctx context.Context) (int, error) {
-	total := 0
-	for _, keys := range w.shards {
-		for {
-			n, err := reviveScript.Run(ctx, w.client, []string{keys.due, keys.claimed, keys.wake}, page).Int()
-			if err != nil {
-				return total, fmt.Errorf("revive lapsed claims: %w", err)
-			}
-			total += n
-			if n < page {
-				break
-			}
-		}
-	}
-	return total, nil
-}
-
-// Wake calls f whenever something in the shard falls due before all that was known
-// and the worker is the one that watches, or nobody is; and once after each
-// (re)connection, until ctx ends. Messages that come while f is busy are one.
-func (w *Wheel) Wake(ctx context.Context, shard int, worker uuid.UUID, f func()) {
-	sub := w.client.Subscribe(ctx, w.shards[shard].wake)
-	defer sub.Close()
-	messages := sub.ChannelWithSubscriptions(redis.WithChannelSize(1), redis.WithChannelSendTimeout(time.Millisecond))
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case event, open := <-messages:
-			if !open {
-				return
-			}
-			if message, ok := event.(*redis.Message); ok && message.Payload != "" && message.Payload != worker.String() {
-				continue
-			}
-			f()
-		}
-	}
 }

@@ -2,9 +2,10 @@ package wheel
 
 // What the tests look at from outside.
 var (
-	ParseClaim = parseClaim
-	ParseLead  = parseLead
-	ShardOf    = shardOf
+	ParseClaim  = parseClaim
+	ParseLead   = parseLead
+	ParseWake   = parseWake
+	ParseAgenda = parseAgenda
 )
 
 // Page is the most tasks that one script call takes.

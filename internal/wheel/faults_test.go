@@ -31,25 +31,23 @@ func TestAClaimWhoseReplyIsLostIsNotRepeated(t *testing.T) {
 	for name, fate := range map[string]doom{"cut": cut, "silent": silent} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			direct := open(t, 1)
+			direct := open(t)
 			p, url := newProxy(t, direct.url)
-			f := &fixture{openWheel(t, url, 1), direct.redis, url}
+			f := &fixture{openWheel(t, url), direct.redis, url}
 			require.Empty(t, f.claim(t, 10, never)) // the script is loaded, and a connection is open
 			ids := direct.index(t, 30, f.now(t).Add(-time.Hour))
 
 			p.lose(fate)
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
-			_, _, err := f.Claim(ctx, 0, 10, 0)
+			_, _, err := f.Claim(ctx, 10, 0)
 			require.Error(t, err)
 			<-p.lost
 			require.Equal(t, texts(ids[10:]), f.members(t, dueKey))
 			require.ElementsMatch(t, texts(ids[:10]), f.members(t, claimedKey))
 
 			require.Equal(t, ids[10:20], f.claim(t, 10, never), "the next claim has the next tasks")
-			n, err := f.Revive(t.Context())
-			require.NoError(t, err)
-			require.Equal(t, 10, n)
+			require.Equal(t, 10, f.Revived())
 			require.Equal(t, append(ids[20:], ids[:10]...), sameOrder(ids, f.claim(t, 20, never), 10))
 		})
 	}
@@ -74,7 +72,7 @@ func sameOrder(all, got []task.ID, tail int) []task.ID {
 // A restart and a failover forget the scripts. Each call brings its own along.
 func TestScriptsThatRedisForgotAreSentAgain(t *testing.T) {
 	t.Parallel()
-	f := openAt(t, testkit.OwnRedis(t).URL(), 1) // the cache belongs to the whole server
+	f := openAt(t, testkit.OwnRedis(t).URL()) // the cache belongs to the whole server
 	ids := dueFrom(2, f.now(t).Add(-time.Hour))
 	forget := func() { require.NoError(t, f.redis.ScriptFlush(t.Context()).Err()) }
 	for range 2 {
@@ -83,11 +81,10 @@ func TestScriptsThatRedisForgotAreSentAgain(t *testing.T) {
 		forget()
 		require.Equal(t, idsOf(ids), f.claim(t, 2, 0))
 		forget()
-		n, err := f.Revive(t.Context())
-		require.NoError(t, err)
+		n := f.revive(t)
 		require.Equal(t, 2, n)
 		forget()
-		require.NoError(t, f.Release(t.Context(), 0, idsOf(ids), []task.DueIn{{ID: ids[0].ID, Delay: time.Hour}}))
+		require.NoError(t, f.Release(t.Context(), idsOf(ids), []task.DueIn{{Type: "foo", ID: ids[0].ID, Delay: time.Hour}}))
 		forget()
 		granted, _ := f.ask(t, alice, frontier)
 		require.True(t, granted)
@@ -96,20 +93,20 @@ func TestScriptsThatRedisForgotAreSentAgain(t *testing.T) {
 
 // writes are all that the wheel does to Redis while a task is due.
 func (f *fixture) writes(id task.ID) map[string]func(context.Context) error {
-	due := []task.Due{{ID: id, At: time.UnixMicro(1)}}
+	due := []task.Due{{Type: "foo", ID: id, At: time.UnixMicro(1)}}
 	return map[string]func(context.Context) error{
 		"claim": func(ctx context.Context) error {
-			_, _, err := f.Claim(ctx, 0, 1, 0)
+			_, _, err := f.Claim(ctx, 1, 0)
 			return err
 		},
 		"index":    func(ctx context.Context) error { return f.Index(ctx, due) },
-		"index in": func(ctx context.Context) error { return f.IndexIn(ctx, []task.DueIn{{ID: id}}) },
+		"index in": func(ctx context.Context) error { return f.IndexIn(ctx, []task.DueIn{{Type: "foo", ID: id}}) },
 		"repair": func(ctx context.Context) error {
-			_, err := f.Repair(ctx, []task.Due{{ID: uuid.New(), At: time.UnixMicro(1)}})
+			_, err := f.Repair(ctx, []task.Due{{Type: "foo", ID: uuid.New(), At: time.UnixMicro(1)}})
 			return err
 		},
 		"remove":  func(ctx context.Context) error { return f.Remove(ctx, []task.ID{id}) },
-		"release": func(ctx context.Context) error { return f.Release(ctx, 0, []task.ID{id}, nil) },
+		"release": func(ctx context.Context) error { return f.Release(ctx, []task.ID{id}, nil) },
 		"turn": func(ctx context.Context) error {
 			_, _, err := f.Lead(ctx, alice, never, never, frontier)
 			return err
@@ -132,7 +129,7 @@ func (f *fixture) requireRefusal(t *testing.T, id task.ID, word string, names ..
 func (f *fixture) requireRecovery(t *testing.T, id task.ID) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		ids, _, err := f.Claim(t.Context(), 0, 1, never)
+		ids, _, err := f.Claim(t.Context(), 1, never)
 		return err == nil && len(ids) == 1 && ids[0] == id
 	}, patience, glance)
 	for name, write := range f.writes(id) {
@@ -142,7 +139,7 @@ func (f *fixture) requireRecovery(t *testing.T, id task.ID) {
 
 func TestAReadOnlyRedisIsAnErrorAtOnce(t *testing.T) {
 	t.Parallel()
-	f := openAt(t, testkit.OwnRedis(t).URL(), 1)
+	f := openAt(t, testkit.OwnRedis(t).URL())
 	id := f.index(t, 1, f.now(t).Add(-time.Hour))[0]
 	require.NoError(t, f.redis.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err())
 	f.requireRefusal(t, id, "READONLY", "claim", "index", "index in", "repair", "remove", "release", "turn")
@@ -154,18 +151,17 @@ func TestAReadOnlyRedisIsAnErrorAtOnce(t *testing.T) {
 // not have popped its tasks when it learns that it cannot move them.
 func TestAFullRedisStillHandsOut(t *testing.T) {
 	t.Parallel()
-	f := openAt(t, testkit.OwnRedis(t).URL(), 1)
+	f := openAt(t, testkit.OwnRedis(t).URL())
 	ids := f.index(t, 3, f.now(t).Add(-time.Hour))
 	require.NoError(t, f.redis.ConfigSet(t.Context(), "maxmemory", "1").Err())
 	f.requireRefusal(t, ids[0], "OOM", "index", "index in", "repair", "turn")
 
 	require.Equal(t, ids, f.claim(t, 3, 0))
 	require.ElementsMatch(t, texts(ids), f.members(t, claimedKey))
-	n, err := f.Revive(t.Context())
-	require.NoError(t, err)
+	n := f.revive(t)
 	require.Equal(t, 3, n)
 	require.Len(t, f.claim(t, 3, never), 3)
-	require.NoError(t, f.Release(t.Context(), 0, ids[1:], []task.DueIn{{ID: ids[0]}}))
+	require.NoError(t, f.Release(t.Context(), ids[1:], []task.DueIn{{Type: "foo", ID: ids[0]}}))
 	require.Equal(t, texts(ids[:1]), f.members(t, dueKey))
 	require.Empty(t, f.members(t, claimedKey))
 
@@ -182,7 +178,7 @@ func TestALoadingRedisIsAnErrorAtOnce(t *testing.T) {
 	}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
-	f := openAt(t, server.URL(), 1)
+	f := openAt(t, server.URL())
 	id := f.index(t, 1, f.now(t).Add(-time.Hour))[0]
 	pipe := f.redis.Pipeline()
 	for i := range 15_000 {
@@ -205,7 +201,7 @@ func TestALoadingRedisIsAnErrorAtOnce(t *testing.T) {
 func TestARedisThatIsDownIsAnErrorAtOnce(t *testing.T) {
 	t.Parallel()
 	server := testkit.OwnRedis(t)
-	f := openAt(t, server.URL(), 1)
+	f := openAt(t, server.URL())
 	id := f.index(t, 1, f.now(t).Add(-time.Hour))[0]
 	before, err := f.RunID(t.Context())
 	require.NoError(t, err)

@@ -29,11 +29,13 @@ const (
 
 // The names that people and dashboards rely on, spelled out.
 const (
-	dueKey     = "timewheel:{0}:due"
-	claimedKey = "timewheel:{0}:claimed"
-	watchKey   = "timewheel:{0}:watch"
-	wakeKey    = "timewheel:{0}:wake"
-	epochKey   = "timewheel:epoch"
+	dueKey     = "timewheel:{foo}:due"
+	claimedKey = "timewheel:{foo}:claimed"
+	agendaKey  = "timewheel:{wheel}:agenda"
+	marksKey   = "timewheel:{wheel}:marks"
+	watchKey   = "timewheel:{wheel}:watch"
+	epochKey   = "timewheel:{wheel}:epoch"
+	wakeKey    = "timewheel:wake"
 )
 
 // tester is a test, or one case of a property.
@@ -49,19 +51,19 @@ type fixture struct {
 	url   string
 }
 
-func open(t *testing.T, shards int) *fixture {
+func open(t *testing.T) *fixture {
 	t.Helper()
-	return openAt(t, testkit.Redis(t), shards)
+	return openAt(t, testkit.Redis(t))
 }
 
-func openAt(t *testing.T, url string, shards int) *fixture {
+func openAt(t *testing.T, url string) *fixture {
 	t.Helper()
-	return &fixture{openWheel(t, url, shards), openClient(t, url), url}
+	return &fixture{openWheel(t, url), openClient(t, url), url}
 }
 
-func openWheel(t *testing.T, url string, shards int) *wheel.Wheel {
+func openWheel(t *testing.T, url string) *wheel.Wheel {
 	t.Helper()
-	w, err := wheel.Open(wheel.Options{URL: url, Shards: shards})
+	w, err := wheel.Open(wheel.Options{URL: url})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.Close()) })
 	return w
@@ -97,7 +99,7 @@ func (f *fixture) index(t *testing.T, n int, at time.Time) []task.ID {
 func dueFrom(n int, at time.Time) []task.Due {
 	tasks := make([]task.Due, n)
 	for i := range tasks {
-		tasks[i] = task.Due{ID: uuid.New(), At: at.Add(time.Duration(i) * time.Microsecond)}
+		tasks[i] = task.Due{Type: "foo", ID: uuid.New(), At: at.Add(time.Duration(i) * time.Microsecond)}
 	}
 	return tasks
 }
@@ -110,10 +112,10 @@ func idsOf(tasks []task.Due) []task.ID {
 	return ids
 }
 
-// claim takes what is due of shard 0.
+// claim takes what is due.
 func (f *fixture) claim(t *testing.T, limit int, lapse time.Duration) []task.ID {
 	t.Helper()
-	ids, _, err := f.Claim(t.Context(), 0, limit, lapse)
+	ids, _, err := f.Claim(t.Context(), limit, lapse)
 	require.NoError(t, err)
 	return ids
 }
@@ -145,11 +147,34 @@ func texts(ids []task.ID) []string {
 	return all
 }
 
-// claimer is the worker in whose name tests claim.
-var claimer = uuid.MustParse("00000000-0000-4000-8000-000000000001")
+// Claim claims of the type foo alone.
+func (f *fixture) Claim(ctx context.Context, limit int, lapse time.Duration) ([]task.ID, time.Duration, error) {
+	claimed := f.Wheel.Claim(ctx, []task.Want{{Type: "foo", Limit: limit}}, lapse)
+	return claimed[0].IDs, claimed[0].Wait, claimed[0].Err
+}
 
-// Claim claims in its name.
-func (f *fixture) Claim(ctx context.Context, shard, limit int, lapse time.Duration) ([]task.ID, time.Duration, error) {
-	ids, next, _, err := f.Wheel.Claim(ctx, shard, claimer, 0, limit, lapse)
-	return ids, next, err
+// revive makes lapsed claims due again, which each claim does first, and returns how many.
+func (f *fixture) revive(t tester) int {
+	f.Revived()
+	_, _, err := f.Claim(t.Context(), 0, never)
+	require.NoError(t, err)
+	return f.Revived()
+}
+
+// Release releases tasks of the type foo.
+func (f *fixture) Release(ctx context.Context, dropped []task.ID, back []task.DueIn) error {
+	return f.Wheel.Release(ctx, refs(dropped), back)
+}
+
+// Remove removes tasks of the type foo.
+func (f *fixture) Remove(ctx context.Context, ids []task.ID) error {
+	return f.Wheel.Remove(ctx, refs(ids))
+}
+
+func refs(ids []task.ID) []task.Ref {
+	all := make([]task.Ref, len(ids))
+	for i, id := range ids {
+		all[i] = task.Ref{ID: id, Type: "foo"}
+	}
+	return all
 }

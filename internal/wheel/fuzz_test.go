@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -51,35 +52,69 @@ func FuzzParseClaim(f *testing.F) {
 	f.Add([]byte("\x00\x01\x00\x00\x00\x00\x00\x00\x00\x03\x05\x04\x06\x08a"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		parts := reply(data)
-		ids, next, _, err := wheel.ParseClaim(parts)
+		claimed, _, err := wheel.ParseClaim(parts)
 		if err != nil {
-			require.Empty(t, ids)
+			require.Empty(t, claimed.IDs)
 			return
 		}
-		require.GreaterOrEqual(t, int64(next), int64(-1))
-		require.Less(t, len(ids), len(parts))
-		for _, id := range ids {
+		require.Less(t, len(claimed.IDs), len(parts))
+		for _, id := range claimed.IDs {
 			require.Contains(t, parts, id.String(), "an id that the reply does not have could not be released")
 		}
 	})
 }
 
-func FuzzParseTurn(f *testing.F) {
+func FuzzParseLead(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte("\x00\x01\x00\x00\x00\x00\x00\x00\x00\x741800000000123457\x081"))
 	f.Add([]byte("\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x01"))
 	f.Add([]byte("\x03\x03\x03"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		parts := reply(data)
-		right, built, _, err := wheel.ParseLead(parts)
+		right, built, err := wheel.ParseLead(parts)
 		if err != nil {
 			require.Zero(t, right)
 			return
 		}
-		require.Len(t, parts, 3)
+		require.Len(t, parts, 2)
 		require.Equal(t, parts[0], right)
 		if !built.IsZero() {
 			require.NotEmpty(t, parts[1])
+		}
+	})
+}
+
+func FuzzParseAgenda(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte("\x00\x01\x00\x00\x00\x00\x00\x00\x00\x16foo\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00\x01\x00\x00\x00\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		parts := reply(data)
+		agenda, err := wheel.ParseAgenda(parts)
+		if err != nil {
+			return
+		}
+		require.Len(t, parts, 1+3*len(agenda.Entries))
+		for _, e := range agenda.Entries {
+			require.GreaterOrEqual(t, e.Wait, time.Duration(0))
+			require.Contains(t, parts, e.Type)
+		}
+	})
+}
+
+// What anybody publishes on the channel makes a worker look, and does no harm.
+func FuzzParseWake(f *testing.F) {
+	for _, message := range []string{"", "foo 12 3", "foo 12 3 all me", "foo x y all me", "foo -5 3 all other", "foo 1 2 all"} {
+		f.Add(message)
+	}
+	f.Fuzz(func(t *testing.T, message string) {
+		entry, concerned := wheel.ParseWake(message, "me", "all")
+		if !concerned {
+			require.Zero(t, entry)
+			require.Contains(t, message, " all ")
+		}
+		if entry.Type != "" {
+			require.Contains(t, message, " all me")
+			require.GreaterOrEqual(t, entry.Wait, time.Duration(0))
 		}
 	})
 }
@@ -102,7 +137,7 @@ func TestServersThatAreTooOldAreRefused(t *testing.T) {
 func TestAWrongURLIsNotQuoted(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"", "http://:secret@host/0", "redis://:secret@host:port/0", "redis://:secret@%zz/0", "redis://:secret@host/zero"} {
-		_, err := wheel.Open(wheel.Options{URL: url, Shards: 1})
+		_, err := wheel.Open(wheel.Options{URL: url})
 		require.ErrorContains(t, err, "REDIS_URL")
 		require.NotContains(t, err.Error(), "secret")
 	}

@@ -3,8 +3,8 @@ package wheel
 import (
 	"context"
 	"fmt"
+	"time"
 
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/timewheel/timewheel/internal/task"
@@ -17,58 +17,121 @@ func (w *Wheel) Index(ctx context.Context, tasks []task.Due) error {
 }
 
 // Repair adds those tasks that the index lost: neither due nor claimed. It
-// returns how many.
+// returns how many. Their types are marked in any case: the agenda may be what was lost.
 func (w *Wheel) Repair(ctx context.Context, tasks []task.Due) (int, error) {
 	return w.index(ctx, "repair", tasks)
 }
 
 func (w *Wheel) index(ctx context.Context, mode string, tasks []task.Due) (int, error) {
-	byShard := make([][]any, len(w.shards))
-	for _, t := range tasks {
-		shard := shardOf(t.ID, len(w.shards))
-		byShard[shard] = append(byShard[shard], micros(t.At), t.ID.String())
+	var rings []ringPairs
+	for _, p := range byType(tasks, typeOfDue) {
+		pairs := make([]any, 0, 2*len(p.tasks))
+		for i := range p.tasks {
+			pairs = append(pairs, micros(p.tasks[i].At), p.tasks[i].ID.String())
+		}
+		rings = append(rings, ringPairs{p.taskType, pairs})
 	}
-	return w.indexPairs(ctx, mode, "abs", byShard)
+	return w.indexPairs(ctx, mode, "abs", rings)
 }
 
-// indexPairs takes the times and ids of each shard.
-func (w *Wheel) indexPairs(ctx context.Context, mode, base string, byShard [][]any) (total int, err error) {
-	for shard, pairs := range byShard {
-		for len(pairs) > 0 {
-			n := min(len(pairs), 2*page)
-			keys := w.shards[shard]
-			args := append([]any{mode, base}, pairs[:n]...)
-			added, err := indexScript.Run(ctx, w.client, keys.all(), args...).Int()
-			if err != nil {
-				return total, fmt.Errorf("index tasks: %w", err)
+// IndexIn makes tasks due after a wait by Redis' clock.
+func (w *Wheel) IndexIn(ctx context.Context, tasks []task.DueIn) error {
+	var rings []ringPairs
+	for _, p := range byType(tasks, typeOfDueIn) {
+		rings = append(rings, ringPairs{p.taskType, waits(p.tasks)})
+	}
+	_, err := w.indexPairs(ctx, "set", "rel", rings)
+	return err
+}
+
+func waits(tasks []task.DueIn) []any {
+	pairs := make([]any, 0, 2*len(tasks))
+	for i := range tasks {
+		pairs = append(pairs, max(0, tasks[i].Delay).Microseconds(), tasks[i].ID.String())
+	}
+	return pairs
+}
+
+// ringPairs are times and ids of one type, as a script takes them.
+type ringPairs struct {
+	taskType string
+	pairs    []any // time, id, time, id, ...
+}
+
+// first is the earliest of the times.
+func (r ringPairs) first() int64 {
+	first, _ := r.pairs[0].(int64)
+	for i := 2; i < len(r.pairs); i += 2 {
+		if at, _ := r.pairs[i].(int64); at < first {
+			first = at
+		}
+	}
+	return first
+}
+
+// indexPairs indexes and then marks, page by page.
+func (w *Wheel) indexPairs(ctx context.Context, mode, base string, rings []ringPairs) (total int, err error) {
+	for len(rings) > 0 {
+		var calls []*call
+		var marks []any
+		for room := 2 * page; room > 0 && len(rings) > 0; {
+			r := ringPairs{rings[0].taskType, rings[0].pairs[:min(room, len(rings[0].pairs))]}
+			room -= len(r.pairs)
+			if rings[0].pairs = rings[0].pairs[len(r.pairs):]; len(rings[0].pairs) == 0 {
+				rings = rings[1:]
 			}
-			total += added
-			pairs = pairs[n:]
+			calls = append(calls, &call{
+				script: indexScript, keys: w.names.ring(r.taskType).keys(), args: append([]any{mode, base}, r.pairs...),
+			})
+			marks = append(marks, r.taskType, r.first())
+		}
+		err := w.change(ctx, calls, base, marks)
+		for _, c := range calls {
+			n, _ := c.reply.Int()
+			total += n
+		}
+		if err != nil {
+			return total, fmt.Errorf("index tasks: %w", err)
 		}
 	}
 	return total, nil
 }
 
-// IndexIn makes tasks due after a wait by Redis' clock.
-func (w *Wheel) IndexIn(ctx context.Context, tasks []task.DueIn) error {
-	byShard := make([][]any, len(w.shards))
-	for _, t := range tasks {
-		shard := shardOf(t.ID, len(w.shards))
-		byShard[shard] = append(byShard[shard], max(0, t.Delay).Microseconds(), t.ID.String())
+// change changes rings and marks their types in the agenda after that: type, time, type,
+// time, ... One server carries out both in one round trip, in order; the nodes of a
+// cluster do not wait for each other.
+func (w *Wheel) change(ctx context.Context, calls []*call, base string, marks []any) error {
+	if len(marks) == 0 {
+		return w.run(ctx, calls...)
 	}
-	_, err := w.indexPairs(ctx, "set", "rel", byShard)
+	mark := &call{
+		script: markScript, keys: []string{w.names.agenda, w.names.marks, w.names.watch},
+		args: append([]any{w.names.wake, base}, marks...),
+	}
+	if !w.cluster {
+		return w.run(ctx, append(calls, mark)...)
+	}
+	err := w.run(ctx, calls...)
+	// What went well has to be marked, whatever did not.
+	if markErr := w.run(ctx, mark); err == nil {
+		err = markErr
+	}
 	return err
 }
 
 // Remove drops tasks from the index. They will not run; a claim that is under
 // way is left to be refused by the start.
-func (w *Wheel) Remove(ctx context.Context, ids []task.ID) error {
-	if len(ids) == 0 {
+func (w *Wheel) Remove(ctx context.Context, tasks []task.Ref) error {
+	if len(tasks) == 0 {
 		return nil
 	}
 	_, err := w.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, id := range ids {
-			p.ZRem(ctx, w.keysOf(id).due, id.String())
+		for _, part := range byType(tasks, typeOfRef) {
+			members := make([]any, len(part.tasks))
+			for i := range part.tasks {
+				members[i] = part.tasks[i].ID.String()
+			}
+			p.ZRem(ctx, w.names.ring(part.taskType).due, members...)
 		}
 		return nil
 	})
@@ -78,52 +141,7 @@ func (w *Wheel) Remove(ctx context.Context, ids []task.ID) error {
 	return nil
 }
 
-// Scan calls f with the ids of all that is due in any shard, page by page. A
-// task that stays in the index throughout is seen at least once. Members that
-// are no task ids were put there by hand; they are dropped.
-func (w *Wheel) Scan(ctx context.Context, f func([]task.ID) error) error {
-	for _, keys := range w.shards {
-		var cursor uint64
-		for {
-			members, next, err := w.client.ZScan(ctx, keys.due, cursor, "", page).Result()
-			if err != nil {
-				return fmt.Errorf("scan due tasks: %w", err)
-			}
-			var ids []task.ID
-			var strays []any
-			for i := 0; i < len(members); i += 2 {
-				id, err := uuid.Parse(members[i])
-				if err != nil || id.String() != members[i] {
-					strays = append(strays, members[i])
-				} else {
-					ids = append(ids, id)
-				}
-			}
-			if len(strays) > 0 {
-				if err := w.client.ZRem(ctx, keys.due, strays...).Err(); err != nil {
-					return fmt.Errorf("drop members that are no tasks: %w", err)
-				}
-			}
-			if err := f(ids); err != nil {
-				return err
-			}
-			if cursor = next; cursor == 0 {
-				break
-			}
-		}
-	}
-	return nil
-}
-
-// Size is how many tasks are due or will be, in all shards.
-func (w *Wheel) Size(ctx context.Context) (int64, error) {
-	var total int64
-	for _, keys := range w.shards {
-		n, err := w.client.ZCard(ctx, keys.due).Result()
-		if err != nil {
-			return 0, fmt.Errorf("count due tasks: %w", err)
-		}
-		total += n
-	}
-	return total, nil
-}
+// micros is a time as a score. All scores are exact in a double: what is due
+// before 1970 is as due as can be, and nothing beyond the year 2255 comes
+// within a horizon.
+func micros(t time.Time) int64 { return max(0, t.UnixMicro()) }

@@ -1,7 +1,6 @@
 package wheel_test
 
 import (
-	"strconv"
 	"testing"
 	"time"
 
@@ -12,34 +11,33 @@ import (
 
 	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/internal/wheel"
-	"github.com/timewheel/timewheel/test/testkit"
 )
 
 // People look inside by these names, so they are a contract.
 func TestKeysAreThoseOfTheContract(t *testing.T) {
 	t.Parallel()
-	f := open(t, 1)
+	f := open(t)
 	id := uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057")
-	require.NoError(t, f.Index(t.Context(), []task.Due{{ID: id, At: time.UnixMicro(1_700_000_000_123_457)}}))
+	require.NoError(t, f.Index(t.Context(), []task.Due{{Type: "foo", ID: id, At: time.UnixMicro(1_700_000_000_123_457)}}))
 	granted, _, err := f.Lead(t.Context(), uuid.New(), time.Minute, time.Hour, time.Time{})
 	require.NoError(t, err)
 	require.True(t, granted)
 
 	keys, err := f.redis.Keys(t.Context(), "*").Result()
 	require.NoError(t, err)
-	require.ElementsMatch(t, []string{"timewheel:{0}:due", "timewheel:epoch"}, keys)
-	all, err := f.redis.ZRangeWithScores(t.Context(), "timewheel:{0}:due", 0, -1).Result()
+	require.ElementsMatch(t, []string{dueKey, epochKey, agendaKey, marksKey}, keys)
+	all, err := f.redis.ZRangeWithScores(t.Context(), dueKey, 0, -1).Result()
 	require.NoError(t, err)
 	require.Equal(t, []redis.Z{{Member: "01890a5d-ac96-774b-bcce-b302099a8057", Score: 1_700_000_000_123_457}}, all)
 
 	require.Equal(t, []task.ID{id}, f.claim(t, 1, never))
-	require.Equal(t, []string{id.String()}, f.members(t, "timewheel:{0}:claimed"))
-	require.Empty(t, f.members(t, "timewheel:{0}:due"))
+	require.Equal(t, []string{id.String()}, f.members(t, claimedKey))
+	require.Empty(t, f.members(t, dueKey))
 }
 
 func TestTimesAreExactToTheMicrosecond(t *testing.T) {
 	t.Parallel()
-	f := open(t, 1)
+	f := open(t)
 	for _, at := range []int64{
 		0, 1, 1_700_000_000_000_001, 1_800_000_000_123_456, 1_800_000_000_123_457, 1_800_000_000_123_458,
 		time.Date(2255, 6, 5, 23, 47, 34, 740991000, time.UTC).UnixMicro(),
@@ -49,22 +47,22 @@ func TestTimesAreExactToTheMicrosecond(t *testing.T) {
 			"repair": func(d []task.Due) error { _, err := f.Repair(t.Context(), d); return err },
 		} {
 			id := uuid.New()
-			require.NoError(t, index([]task.Due{{ID: id, At: time.UnixMicro(at)}}))
+			require.NoError(t, index([]task.Due{{Type: "foo", ID: id, At: time.UnixMicro(at)}}))
 			require.Equal(t, at, f.score(t, dueKey, id.String()), name)
 		}
 	}
-	before1970 := task.Due{ID: uuid.New(), At: task.MinTime}
+	before1970 := task.Due{Type: "foo", ID: uuid.New(), At: task.MinTime}
 	require.NoError(t, f.Index(t.Context(), []task.Due{before1970}))
 	require.Zero(t, f.score(t, dueKey, before1970.ID.String()))
 }
 
 func TestIndexSetsTheTimeWhateverItWas(t *testing.T) {
 	t.Parallel()
-	f := open(t, 1)
+	f := open(t)
 	id := f.index(t, 1, f.now(t).Add(-time.Minute))[0]
 	require.Equal(t, []task.ID{id}, f.claim(t, 1, never))
 	for _, at := range []int64{5, 7, 6} {
-		require.NoError(t, f.Index(t.Context(), []task.Due{{ID: id, At: time.UnixMicro(at)}}))
+		require.NoError(t, f.Index(t.Context(), []task.Due{{Type: "foo", ID: id, At: time.UnixMicro(at)}}))
 		require.Equal(t, at, f.score(t, dueKey, id.String()))
 	}
 	require.NoError(t, f.Index(t.Context(), nil))
@@ -74,7 +72,7 @@ func TestIndexSetsTheTimeWhateverItWas(t *testing.T) {
 // handed out twice; if it touched what is there, a put-back would be undone.
 func TestRepairAddsOnlyWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	f := open(t, 1)
+	f := open(t)
 	past := f.now(t).Add(-time.Minute)
 	claimed := f.index(t, 2, past)
 	require.Equal(t, claimed, f.claim(t, 2, never))
@@ -84,7 +82,7 @@ func TestRepairAddsOnlyWhatIsMissing(t *testing.T) {
 
 	asked := missing
 	for _, id := range append(claimed, present...) {
-		asked = append(asked, task.Due{ID: id, At: past.Add(-time.Hour)})
+		asked = append(asked, task.Due{Type: "foo", ID: id, At: past.Add(-time.Hour)})
 	}
 	added, err := f.Repair(t.Context(), asked)
 	require.NoError(t, err)
@@ -100,49 +98,60 @@ func TestRepairAddsOnlyWhatIsMissing(t *testing.T) {
 
 func TestIndexInCountsFromRedisClock(t *testing.T) {
 	t.Parallel()
-	f := open(t, 1)
+	f := open(t)
 	waits := map[time.Duration]time.Duration{-time.Hour: 0, 0: 0, 90 * time.Minute: 90 * time.Minute, time.Microsecond: time.Microsecond}
 	for in, want := range waits {
 		id := uuid.New()
 		before := f.now(t)
-		require.NoError(t, f.IndexIn(t.Context(), []task.DueIn{{ID: id, Delay: in}}))
+		require.NoError(t, f.IndexIn(t.Context(), []task.DueIn{{Type: "foo", ID: id, Delay: in}}))
 		at := time.UnixMicro(f.score(t, dueKey, id.String()))
 		require.False(t, at.Before(before.Add(want)), "%s early", before.Add(want).Sub(at))
 		require.False(t, at.After(f.now(t).Add(want)))
 	}
 }
 
-// More than one script may take, over several shards, in one call.
-func TestManyTasksSpreadOverTheShards(t *testing.T) {
+// More than one script may take, over several types, in one call.
+func TestManyTasksSpreadOverTheRings(t *testing.T) {
 	t.Parallel()
-	f := open(t, 3)
+	f := open(t)
+	types := []string{"a", "a.b", "a-b"}
 	tasks := dueFrom(4*wheel.Page+7, f.now(t).Add(-time.Hour))
+	want := map[string][]string{}
+	var all []task.Ref
+	for i := range tasks {
+		name := types[i%len(types)]
+		tasks[i].Type = name
+		want[name] = append(want[name], tasks[i].ID.String())
+		all = append(all, task.Ref{ID: tasks[i].ID, Type: name})
+	}
 	added, err := f.Repair(t.Context(), tasks)
 	require.NoError(t, err)
 	require.Equal(t, len(tasks), added)
-	size, err := f.Size(t.Context())
+	size, err := f.Size(t.Context(), types)
 	require.NoError(t, err)
 	require.EqualValues(t, len(tasks), size)
+	known, err := f.Types(t.Context())
+	require.NoError(t, err)
+	require.ElementsMatch(t, types, known)
+	for name, ids := range want {
+		require.Equal(t, ids, f.members(t, "timewheel:{"+name+"}:due"))
+	}
 
-	want := make([][]string, 3)
-	for _, due := range tasks {
-		shard := wheel.ShardOf(due.ID, 3)
-		want[shard] = append(want[shard], due.ID.String())
-	}
-	for shard, ids := range want {
-		require.Greater(t, len(ids), wheel.Page, "shard %d is nearly idle", shard)
-		require.Equal(t, ids, f.members(t, "timewheel:{"+strconv.Itoa(shard)+"}:due"))
-	}
-	require.NoError(t, f.Remove(t.Context(), idsOf(tasks)))
-	size, err = f.Size(t.Context())
+	claimed := f.Wheel.Claim(t.Context(), []task.Want{{Type: "a-b", Limit: 2}, {Type: "none", Limit: 2}, {Type: "a", Limit: 3}}, never)
+	require.Equal(t, want["a-b"][:2], texts(claimed[0].IDs))
+	require.Empty(t, claimed[1].IDs)
+	require.Negative(t, claimed[1].Wait)
+	require.Equal(t, want["a"][:3], texts(claimed[2].IDs))
+	require.NoError(t, f.Wheel.Remove(t.Context(), all))
+	size, err = f.Size(t.Context(), types)
 	require.NoError(t, err)
 	require.Zero(t, size)
-	require.NoError(t, f.Remove(t.Context(), nil))
+	require.NoError(t, f.Wheel.Remove(t.Context(), nil))
 }
 
 func TestScanSeesEverythingAndDropsStrays(t *testing.T) {
 	t.Parallel()
-	f := open(t, 2)
+	f := open(t)
 	tasks := dueFrom(2*wheel.Page+1, f.now(t).Add(time.Hour))
 	require.NoError(t, f.Index(t.Context(), tasks))
 	strays := []string{"hello", "", "6BA7B810-9DAD-11D1-80B4-00C04FD430C8", "urn:uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8"}
@@ -150,7 +159,7 @@ func TestScanSeesEverythingAndDropsStrays(t *testing.T) {
 		f.put(t, dueKey, stray, f.now(t).Add(time.Hour))
 	}
 	seen := map[task.ID]bool{}
-	require.NoError(t, f.Scan(t.Context(), func(ids []task.ID) error {
+	require.NoError(t, f.Scan(t.Context(), "foo", func(ids []task.ID) error {
 		for _, id := range ids {
 			seen[id] = true
 		}
@@ -163,52 +172,6 @@ func TestScanSeesEverythingAndDropsStrays(t *testing.T) {
 	for _, stray := range strays {
 		require.ErrorIs(t, f.redis.ZScore(t.Context(), dueKey, stray).Err(), redis.Nil)
 	}
-	err := f.Scan(t.Context(), func([]task.ID) error { return assert.AnError })
+	err := f.Scan(t.Context(), "foo", func([]task.ID) error { return assert.AnError })
 	require.Equal(t, assert.AnError, err)
-}
-
-// A worker sleeps until the head that it knows. It must hear of an earlier one,
-// and of nothing else.
-func TestOnlyANewHeadWakes(t *testing.T) {
-	t.Parallel()
-	f := openAt(t, testkit.OwnRedis(t).URL(), 1) // channels reach across databases
-	sub := f.redis.Subscribe(t.Context(), wakeKey)
-	defer func() { require.NoError(t, sub.Close()) }()
-	_, err := sub.Receive(t.Context())
-	require.NoError(t, err)
-	messages := sub.Channel()
-	// woken counts the messages so far, by one of the test's own that comes last.
-	woken := func() (n int) {
-		require.NoError(t, f.redis.Publish(t.Context(), wakeKey, "end").Err())
-		for m := range messages {
-			if m.Payload == "end" {
-				return n
-			}
-			n++
-		}
-		return n
-	}
-	at := f.now(t).Add(time.Hour)
-	id, early := uuid.New(), uuid.New()
-	index := func(id task.ID, at time.Time) { require.NoError(t, f.Index(t.Context(), []task.Due{{ID: id, At: at}})) }
-	repair := func(id task.ID, at time.Time) {
-		_, err := f.Repair(t.Context(), []task.Due{{ID: id, At: at}})
-		require.NoError(t, err)
-	}
-
-	index(id, at)
-	require.Equal(t, 1, woken(), "the first task is a head")
-	index(uuid.New(), at.Add(time.Microsecond))
-	index(uuid.New(), at)
-	index(id, at)
-	repair(uuid.New(), at.Add(time.Hour))
-	require.Zero(t, woken(), "nothing is earlier than the head")
-	index(early, at.Add(-time.Microsecond))
-	require.Equal(t, 1, woken())
-	repair(id, at.Add(-time.Minute))
-	require.Zero(t, woken(), "a task that is there keeps its time, so the head is the same")
-	repair(uuid.New(), at.Add(-time.Minute))
-	require.Equal(t, 1, woken())
-	require.NoError(t, f.IndexIn(t.Context(), []task.DueIn{{ID: uuid.New()}}))
-	require.Equal(t, 1, woken())
 }

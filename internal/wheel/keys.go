@@ -1,39 +1,79 @@
 package wheel
 
 import (
-	"hash/fnv"
-	"strconv"
+	"regexp"
+	"slices"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// epochOf names the hash that says when the wheel was last built, how far, and how.
-func epochOf(prefix string) string { return prefix + ":epoch" }
-
-// shardKeys are the names of one shard. The braces are its hash tag: Redis
-// Cluster keeps all of a shard in one slot, so that one script may touch it.
-type shardKeys struct {
-	due     string // sorted set: task id, due time in unix microseconds
-	claimed string // sorted set: task id, when the claim lapses
-	wake    string // channel: something became due before all else
-	watch   string // string: the worker that waits for the next due time, and its load
+// names are those of what concerns all types. The braces are the hash tag: Redis Cluster
+// keeps all of it in one slot, so that one script may touch it.
+type names struct {
+	prefix string
+	epoch  string // hash: how far the index is built, and by whom
+	agenda string // sorted set: type, when its ring is to be looked at (unix µs)
+	marks  string // hash: type, how often it was marked
+	watch  string // hash: group, the worker that watches for it
+	wake   string // channel: what is to be looked at before all else
 }
 
-func newShardKeys(prefix string, shard int) shardKeys {
-	prefix += ":{" + strconv.Itoa(shard) + "}:"
-	return shardKeys{due: prefix + "due", claimed: prefix + "claimed", wake: prefix + "wake", watch: prefix + "watch"}
-}
-
-// all are the keys of a script that may index.
-func (k shardKeys) all() []string { return []string{k.due, k.claimed, k.wake, k.watch} }
-
-// shardOf spreads ids evenly. The hash takes the whole id, since those of one
-// moment share their beginning.
-func shardOf(id task.ID, shards int) int {
-	if shards == 1 {
-		return 0
+func newNames(prefix string) names {
+	tagged := prefix + ":{wheel}:"
+	return names{
+		prefix: prefix, epoch: tagged + "epoch", agenda: tagged + "agenda", marks: tagged + "marks",
+		watch: tagged + "watch", wake: prefix + ":wake",
 	}
-	h := fnv.New32a()
-	_, _ = h.Write(id[:])                  // a hash never fails
-	return int(h.Sum32() % uint32(shards)) //nolint:gosec // both are small and positive
 }
+
+// ring are the keys of what is due of one type. Its name is the hash tag, so that a
+// cluster spreads the types over its nodes.
+type ring struct {
+	due     string // sorted set: task id, due time (unix µs)
+	claimed string // sorted set: task id, when the claim lapses (unix µs)
+}
+
+func (n names) ring(taskType string) ring {
+	tagged := n.prefix + ":{" + taskType + "}:"
+	return ring{due: tagged + "due", claimed: tagged + "claimed"}
+}
+
+func (r ring) keys() []string { return []string{r.due, r.claimed} }
+
+// rings is what the keys of all rings match, and nameOfRing finds the type in one.
+func (n names) rings() string { return n.prefix + ":{*}:*" }
+
+var ringKey = regexp.MustCompile(`^:\{([^{}]+)\}:(due|claimed)$`)
+
+// part is what is of one type.
+type part[T any] struct {
+	taskType string
+	tasks    []T
+}
+
+// byType parts tasks by their type, in the order in which the types come first.
+func byType[T any](tasks []T, typeOf func(*T) string) (parts []part[T]) {
+	if len(tasks) == 0 {
+		return nil
+	}
+	first := typeOf(&tasks[0])
+	if !slices.ContainsFunc(tasks, func(t T) bool { return typeOf(&t) != first }) {
+		return []part[T]{{first, tasks}}
+	}
+	index := map[string]int{}
+	for i := range tasks {
+		name := typeOf(&tasks[i])
+		at, known := index[name]
+		if !known {
+			at = len(parts)
+			index[name] = at
+			parts = append(parts, part[T]{taskType: name})
+		}
+		parts[at].tasks = append(parts[at].tasks, tasks[i])
+	}
+	return parts
+}
+
+func typeOfDue(d *task.Due) string     { return d.Type }
+func typeOfDueIn(d *task.DueIn) string { return d.Type }
+func typeOfRef(r *task.Ref) string     { return r.Type }

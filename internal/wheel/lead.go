@@ -14,8 +14,7 @@ import (
 // Lead takes or renews the lead of this node for the time of term; leads is false while
 // another node has it. An indexedUntil that is not zero reports that all that is due up
 // to then is in the due index. Built is how far the index is built, by whomever, and zero
-// if it must be built from the beginning: Redis lost it, or it was split into another
-// number of shards.
+// if it must be built from the beginning, because Redis lost it.
 func (w *Wheel) Lead(
 	ctx context.Context, node uuid.UUID, term, horizon time.Duration, indexedUntil time.Time,
 ) (leads bool, built time.Time, err error) {
@@ -23,22 +22,20 @@ func (w *Wheel) Lead(
 	if !indexedUntil.IsZero() {
 		report = strconv.FormatInt(indexedUntil.UnixMicro(), 10)
 	}
-	reply, err := leadScript.Run(ctx, w.client, []string{w.epoch},
-		node.String(), term.Microseconds(), len(w.shards), horizon.Microseconds(), report,
+	reply, err := leadScript.Run(ctx, w.client, []string{w.names.epoch},
+		node.String(), term.Microseconds(), horizon.Microseconds(), report,
 		w.installation, takeOver.Microseconds()).Slice()
 	if err != nil {
 		return false, time.Time{}, fmt.Errorf("ask for the lead: %w", err)
 	}
-	answer, built, shards, err := parseLead(reply)
+	answer, built, err := parseLead(reply)
 	switch {
 	case err != nil:
 	case answer == foreign:
 		err = ErrForeign
 	case answer == taken:
 		// What the other installation left is nothing to this one.
-		err = w.dropShards(ctx, 0, max(shards, len(w.shards)))
-	case answer == leading && built.IsZero():
-		err = w.dropShards(ctx, len(w.shards), shards)
+		err = w.dropRings(ctx)
 	}
 	return answer == leading || answer == taken, built, err
 }
@@ -58,38 +55,20 @@ const (
 // own, uses the same names in Redis.
 var ErrForeign = errors.New("redis serves another installation of timewheel under this REDIS_PREFIX: give each one its own")
 
-func parseLead(reply []any) (answer int64, built time.Time, shards int, err error) {
-	if len(reply) != 3 {
-		return 0, time.Time{}, 0, fmt.Errorf("ask for the lead: reply has %d parts", len(reply))
+func parseLead(reply []any) (answer int64, built time.Time, err error) {
+	if len(reply) != 2 {
+		return 0, time.Time{}, fmt.Errorf("ask for the lead: reply has %d parts", len(reply))
 	}
 	answer, ok := reply[0].(int64)
 	indexed, ok2 := reply[1].(string)
-	split, ok3 := reply[2].(string)
-	if !ok || !ok2 || !ok3 {
-		return 0, time.Time{}, 0, errors.New("ask for the lead: reply has parts of the wrong type")
+	if !ok || !ok2 {
+		return 0, time.Time{}, errors.New("ask for the lead: reply has parts of the wrong type")
 	}
 	// What does not parse was edited by hand: the index is built again.
 	if at, err := strconv.ParseInt(indexed, 10, 64); err == nil {
 		built = time.UnixMicro(at).UTC()
 	}
-	if n, err := strconv.Atoi(split); err == nil {
-		shards = n
-	}
-	return answer, built, shards, nil
-}
-
-// maxShards bounds what a hand-edited epoch can make dropShards do.
-const maxShards = 256
-
-// dropShards removes what an index with other shards left behind, from one shard on.
-func (w *Wheel) dropShards(ctx context.Context, from, shards int) error {
-	for shard := from; shard < min(shards, maxShards); shard++ {
-		keys := newShardKeys(w.prefix, shard)
-		if err := w.client.Del(ctx, keys.due, keys.claimed).Err(); err != nil {
-			return fmt.Errorf("drop shard %d: %w", shard, err)
-		}
-	}
-	return nil
+	return answer, built, nil
 }
 
 // LastAudit is which run of Redis was audited last, and how long ago; the run is
@@ -98,7 +77,7 @@ func (w *Wheel) LastAudit(ctx context.Context) (run string, ago time.Duration, e
 	var noted *redis.SliceCmd
 	var now *redis.TimeCmd
 	_, err = w.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		noted = p.HMGet(ctx, w.epoch, "audited_run", "audited_at")
+		noted = p.HMGet(ctx, w.names.epoch, "audited_run", "audited_at")
 		now = p.Time(ctx)
 		return nil
 	})
@@ -119,7 +98,7 @@ func (w *Wheel) LastAudit(ctx context.Context) (run string, ago time.Duration, e
 func (w *Wheel) NoteAudit(ctx context.Context, run string) error {
 	now, err := w.client.Time(ctx).Result()
 	if err == nil {
-		err = w.client.HSet(ctx, w.epoch, "audited_run", run, "audited_at", now.UnixMicro()).Err()
+		err = w.client.HSet(ctx, w.names.epoch, "audited_run", run, "audited_at", now.UnixMicro()).Err()
 	}
 	if err != nil {
 		return fmt.Errorf("note an audit: %w", err)

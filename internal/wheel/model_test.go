@@ -2,6 +2,8 @@ package wheel_test
 
 import (
 	"cmp"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +16,7 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// reference is what the wheel of one shard must be: two plain maps. A score
+// reference is what the ring of one type must be: two plain maps. A score
 // that Redis' clock decided is bracketed by two looks at that clock, and from
 // then on it is exact.
 type reference struct {
@@ -34,7 +36,7 @@ var all = func() (ids []task.ID) {
 
 func TestWheelIsWhatItsReferenceIs(t *testing.T) {
 	t.Parallel()
-	f := open(t, 1)
+	f := open(t)
 	rapid.Check(t, func(t *rapid.T) {
 		require.NoError(t, f.redis.FlushDB(t.Context()).Err())
 		r := &reference{f: f, due: map[task.ID]int64{}, claimed: map[task.ID]int64{}, now: f.now(t).UnixMicro()}
@@ -44,7 +46,7 @@ func TestWheelIsWhatItsReferenceIs(t *testing.T) {
 			"repair":  r.repair,
 			"claim":   r.claim,
 			"release": r.release,
-			"revive":  r.revive,
+			"revive":  func(t *rapid.T) { r.claimUpTo(t, 0) },
 			"remove":  r.remove,
 		})
 	})
@@ -58,7 +60,7 @@ func (r *reference) drawDue(t *rapid.T) []task.Due {
 	for i, id := range ids {
 		off := rapid.SampledFrom([]time.Duration{-time.Hour, time.Hour}).Draw(t, "side")
 		off += time.Duration(rapid.IntRange(0, 3).Draw(t, "off")) * time.Microsecond
-		tasks[i] = task.Due{ID: id, At: time.UnixMicro(r.now).Add(off)}
+		tasks[i] = task.Due{Type: "foo", ID: id, At: time.UnixMicro(r.now).Add(off)}
 	}
 	return tasks
 }
@@ -92,41 +94,77 @@ func (r *reference) repair(t *rapid.T) {
 }
 
 func (r *reference) claim(t *rapid.T) {
-	limit := rapid.IntRange(1, 6).Draw(t, "limit")
+	r.claimUpTo(t, rapid.IntRange(0, 6).Draw(t, "limit"))
+}
+
+func (r *reference) claimUpTo(t *rapid.T, limit int) {
 	lapse := rapid.SampledFrom([]time.Duration{0, never}).Draw(t, "lapse")
 	before := r.f.now(t)
-	ids, next, err := r.f.Claim(t.Context(), 0, limit, lapse)
+	ids, wait, err := r.f.Claim(t.Context(), limit, lapse)
 	require.NoError(t, err)
 	after := r.f.now(t)
 
-	ready, head := r.ready()
-	require.Equal(t, ready[:min(limit, len(ready))], append([]task.ID{}, ids...))
-	switch {
-	case len(ready) > 0:
-		require.Zero(t, next)
-	case head == 0:
-		require.Negative(t, next)
-	default:
-		require.LessOrEqual(t, next, time.UnixMicro(head).Sub(before))
-		require.GreaterOrEqual(t, next, time.UnixMicro(head).Sub(after))
+	// What lapsed comes last, since it is due from now on.
+	ready := r.ready()
+	revived := r.lapsed(before)
+	for _, id := range revived {
+		delete(r.claimed, id)
+		if _, due := r.due[id]; !due {
+			ready = append(ready, id)
+		}
 	}
+	n := min(limit, len(ready))
+	require.Equal(t, ready[:n], append([]task.ID{}, ids...))
 	for _, id := range ids {
 		delete(r.due, id)
 		r.claimed[id] = r.stamped(t, claimedKey, id, before.Add(lapse), after.Add(lapse))
 	}
+	for _, id := range ready[n:] {
+		if _, due := r.due[id]; !due {
+			r.due[id] = r.stamped(t, dueKey, id, before, after)
+		}
+	}
+	require.Equal(t, len(revived), r.f.Revived())
+	r.requireWait(t, wait, len(ready) > n, before, after)
 }
 
-// ready is what must be handed out, in order; head is the time of what is next
-// if that is nothing.
-func (r *reference) ready() (ids []task.ID, head int64) {
-	order := sortedByScore(r.due)
-	for _, id := range order {
-		if r.due[id] > r.now+time.Hour.Microseconds()/2 {
-			return append([]task.ID{}, ids...), r.due[id]
-		}
-		ids = append(ids, id)
+// requireWait wants the time until the first that is due or lapses.
+func (r *reference) requireWait(t *rapid.T, wait time.Duration, more bool, before, after time.Time) {
+	first := int64(math.MaxInt64)
+	for _, at := range slices.Concat(slices.Collect(maps.Values(r.due)), slices.Collect(maps.Values(r.claimed))) {
+		first = min(first, at)
 	}
-	return append([]task.ID{}, ids...), 0
+	switch {
+	case more:
+		require.Zero(t, wait)
+	case first == math.MaxInt64:
+		require.Negative(t, wait)
+	default:
+		require.LessOrEqual(t, wait, max(time.Microsecond, time.UnixMicro(first).Sub(before)))
+		require.GreaterOrEqual(t, wait, max(time.Microsecond, time.UnixMicro(first).Sub(after)))
+	}
+}
+
+// ready is what is due and must be handed out, in order.
+func (r *reference) ready() []task.ID {
+	ids := []task.ID{}
+	for _, id := range sortedByScore(r.due) {
+		if r.due[id] <= r.now+time.Hour.Microseconds()/2 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// lapsed are the claims that had lapsed, in the order of their names.
+func (r *reference) lapsed(now time.Time) (ids []task.ID) {
+	for id, lapses := range r.claimed {
+		if lapses <= now.UnixMicro() {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b task.ID) int { return strings.Compare(a.String(), b.String()) })
+	return ids
 }
 
 func (r *reference) release(t *rapid.T) {
@@ -135,10 +173,10 @@ func (r *reference) release(t *rapid.T) {
 	waits := make([]task.DueIn, 0, len(ids))
 	for _, id := range ids[dropped:] {
 		wait := rapid.SampledFrom([]time.Duration{-time.Hour, 0, time.Hour}).Draw(t, "wait")
-		waits = append(waits, task.DueIn{ID: id, Delay: wait})
+		waits = append(waits, task.DueIn{Type: "foo", ID: id, Delay: wait})
 	}
 	before := r.f.now(t)
-	require.NoError(t, r.f.Release(t.Context(), 0, ids[:dropped], waits))
+	require.NoError(t, r.f.Release(t.Context(), ids[:dropped], waits))
 	after := r.f.now(t)
 	for _, id := range ids {
 		delete(r.claimed, id)
@@ -149,25 +187,6 @@ func (r *reference) release(t *rapid.T) {
 			r.due[w.ID] = r.stamped(t, dueKey, w.ID, before.Add(in), after.Add(in))
 		}
 	}
-}
-
-func (r *reference) revive(t *rapid.T) {
-	before := r.f.now(t)
-	n, err := r.f.Revive(t.Context())
-	require.NoError(t, err)
-	after := r.f.now(t)
-	want := 0
-	for id, lapses := range r.claimed {
-		if lapses > before.UnixMicro() {
-			continue
-		}
-		want++
-		delete(r.claimed, id)
-		if _, due := r.due[id]; !due {
-			r.due[id] = r.stamped(t, dueKey, id, before, after)
-		}
-	}
-	require.Equal(t, want, n)
 }
 
 func (r *reference) remove(t *rapid.T) {

@@ -12,17 +12,16 @@ package wheel
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-
-	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/lua"
 )
 
 // page is the most tasks that one script call takes: meanwhile Redis serves no other
@@ -32,32 +31,21 @@ const page = 1000
 // MinVersion is the oldest Redis that is supported.
 const MinVersion = "6.2"
 
-var (
-	claimScript   = redis.NewScript(lua.Claim)
-	indexScript   = redis.NewScript(lua.Index)
-	leaveScript   = redis.NewScript(lua.Leave)
-	releaseScript = redis.NewScript(lua.Release)
-	reviveScript  = redis.NewScript(lua.Revive)
-	leadScript    = redis.NewScript(lua.Lead)
-)
-
 // Wheel is a connection to the due index.
 type Wheel struct {
-	client       *redis.Client
-	prefix       string
-	epoch        string
+	client       redis.UniversalClient
+	cluster      bool // what concerns two types may be on two servers
+	names        names
 	installation string
-	shards       []shardKeys
+	revived      atomic.Int64
 }
 
 // Options are how the due index is reached.
 type Options struct {
-	// URL is a redis:// URL.
+	// URL is in one of the forms that ParseURL reads.
 	URL string
 	// Prefix is what all names begin with. Empty is timewheel.
 	Prefix string
-	// Shards is the number of parts.
-	Shards int
 	// Installation names the Postgres whose index it is. With none, any
 	// index will do.
 	Installation string
@@ -65,10 +53,9 @@ type Options struct {
 
 // Open prepares a client. It does not connect.
 func Open(o Options) (*Wheel, error) {
-	opts, err := redis.ParseURL(o.URL)
+	opts, err := ParseURL(o.URL)
 	if err != nil {
-		// The error may quote the URL, which holds the password.
-		return nil, errors.New("REDIS_URL is not a valid redis:// URL")
+		return nil, err
 	}
 	// A retried claim whose first reply was lost would take a second batch.
 	// The loops above have pauses of their own, and creates must not wait.
@@ -81,13 +68,10 @@ func Open(o Options) (*Wheel, error) {
 	// Both handshakes are errors to older servers.
 	opts.DisableIdentity = true
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-
-	prefix := cmp.Or(o.Prefix, "timewheel")
-	w := &Wheel{client: redis.NewClient(opts), prefix: prefix, epoch: epochOf(prefix), installation: o.Installation}
-	for shard := range o.Shards {
-		w.shards = append(w.shards, newShardKeys(prefix, shard))
-	}
-	return w, nil
+	return &Wheel{
+		client: redis.NewUniversalClient(opts), cluster: opts.IsClusterMode,
+		names: newNames(cmp.Or(o.Prefix, "timewheel")), installation: o.Installation,
+	}, nil
 }
 
 // go-redis has one global logger: set it before any client exists, to avoid a data race.
@@ -106,9 +90,6 @@ func (w *Wheel) Close() error { return w.client.Close() }
 // Ping reports whether Redis answers.
 func (w *Wheel) Ping(ctx context.Context) error { return w.client.Ping(ctx).Err() }
 
-// Shards is the number of shards, which are numbered from 0.
-func (w *Wheel) Shards() int { return len(w.shards) }
-
 // Server is what Redis says of itself.
 type Server struct {
 	Version string
@@ -117,16 +98,34 @@ type Server struct {
 	RunID string
 }
 
-// Server asks Redis for its version and run.
-func (w *Wheel) Server(ctx context.Context) (Server, error) {
-	info, err := w.client.Info(ctx, "server").Result()
+// Server asks Redis for its version and run. Of several servers it is the oldest version,
+// and the runs of all of them.
+func (w *Wheel) Server(ctx context.Context) (s Server, err error) {
+	var mu sync.Mutex
+	var runs []string
+	err = w.eachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		one, err := serverOf(ctx, master)
+		mu.Lock()
+		defer mu.Unlock()
+		runs = append(runs, one.RunID)
+		if s.Version == "" || older(one.Version, s.Version) {
+			s.Version = one.Version
+		}
+		return err
+	})
+	slices.Sort(runs)
+	s.RunID = strings.Join(runs, ",")
+	return s, err
+}
+
+func serverOf(ctx context.Context, client *redis.Client) (s Server, err error) {
+	info, err := client.Info(ctx, "server").Result()
 	if isRefusal(err, "NOPERM") {
 		return Server{RunID: "unknown"}, nil
 	}
 	if err != nil {
-		return Server{}, fmt.Errorf("ask Redis for its version: %w", err)
+		return s, fmt.Errorf("ask Redis for its version: %w", err)
 	}
-	var s Server
 	for line := range strings.Lines(info) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
 		switch name {
@@ -160,13 +159,6 @@ func older(version, than string) bool {
 	}
 	return false
 }
-
-// micros is a time as a score. All scores are exact in a double: what is due
-// before 1970 is as due as can be, and nothing beyond the year 2255 comes
-// within a horizon.
-func micros(t time.Time) int64 { return max(0, t.UnixMicro()) }
-
-func (w *Wheel) keysOf(id task.ID) shardKeys { return w.shards[shardOf(id, len(w.shards))] }
 
 // RunID names the present run of the server. What it holds after a restart may
 // be older than what was written.

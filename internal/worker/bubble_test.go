@@ -125,26 +125,40 @@ func (m *memory) Finish(ctx context.Context, _ uuid.UUID, ended []task.Finish, _
 	return answers, nil
 }
 
-func (m *memory) Shards() int { return 1 }
-
-func (m *memory) Claim(
-	_ context.Context, _ int, _ uuid.UUID, _, limit int, _ time.Duration,
-) (ids []task.ID, next time.Duration, watching bool, err error) {
+func (m *memory) Next(context.Context, task.Ask) (task.Agenda, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.claim != nil {
 		m.tries = append(m.tries, time.Now())
-		return nil, 0, false, m.claim
+		return task.Agenda{}, m.claim
 	}
-	m.claimed = append(m.claimed, time.Now())
-	n := min(limit, len(m.due))
-	ids, m.due = m.due[:n:n], m.due[n:]
-	return ids, -1, true, nil
+	agenda := task.Agenda{Watching: true}
+	if len(m.due) > 0 {
+		agenda.Entries = []task.Entry{{Type: "test"}}
+	}
+	return agenda, nil
 }
 
-func (m *memory) Leave(context.Context, int, uuid.UUID) error { return nil }
+func (m *memory) Claim(_ context.Context, wants []task.Want, _ time.Duration) []task.Claimed {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := task.Claimed{Type: wants[0].Type, Err: m.claim}
+	if m.claim != nil {
+		m.tries = append(m.tries, time.Now())
+		return []task.Claimed{c}
+	}
+	m.claimed = append(m.claimed, time.Now())
+	n := min(wants[0].Limit, len(m.due))
+	c.IDs, m.due = m.due[:n:n], m.due[n:]
+	if len(m.due) == 0 {
+		c.Wait = -1
+	}
+	return []task.Claimed{c}
+}
 
-func (m *memory) Release(_ context.Context, _ int, _ []task.ID, back []task.DueIn) error {
+func (m *memory) Leave(context.Context, uuid.UUID, string) error { return nil }
+
+func (m *memory) Release(_ context.Context, _ []task.Ref, back []task.DueIn) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.requeued = append(m.requeued, back...)
@@ -153,7 +167,7 @@ func (m *memory) Release(_ context.Context, _ int, _ []task.ID, back []task.DueI
 
 func (m *memory) IndexIn(context.Context, []task.DueIn) error { return nil }
 
-func (m *memory) Wake(ctx context.Context, _ int, _ uuid.UUID, _ func()) { <-ctx.Done() }
+func (m *memory) Wake(ctx context.Context, _ uuid.UUID, _ string, _ func(task.Entry)) { <-ctx.Done() }
 
 // bubble runs a worker on memory in a bubble, whose clock goes on only when all of it
 // waits, and stops it when the test is over.

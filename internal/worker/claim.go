@@ -2,232 +2,254 @@ package worker
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/test/failpoint"
 )
 
 const (
-	// recheck is how often a worker looks that has nothing to do and does not
-	// watch, more or less by chance. It bounds what the death of the one that
+	// recheck is how often a worker asks what comes next that has nothing to do and does
+	// not watch, more or less by chance. It bounds what the death of the one that
 	// watches can cost.
 	recheck = time.Second
-	// watchRecheck is how often the worker looks that watches, within the term of
+	// watchRecheck is how often the worker asks that watches, within the term of
 	// the watch. It bounds what a lost wake message can cost.
 	watchRecheck = 200 * time.Millisecond
 	// lastStretch is more than a timer of the runtime can be late.
 	lastStretch = 1500 * time.Microsecond
 	// firstPause and maxPause bound the pauses while Redis does not serve.
 	firstPause, maxPause = 20 * time.Millisecond, time.Second
-	// refusedPause is when a task is looked at again that was refused although
-	// it is due.
-	refusedPause = 20 * time.Millisecond
 )
 
-// claimLoop claims from one shard until ctx ends.
-func (w *Worker) claimLoop(ctx context.Context, shard int) {
-	wake := make(chan struct{}, 1)
-	listening := make(chan struct{})
-	go func() {
-		defer close(listening)
-		w.index.Wake(ctx, shard, w.self, func() {
-			select {
-			case wake <- struct{}{}:
-			default:
-			}
-		})
-	}()
-	defer func() {
-		<-listening
-		w.handOverWatch(shard)
-	}()
+// claimer claims what is due for one worker. It is one loop: it looks at all types that
+// are due in one round trip, asks Redis what comes next when it has emptied one, and
+// sleeps until that.
+type claimer struct {
+	*Worker
+	agenda agenda
+	inbox  *inbox
+	// failing is when to try a type again whose claims fail, and pauses how long after
+	// each failure. asks are the pauses between failed asks.
+	failing map[string]time.Time
+	pauses  map[string]*backoff.ExponentialBackOff
+	asks    *backoff.ExponentialBackOff
+	// logAgain is when a failure that lasts is logged again.
+	logAgain time.Time
+}
 
-	failing, logAgain := false, time.Time{}
-	pauses := &backoff.ExponentialBackOff{
+func newPauses() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
 		InitialInterval: firstPause, MaxInterval: maxPause, Multiplier: 2, RandomizationFactor: 0.5,
-	}
-	for {
-		s, n := w.ready(ctx)
-		if s == nil {
-			return
-		}
-		ids, next, watching, err := w.claim(ctx, shard, n)
-		w.slots.settle(n, len(ids))
-		if len(ids) == 0 {
-			<-w.lanes
-		}
-		switch {
-		case err != nil:
-			if now := time.Now(); !failing || now.After(logAgain) {
-				w.log.Warn("claiming fails", "shard", shard, "error", err)
-				logAgain = now.Add(time.Minute)
-			}
-			w.metrics.claimsFailed.Inc()
-			failing = true
-			sleep(ctx, pauses.NextBackOff(), nil)
-			continue
-		case len(ids) > 0:
-			w.tasks.Go(func() { w.start(ctx, s, shard, ids) })
-		case watching:
-			sleepUntilDue(ctx, next, wake)
-		default:
-			sleep(ctx, recheck/2+rand.N(recheck), wake)
-		}
-		failing = false
-		pauses.Reset()
 	}
 }
 
-// handOverWatch hands the watch over, if this worker has it: others wait for the next due
-// time from now on.
-func (w *Worker) handOverWatch(shard int) {
+// claimLoop claims until ctx ends.
+func (w *Worker) claimLoop(ctx context.Context) {
+	c := &claimer{
+		Worker: w, agenda: agenda{types: map[string]entry{}}, inbox: newInbox(),
+		failing: map[string]time.Time{}, pauses: map[string]*backoff.ExponentialBackOff{}, asks: newPauses(),
+	}
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		w.index.Wake(ctx, w.self, w.cfg.group(), c.inbox.put)
+	}()
+	defer func() {
+		<-listening
+		w.handOverWatch()
+	}()
+	for ctx.Err() == nil {
+		c.inbox.take(&c.agenda)
+		if !c.claimDue(ctx) {
+			c.askOrSleep(ctx)
+		}
+	}
+}
+
+// handOverWatch hands the watch over, if this worker has it: others wait for what comes
+// next from now on.
+func (w *Worker) handOverWatch() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if err := w.index.Leave(ctx, shard, w.self); err != nil {
+	if err := w.index.Leave(ctx, w.self, w.cfg.group()); err != nil {
 		w.log.Debug("the watch was not handed over and lapses", "error", err)
 	}
 }
 
-// ready waits until a claim can be carried through: it needs a lane for its
-// start, a slot for each task, and a session whose lease is live. It returns the
-// session, and for how many tasks there are slots; or nil if ctx ended.
-func (w *Worker) ready(ctx context.Context) (*session, int) {
+// claimDue claims of all types that are due and have a slot, and is false if there is
+// none. It needs a lane for the start, and a session whose lease is live.
+func (c *claimer) claimDue(ctx context.Context) bool {
+	if len(c.served(c.agenda.due(time.Now()))) == 0 {
+		c.agenda.full = nil
+		return false
+	}
 	select {
-	case w.lanes <- struct{}{}:
+	case c.lanes <- struct{}{}:
 	case <-ctx.Done():
-		return nil, 0
+		return false
 	}
-	n := w.slots.reserve(ctx, maxClaim)
-	s := w.session.live(ctx)
-	if n == 0 || s == nil {
-		w.slots.settle(n, 0)
-		<-w.lanes
-		return nil, 0
+	s := c.session.live(ctx)
+	wants := c.wants()
+	if s == nil || len(wants) == 0 {
+		<-c.lanes
+		c.giveBack(wants)
+		return false
 	}
-	return s, n
+	claims := c.claim(ctx, wants)
+	c.agenda.left = nil
+	n := 0
+	for i := range claims {
+		n += len(claims[i].IDs)
+		c.slots.give(claims[i].Type, wants[i].Limit-len(claims[i].IDs))
+		c.note(claims[i])
+	}
+	if n == 0 {
+		<-c.lanes
+	} else {
+		c.tasks.Go(func() { c.start(ctx, s, claims) })
+	}
+	if c.agenda.news() {
+		c.ask(ctx)
+	}
+	return true
+}
+
+// served picks the types that this worker has a handler for.
+func (c *claimer) served(types []string) []string {
+	return slices.DeleteFunc(types, func(name string) bool {
+		_, known := c.lookup(name)
+		return !known
+	})
+}
+
+// wants takes slots for the types that are due.
+func (c *claimer) wants() (wants []task.Want) {
+	c.agenda.full = nil
+	due := c.served(c.agenda.due(time.Now()))
+	share := max(1, maxClaim/max(1, len(due)))
+	for _, name := range due {
+		if n := c.slots.take(name, share); n > 0 {
+			wants = append(wants, task.Want{Type: name, Limit: n})
+		} else {
+			c.agenda.full = append(c.agenda.full, name)
+		}
+		if len(wants) == maxClaim {
+			break
+		}
+	}
+	return wants
+}
+
+func (c *claimer) giveBack(wants []task.Want) {
+	for _, want := range wants {
+		c.slots.give(want.Type, want.Limit)
+	}
 }
 
 // claim does not end with ctx: a claim whose reply is thrown away would strand
 // its tasks until it lapses.
-func (w *Worker) claim(ctx context.Context, shard, n int) ([]task.ID, time.Duration, bool, error) {
+func (c *claimer) claim(ctx context.Context, wants []task.Want) []task.Claimed {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLapse)
 	defer cancel()
-	return w.index.Claim(ctx, shard, w.self, w.slots.used(), n, claimLapse)
+	return c.index.Claim(ctx, wants, claimLapse)
 }
 
-// start commits the start of claimed tasks (T2) and runs those it was granted.
-func (w *Worker) start(ctx context.Context, s *session, shard int, ids []task.ID) {
-	if ctx.Err() != nil {
-		<-w.lanes
-		w.requeueClaims(shard, ids, 0)
+// note takes in what a claim of one type found.
+func (c *claimer) note(claimed task.Claimed) {
+	now := time.Now()
+	if claimed.Err == nil {
+		delete(c.failing, claimed.Type)
+		delete(c.pauses, claimed.Type)
+		c.agenda.looked(claimed, now)
 		return
 	}
-	failpoint.Hit(failpoint.Claimed)
-	seq := s.seq.Add(1)
-	started, retried, err := w.store.Start(s.ctx, s.id, seq, ids)
-	<-w.lanes
+	c.metrics.claimsFailed.Inc()
+	if now.After(c.logAgain) {
+		c.log.Warn("claiming fails", "task_type", claimed.Type, "error", claimed.Err)
+		c.logAgain = now.Add(time.Minute)
+	}
+	if c.pauses[claimed.Type] == nil {
+		c.pauses[claimed.Type] = newPauses()
+	}
+	again := now.Add(c.pauses[claimed.Type].NextBackOff())
+	c.failing[claimed.Type] = again
+	c.agenda.types[claimed.Type] = entry{at: again, mark: c.agenda.types[claimed.Type].mark, retry: true}
+}
+
+// ask tells Redis what was looked at and asks it what comes next.
+func (c *claimer) ask(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLapse)
+	defer cancel()
+	answer, err := c.index.Next(ctx, task.Ask{
+		Worker: c.self, Group: c.cfg.group(), Types: c.cfg.Types, Load: c.slots.inUse(),
+		Left: c.agenda.left, Settled: c.agenda.settled,
+	})
+	now := time.Now()
 	if err != nil {
-		w.log.Warn("claimed tasks were not started", "tasks", len(ids), "error", err)
-		w.requeueClaims(shard, ids, maxPause)
+		c.metrics.claimsFailed.Inc()
+		if now.After(c.logAgain) {
+			c.log.Warn("claiming fails", "error", err)
+			c.logAgain = now.Add(time.Minute)
+		}
+		// What was settled is looked at again.
+		c.agenda.watching, c.agenda.settled, c.agenda.askAt = false, nil, now.Add(c.asks.NextBackOff())
 		return
 	}
-	w.launch(s, seq, retried, started)
-	w.slots.release(len(ids) - len(started))
-	w.releaseClaims(s, shard, ids, started)
-}
-
-// releaseClaims ends the claims of a batch. What the start refused is put back if it
-// still has to run, when Postgres says that it is due: Redis may be ahead.
-func (w *Worker) releaseClaims(s *session, shard int, ids []task.ID, started []task.Task) {
-	dropped := ids
-	var back []task.DueIn
-	if len(started) < len(ids) {
-		refused := without(ids, started)
-		waiting, err := w.store.Submitted(s.ctx, refused)
-		if err != nil {
-			return // the claims lapse
-		}
-		w.metrics.refused.Add(float64(len(refused)))
-		for i := range waiting {
-			waiting[i].Delay = max(waiting[i].Delay, refusedPause)
-		}
-		back = waiting
-		dropped = withoutDelayed(ids, waiting)
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), exitTimeout)
-	defer cancel()
-	if err := w.index.Release(ctx, shard, dropped, back); err != nil {
-		w.log.Debug("claims were not released and lapse", "tasks", len(ids), "error", err)
+	c.asks.Reset()
+	maps.DeleteFunc(c.failing, func(_ string, again time.Time) bool { return now.After(again) })
+	c.agenda.answer(answer, now, c.failing)
+	c.agenda.toldLeft = c.agenda.left
+	if answer.Watching {
+		c.agenda.askAt = now.Add(watchRecheck)
+	} else {
+		c.agenda.askAt = now.Add(recheck/2 + rand.N(recheck))
 	}
 }
 
-// requeueClaims makes claimed tasks due again, after a wait, that were not started.
-func (w *Worker) requeueClaims(shard int, ids []task.ID, wait time.Duration) {
-	w.slots.release(len(ids))
-	back := make([]task.DueIn, len(ids))
-	for i, id := range ids {
-		back[i] = task.DueIn{ID: id, Delay: wait}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), exitTimeout)
-	defer cancel()
-	if err := w.index.Release(ctx, shard, nil, back); err != nil {
-		w.log.Debug("claims were not given back and lapse", "tasks", len(ids), "error", err)
-	}
-}
-
-func without(ids []task.ID, started []task.Task) (rest []task.ID) {
-	has := make(map[task.ID]bool, len(started))
-	for i := range started {
-		has[started[i].ID] = true
-	}
-	for _, id := range ids {
-		if !has[id] {
-			rest = append(rest, id)
-		}
-	}
-	return rest
-}
-
-func withoutDelayed(ids []task.ID, waits []task.DueIn) (rest []task.ID) {
-	has := make(map[task.ID]bool, len(waits))
-	for _, w := range waits {
-		has[w.ID] = true
-	}
-	for _, id := range ids {
-		if !has[id] {
-			rest = append(rest, id)
-		}
-	}
-	return rest
-}
-
-// sleepUntilDue waits until the next task falls due, which may be never (-1), but no
-// longer than watchRecheck, until a wake says that another one comes earlier, or
-// the end of ctx. The last stretch is slept exactly; neither of the two ends it.
-func sleepUntilDue(ctx context.Context, next time.Duration, wake <-chan struct{}) {
-	if next < 0 || next > watchRecheck {
-		sleep(ctx, watchRecheck, wake)
+// askOrSleep asks what comes next if it is time for that, and waits otherwise: until the
+// next type falls due, it is time to ask, a message comes, or a slot is free for what is
+// due. The last stretch before something falls due is slept exactly, and nothing ends it.
+func (c *claimer) askOrSleep(ctx context.Context) {
+	now := time.Now()
+	until := c.agenda.askAt
+	if !until.After(now) {
+		c.ask(ctx)
 		return
 	}
-	due := time.Now().Add(next)
-	if next > lastStretch && !sleep(ctx, next-lastStretch, wake) {
+	var freed <-chan struct{}
+	if len(c.agenda.full) > 0 {
+		freed = c.slots.freed
+	}
+	due, ok := c.agenda.next(now)
+	exact := ok && due.Before(until)
+	if exact {
+		until = due.Add(-lastStretch)
+	}
+	if !sleep(ctx, until.Sub(now), c.inbox.arrived, freed) {
 		return
 	}
-	sleepExactly(due)
+	if exact {
+		sleepExactly(due)
+	}
 }
 
-// sleep waits for d and is false if a wake or the end of ctx came before.
-func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+// sleep waits for d, and is false if a signal or the end of ctx came before.
+func sleep(ctx context.Context, d time.Duration, signal, other <-chan struct{}) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-wake:
+	case <-signal:
+	case <-other:
 	case <-ctx.Done():
 	}
 	return false

@@ -29,12 +29,12 @@ func TestClaimsStopWhileStartsAreHeldUp(t *testing.T) {
 	_, stop := e.start(done, func(c *worker.Config) { c.Drain = 50 * time.Millisecond })
 	waitingFor := func(starts, due int) func() bool {
 		return func() bool {
-			left, err := e.ring.Size(t.Context())
+			left, err := e.ring.Size(t.Context(), []string{"test"})
 			return err == nil && left == int64(due) && e.lockWaits() == starts
 		}
 	}
 	dueNow := func(i int) {
-		require.NoError(t, e.ring.Index(t.Context(), []task.Due{{ID: ids[i], At: time.Now().Add(-time.Second)}}))
+		require.NoError(t, e.ring.Index(t.Context(), []task.Due{{Type: "test", ID: ids[i], At: time.Now().Add(-time.Second)}}))
 	}
 	dueNow(0)
 	require.Eventually(t, waitingFor(1, 2), waitFor, tick)

@@ -89,7 +89,7 @@ func (w *Worker) execute(a *attempt) {
 	if !r.session.waitUntilLive(context.Background()) {
 		w.log.Warn("started task is not run, its session was lost", "task_id", a.task.ID)
 		a.ended.Store(true)
-		w.drop(1)
+		w.drop(a)
 		return
 	}
 	delay, _ := a.task.StartDelay()
@@ -132,7 +132,7 @@ func (w *Worker) call(a *attempt) {
 // is recorded already and only its slot is left to give back.
 func (w *Worker) complete(a *attempt, result json.RawMessage, failure *task.Failure) {
 	if !a.ended.CompareAndSwap(false, true) {
-		w.drop(1)
+		w.drop(a)
 		return
 	}
 	w.finish(a, 1, result, failure)
@@ -153,10 +153,10 @@ func (w *Worker) abandonTimedOut(r *run) {
 	}
 }
 
-// drop gives back the slots of n tasks that this worker is through with.
-func (w *Worker) drop(n int) {
-	w.slots.release(n)
-	w.tasks.Add(-n)
+// drop gives back the slot of a task that this worker is through with.
+func (w *Worker) drop(a *attempt) {
+	w.slots.give(a.task.Type, 1)
+	w.tasks.Done()
 }
 
 // failure says why a handler returned an error.

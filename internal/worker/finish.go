@@ -76,7 +76,7 @@ func (w *Worker) retryLater(s *session, endings []ending, failures int) {
 	w.metrics.endsRetried.Add(float64(len(endings)))
 	pause := min(firstEndPause<<min(failures-1, 10), maxEndPause)
 	go func() {
-		sleep(s.ctx, pause/2+rand.N(pause), nil)
+		sleep(s.ctx, pause/2+rand.N(pause), nil, nil)
 		w.retries <- struct{}{}
 		defer func() { <-w.retries }()
 		w.commitEnds(s, endings, failures)
@@ -105,7 +105,7 @@ func (w *Worker) endsCommitted(s *session, endings []ending, finished []task.Fin
 			w.log.Warn("late_result", "task_id", e.end.ID, "attempt", e.end.Attempt)
 		}
 		if f.Status == task.Submitted {
-			again = append(again, task.DueIn{ID: e.end.ID, Delay: f.Delay})
+			again = append(again, task.DueIn{ID: e.end.ID, Type: e.attempt.task.Type, Delay: f.Delay})
 		}
 	}
 	w.retryLater(s, locked, failures+1)
@@ -128,11 +128,13 @@ func (w *Worker) indexRetried(s *session, again []task.DueIn) {
 
 // releaseEnds gives back what ends held while they were on their way.
 func (w *Worker) releaseEnds(endings []ending) {
-	slots := 0
+	given := map[string]int{}
 	for i := range endings {
-		slots += endings[i].slots
+		given[endings[i].attempt.task.Type] += endings[i].slots
 	}
-	w.slots.release(slots)
+	for name, n := range given {
+		w.slots.give(name, n)
+	}
 	w.metrics.endsWaiting.Sub(float64(len(endings)))
 	w.tasks.Add(-len(endings))
 }

@@ -49,7 +49,7 @@ func newEnvOn(t *testing.T, url string) *env {
 	db, err := postgres.Open(t.Context(), postgres.Options{URL: url, Work: 10}, log)
 	require.NoError(t, err)
 	t.Cleanup(db.Close)
-	ring, err := wheel.Open(wheel.Options{URL: testkit.Redis(t), Shards: 1})
+	ring, err := wheel.Open(wheel.Options{URL: testkit.Redis(t)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, ring.Close()) })
 	sql, err := pgxpool.New(t.Context(), url)
@@ -72,7 +72,7 @@ func (e *env) add(n int, in time.Duration, change func(*task.Draft)) []task.ID {
 		if change != nil {
 			change(&drafts[i])
 		}
-		ids[i], due[i] = id, task.Due{ID: id, At: at}
+		ids[i], due[i] = id, task.Due{Type: "test", ID: id, At: at}
 	}
 	for _, created := range e.db.Create(e.t.Context(), drafts) {
 		require.NoError(e.t, created.Err)

@@ -77,7 +77,7 @@ func TestDrainWaitsForRunningHandlers(t *testing.T) {
 	ended := e.count("status = 'done'")
 	require.GreaterOrEqual(t, ended, 5)
 	require.Equal(t, 20-ended, e.count("status = 'submitted'"), "nothing is left in between")
-	size, err := e.ring.Size(t.Context())
+	size, err := e.ring.Size(t.Context(), []string{"test"})
 	require.NoError(t, err)
 	require.EqualValues(t, 20-ended, size, "what was not started is due for others at once")
 }
@@ -128,7 +128,7 @@ func TestDeleteRacesWithTheStart(t *testing.T) {
 			require.Eventually(t, func() bool { return time.Now().After(due.Add(-time.Millisecond)) }, waitFor, 100*time.Microsecond)
 		}
 		var status *task.StatusError
-		switch err := e.db.Delete(t.Context(), id); {
+		switch _, err := e.db.Delete(t.Context(), id); {
 		case err == nil:
 			deleted[id] = true
 		case !errors.As(err, &status):

@@ -1,81 +1,90 @@
 package worker
 
 import (
-	"context"
+	"maps"
 	"sync"
 )
 
-// slots bound the tasks in hand. Unlike a semaphore, they are taken as many at
-// a time as are free.
+// hold is how many slots a type may hold for each one that it leaves free. It bounds a
+// type that takes all it can to nine tenths of the shared slots, and the next one to nine
+// tenths of what is left, so that one that comes later finds some free (Choudhury and
+// Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998).
+const hold = 9
+
+// slots bound the tasks in hand. Some types have slots of their own; the others share
+// what is left. A type that has nothing in hand gets a slot in any case: what other types
+// do never keeps it from making progress.
 type slots struct {
-	all int
-
-	mu       sync.Mutex
-	free     int
-	reserved int           // taken for a claim that is under way
-	freed    chan struct{} // holds a token while something may be free
+	mu     sync.Mutex
+	own    map[string]int // slots of their own, by type
+	used   map[string]int // tasks in hand, by type
+	shared int
+	free   int // of the shared ones; negative if types with nothing in hand went beyond
+	// freed holds a token after slots were given back.
+	freed chan struct{}
 }
 
-func newSlots(n int) *slots {
-	s := &slots{all: n, free: n, freed: make(chan struct{}, 1)}
-	s.signal()
-	return s
-}
-
-// reserve waits until at least one slot is free and reserves at most limit. It
-// returns 0 if ctx ended. What it returns is to be settled.
-func (s *slots) reserve(ctx context.Context, limit int) int {
-	for ctx.Err() == nil {
-		s.mu.Lock()
-		n := min(s.free, limit)
-		s.free -= n
-		s.reserved += n
-		left := s.free
-		s.mu.Unlock()
-		if n > 0 {
-			if left > 0 {
-				s.signal() // another shard's loop may be waiting
-			}
-			return n
-		}
-		select {
-		case <-s.freed:
-		case <-ctx.Done():
-		}
+func newSlots(all int, own map[string]int) *slots {
+	shared := all
+	for _, n := range own {
+		shared -= n
 	}
-	return 0
+	shared = max(shared, 0)
+	return &slots{own: own, used: map[string]int{}, shared: shared, free: shared, freed: make(chan struct{}, 1)}
 }
 
-// settle ends a reservation of n slots: used of them have a task now, which gives
-// them back later; the others are free again.
-func (s *slots) settle(n, used int) {
+// take takes at most limit slots for a type, and returns how many. Unlike a semaphore it
+// takes as many as there are. Each is given back.
+func (s *slots) take(taskType string, limit int) int {
 	s.mu.Lock()
-	s.reserved -= n
-	s.mu.Unlock()
-	s.release(n - used)
+	defer s.mu.Unlock()
+	used := s.used[taskType]
+	own, apart := s.own[taskType]
+	var n int
+	if apart {
+		n = own - used
+	} else {
+		n = (hold*s.free - used + hold) / (hold + 1) // rounded up
+	}
+	if used == 0 {
+		n = max(n, 1)
+	}
+	n = min(n, limit)
+	if n <= 0 {
+		return 0
+	}
+	s.used[taskType] = used + n
+	if !apart {
+		s.free -= n
+	}
+	return n
 }
 
-// release returns n slots that had a task.
-func (s *slots) release(n int) {
+// give gives back n slots of a type.
+func (s *slots) give(taskType string, n int) {
 	if n == 0 {
 		return
 	}
 	s.mu.Lock()
-	s.free += n
+	if s.used[taskType] -= n; s.used[taskType] == 0 {
+		delete(s.used, taskType)
+	}
+	if _, apart := s.own[taskType]; !apart {
+		s.free += n
+	}
 	s.mu.Unlock()
-	s.signal()
-}
-
-// used is how many slots have a task.
-func (s *slots) used() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.all - s.free - s.reserved
-}
-
-func (s *slots) signal() {
 	select {
 	case s.freed <- struct{}{}:
 	default:
 	}
+}
+
+// inUse is how many tasks are in hand.
+func (s *slots) inUse() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for used := range maps.Values(s.used) {
+		n += used
+	}
+	return n
 }

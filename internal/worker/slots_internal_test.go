@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,59 +12,69 @@ import (
 
 func TestSlots(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		total := rapid.IntRange(1, 20).Draw(t, "total")
-		s, reserved, used := newSlots(total), 0, 0
+		all := rapid.IntRange(1, 200).Draw(t, "all")
+		own := map[string]int{}
+		if rapid.Bool().Draw(t, "own") {
+			own["own"] = rapid.IntRange(1, all).Draw(t, "slots")
+		}
+		s, used, shared := newSlots(all, own), map[string]int{}, 0
+		types := rapid.SampledFrom([]string{"own", "a", "b", "c"})
 		t.Repeat(map[string]func(*rapid.T){
 			"take": func(t *rapid.T) {
-				if reserved+used == total {
-					t.Skip("none is free")
+				name, limit := types.Draw(t, "type"), rapid.IntRange(1, 300).Draw(t, "limit")
+				before, free := used[name], all-own["own"]-shared
+				n := s.take(name, limit)
+				used[name] += n
+				slots, apart := own[name]
+				if !apart {
+					shared += n
 				}
-				limit := rapid.IntRange(1, 30).Draw(t, "limit")
-				n := s.reserve(context.Background(), limit)
-				if free := total - reserved - used; n != min(limit, free) {
-					t.Fatalf("took %d of %d free ones, limit %d", n, free, limit)
+				switch {
+				case n > limit:
+					t.Fatalf("took %d, limit %d", n, limit)
+				case n == 0 && before == 0:
+					t.Fatal("a type with nothing in hand gets none")
+				case n == 1 && before == 0:
+				case apart && used[name] > slots:
+					t.Fatalf("%d are in use of %d", used[name], slots)
+				case !apart && n > 0 && used[name]-1 >= hold*(free-n+1):
+					t.Fatalf("%d are in use and %d free", used[name], free-n)
 				}
-				reserved += n
-			},
-			"settle": func(t *rapid.T) {
-				n := rapid.IntRange(0, reserved).Draw(t, "n")
-				tasks := rapid.IntRange(0, n).Draw(t, "tasks")
-				s.settle(n, tasks)
-				reserved, used = reserved-n, used+tasks
 			},
 			"give": func(t *rapid.T) {
-				n := rapid.IntRange(0, used).Draw(t, "n")
-				s.release(n)
-				used -= n
+				name := types.Draw(t, "type")
+				n := rapid.IntRange(0, used[name]).Draw(t, "n")
+				s.give(name, n)
+				used[name] -= n
+				if _, apart := own[name]; !apart {
+					shared -= n
+				}
 			},
 			"": func(t *rapid.T) {
-				if s.used() != used {
-					t.Fatalf("%d have a task, want %d", s.used(), used)
+				if sum := used["own"] + used["a"] + used["b"] + used["c"]; s.inUse() != sum {
+					t.Fatalf("%d have a task, want %d", s.inUse(), sum)
 				}
 			},
 		})
 	})
 }
 
-func TestSlotsTakeGivesUpWithItsContext(t *testing.T) {
-	s := newSlots(1)
-	require.Equal(t, 1, s.reserve(t.Context(), 1))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.Zero(t, s.reserve(ctx, 1))
-}
-
-// Two waiters and one signal: the one who leaves some over wakes the other.
-func TestSlotsWakeEveryWaiterThatCanBeServed(t *testing.T) {
-	s := newSlots(2)
-	require.Equal(t, 2, s.reserve(t.Context(), 2))
-	got := make(chan int)
-	for range 2 {
-		go func() { got <- s.reserve(context.Background(), 1) }()
+// A type that takes all it can leaves a tenth for others, and the next type a tenth of
+// that. None of them keeps another from having one.
+func TestATypeThatTakesAllLeavesSomeForOthers(t *testing.T) {
+	s := newSlots(100, map[string]int{"own": 20})
+	require.Equal(t, 20, s.take("own", 1000))
+	require.Zero(t, s.take("own", 1))
+	require.Equal(t, 72, s.take("a", 1000))
+	require.Zero(t, s.take("a", 1))
+	require.Equal(t, 8, s.take("b", 1000))
+	for _, name := range []string{"c", "d", "e"} { // beyond what there is
+		require.Equal(t, 1, s.take(name, 1000))
+		require.Zero(t, s.take(name, 1))
 	}
-	s.release(2)
-	require.Equal(t, 1, <-got)
-	require.Equal(t, 1, <-got)
+	s.give("a", 72)
+	require.Equal(t, 63, s.take("f", 1000))
+	<-s.freed
 }
 
 func TestReceiptsThatWereNotRemovedAreTakenAgain(t *testing.T) {

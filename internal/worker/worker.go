@@ -12,7 +12,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"hash/fnv"
 	"log/slog"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -35,13 +38,12 @@ type Store interface {
 
 // Index is the due index in Redis as a worker needs it.
 type Index interface {
-	Shards() int
-	Claim(ctx context.Context, shard int, worker uuid.UUID, load, limit int, lapse time.Duration) (
-		ids []task.ID, next time.Duration, watching bool, err error)
-	Leave(ctx context.Context, shard int, worker uuid.UUID) error
-	Release(ctx context.Context, shard int, dropped []task.ID, back []task.DueIn) error
+	Next(ctx context.Context, ask task.Ask) (task.Agenda, error)
+	Claim(ctx context.Context, wants []task.Want, lapse time.Duration) []task.Claimed
+	Release(ctx context.Context, dropped []task.Ref, back []task.DueIn) error
 	IndexIn(ctx context.Context, tasks []task.DueIn) error
-	Wake(ctx context.Context, shard int, worker uuid.UUID, f func())
+	Wake(ctx context.Context, worker uuid.UUID, group string, f func(task.Entry))
+	Leave(ctx context.Context, worker uuid.UUID, group string) error
 }
 
 // Handler carries out one attempt of a task. The task's attempt is its fencing
@@ -80,8 +82,12 @@ const (
 type Config struct {
 	// Host is how the worker is shown to people.
 	Host string
-	// Concurrency is the number of slots.
+	// Concurrency is the number of slots, and OwnSlots those of types that have slots of
+	// their own among them.
 	Concurrency int
+	OwnSlots    map[string]int
+	// Types are the types that this worker serves. Nil is all that it has a handler for.
+	Types []string
 	// Lease is how long the worker's session lives without a heartbeat.
 	Lease time.Duration
 	// TaskTimeout bounds one attempt.
@@ -89,6 +95,18 @@ type Config struct {
 	// Drain is how long running handlers may go on after the worker was told to
 	// stop.
 	Drain time.Duration
+}
+
+// group names the workers that serve the same types: one of them watches for all.
+func (c Config) group() string {
+	if c.Types == nil {
+		return "all"
+	}
+	h := fnv.New64a()
+	for _, name := range slices.Sorted(slices.Values(c.Types)) {
+		_, _ = h.Write([]byte(name + "|")) // a hash never fails
+	}
+	return strconv.FormatUint(h.Sum64(), 36)
 }
 
 // Worker is one worker node.
@@ -119,7 +137,7 @@ var errDraining = errors.New("the worker is shutting down")
 func New(store Store, index Index, lookup Lookup, cfg Config, log *slog.Logger, reg prometheus.Registerer) *Worker {
 	w := &Worker{
 		store: store, index: index, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
-		metrics: newMetrics(reg), self: uuid.New(), slots: newSlots(cfg.Concurrency),
+		metrics: newMetrics(reg), self: uuid.New(), slots: newSlots(cfg.Concurrency, cfg.OwnSlots),
 		lanes: make(chan struct{}, startLanes), retries: make(chan struct{}, retryLanes),
 	}
 	w.session.changed = make(chan struct{})
@@ -144,12 +162,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var heartbeat sync.WaitGroup
 	heartbeat.Go(func() { w.keepSession(sessionCtx) })
 
-	var claims sync.WaitGroup
-	for shard := range w.index.Shards() {
-		claims.Go(func() { w.claimLoop(ctx, shard) })
-	}
-	claims.Wait()
-
+	w.claimLoop(ctx)
 	w.drain()
 	endSession()
 	heartbeat.Wait()
@@ -164,18 +177,18 @@ func (w *Worker) drain() {
 		w.tasks.Wait()
 		close(idle)
 	}()
-	w.log.Info("draining", "running", w.slots.used())
+	w.log.Info("draining", "running", w.slots.inUse())
 	select {
 	case <-idle:
 		return
 	case <-time.After(w.cfg.Drain):
 	}
-	w.log.Warn("drain time is over, running handlers are cancelled", "running", w.slots.used())
+	w.log.Warn("drain time is over, running handlers are cancelled", "running", w.slots.inUse())
 	w.stop(errDraining)
 	select {
 	case <-idle:
 	case <-time.After(exitTimeout):
-		w.log.Warn("handlers ignore their cancellation", "running", w.slots.used())
+		w.log.Warn("handlers ignore their cancellation", "running", w.slots.inUse())
 	}
 }
 

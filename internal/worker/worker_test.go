@@ -49,7 +49,7 @@ func TestTaskThatOnlyRedisThinksIsDueWaits(t *testing.T) {
 		return nil, nil
 	}, nil)
 	id := e.add(1, 700*time.Millisecond, nil)[0]
-	require.NoError(t, e.ring.Index(t.Context(), []task.Due{{ID: id, At: time.Now().Add(-time.Hour)}}))
+	require.NoError(t, e.ring.Index(t.Context(), []task.Due{{Type: "test", ID: id, At: time.Now().Add(-time.Hour)}}))
 	done := e.await(id, task.Done)
 	require.False(t, done.StartedAt.Before(done.ExecutionTime))
 	require.Equal(t, 1, seen.of(id))

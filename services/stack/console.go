@@ -86,7 +86,7 @@ func welcome(services []*service, stores *storeSet) string {
 	line(`    -d "{\"task_type\": \"foo\", \"execution_time\": \"$(date -u +%%Y-%%m-%%dT%%H:%%M:%%SZ)\"}"`)
 	line("  curl -s '%s/task?limit=5'", api)
 	line("what is next in Redis, and what Postgres knows:")
-	line("  %s ZRANGE timewheel:{0}:due 0 9 WITHSCORES", stores.redisCLI)
+	line("  %s ZRANGE timewheel:{foo}:due 0 9 WITHSCORES", stores.redisCLI)
 	line(`  %s -c "SELECT status, count(*) FROM tasks GROUP BY 1"`, stores.psql)
 	line("\nCtrl-C stops everything")
 	return text.String()

@@ -121,7 +121,7 @@ func flush(ctx context.Context, r *rig.Rig, tasks int64) (time.Duration, error) 
 	}
 	start := time.Now()
 	for {
-		n, err := r.Ring.ZCard(ctx, "timewheel:{0}:due").Result()
+		n, err := r.Ring.ZCard(ctx, "timewheel:{baz}:due").Result()
 		if err != nil {
 			return 0, fmt.Errorf("count what is indexed: %w", err)
 		}

@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,7 +22,11 @@ func redisFaults() []Fault {
 			return r.Ring.FlushAll(ctx).Err()
 		}},
 		{Name: "redis loses a key", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-			keys := []string{"timewheel:{0}:due", "timewheel:{0}:claimed", "timewheel:epoch"}
+			keys, err := r.Ring.Keys(ctx, "timewheel:{*").Result()
+			if err != nil || len(keys) == 0 {
+				return err
+			}
+			slices.Sort(keys)
 			return r.Ring.Del(ctx, keys[rng.IntN(len(keys))]).Err()
 		}},
 		{Name: "redis comes back with old data", Inject: restoreOld},
@@ -104,7 +108,7 @@ func Strays(ctx context.Context, r *rig.Rig, ids []string) error {
 	for i, id := range ids {
 		members[i] = redis.Z{Score: float64(i), Member: id}
 	}
-	if err := r.Ring.ZAdd(ctx, "timewheel:{"+strconv.Itoa(0)+"}:due", members...).Err(); err != nil {
+	if err := r.Ring.ZAdd(ctx, "timewheel:{webhook}:due", members...).Err(); err != nil {
 		return fmt.Errorf("put strays into redis: %w", err)
 	}
 	return nil

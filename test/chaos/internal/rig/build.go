@@ -65,7 +65,7 @@ func Build(ctx context.Context, dir string, patches []string, ahead time.Duratio
 
 // clockReaders are the scripts that read Redis' clock, which is all of it that the
 // system ever sees.
-var clockReaders = []string{"lua/check.lua", "lua/claim.lua", "lua/index.lua", "lua/lead.lua", "lua/release.lua", "lua/revive.lua"}
+var clockReaders = []string{"lua/check.lua", "lua/claim.lua", "lua/index.lua", "lua/lead.lua", "lua/mark.lua", "lua/next.lua", "lua/release.lua"}
 
 // writeOverlay makes the changed files and the list of them that go build reads.
 func writeOverlay(ctx context.Context, root, dir string, patches []string, ahead time.Duration) (string, error) {

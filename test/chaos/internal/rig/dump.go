@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -79,7 +80,15 @@ func (r *Rig) dumpSessions(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (r *Rig) dumpRing(ctx context.Context) error {
-	for _, key := range []string{"timewheel:{0}:due", "timewheel:{0}:claimed"} {
+	due, err := r.Ring.Keys(ctx, "timewheel:{*}:due").Result()
+	if err != nil {
+		return fmt.Errorf("dump redis: %w", err)
+	}
+	claimed, err := r.Ring.Keys(ctx, "timewheel:{*}:claimed").Result()
+	if err != nil {
+		return fmt.Errorf("dump redis: %w", err)
+	}
+	for _, key := range slices.Concat(due, claimed) {
 		members, err := r.Ring.ZRangeWithScores(ctx, key, 0, -1).Result()
 		if err != nil {
 			return fmt.Errorf("dump redis: %w", err)

@@ -70,9 +70,17 @@ func (r *Rig) wrong(ctx context.Context, calm time.Time) (found []string, err er
 // ringWrong compares Redis with the submitted tasks inside the horizon. Those
 // that cross its edge, or fall due, while we look may be on either side.
 func (r *Rig) ringWrong(ctx context.Context) (found []string, err error) {
-	members, err := r.Ring.ZRange(ctx, "timewheel:{0}:due", 0, -1).Result()
+	rings, err := r.Ring.Keys(ctx, "timewheel:{*}:due").Result()
 	if err != nil {
 		return nil, fmt.Errorf("read redis: %w", err)
+	}
+	var members []string
+	for _, ring := range rings {
+		some, err := r.Ring.ZRange(ctx, ring, 0, -1).Result()
+		if err != nil {
+			return nil, fmt.Errorf("read redis: %w", err)
+		}
+		members = append(members, some...)
 	}
 	missing, stale := 0, 0
 	err = r.DB.QueryRow(ctx, `

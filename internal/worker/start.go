@@ -1,0 +1,123 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/test/failpoint"
+)
+
+// refusedPause is when a task is looked at again that was refused although it is due.
+const refusedPause = 20 * time.Millisecond
+
+// start commits the start of claimed tasks (T2) and runs those it was granted.
+func (w *Worker) start(ctx context.Context, s *session, claims []task.Claimed) {
+	var ids []task.ID
+	if len(claims) == 1 {
+		ids = claims[0].IDs
+	} else {
+		for i := range claims {
+			ids = append(ids, claims[i].IDs...)
+		}
+	}
+	if ctx.Err() != nil {
+		<-w.lanes
+		w.requeueClaims(claims, 0)
+		return
+	}
+	failpoint.Hit(failpoint.Claimed)
+	seq := s.seq.Add(1)
+	started, retried, err := w.store.Start(s.ctx, s.id, seq, ids)
+	<-w.lanes
+	if err != nil {
+		w.log.Warn("claimed tasks were not started", "tasks", len(ids), "error", err)
+		w.requeueClaims(claims, maxPause)
+		return
+	}
+	w.launch(s, seq, retried, started)
+	w.releaseClaims(s, claims, started)
+}
+
+// releaseClaims ends claims. What the start refused gives back its slot, and is put back
+// if it still has to run, when Postgres says that it is due: Redis may be ahead.
+func (w *Worker) releaseClaims(s *session, claims []task.Claimed, started []task.Task) {
+	dropped := refs(claims)
+	var back []task.DueIn
+	if len(started) < len(dropped) {
+		refused := without(dropped, started)
+		for _, r := range refused {
+			w.slots.give(r.Type, 1)
+		}
+		ids := make([]task.ID, len(refused))
+		for i, r := range refused {
+			ids[i] = r.ID
+		}
+		waiting, err := w.store.Submitted(s.ctx, ids)
+		if err != nil {
+			return // the claims lapse
+		}
+		w.metrics.refused.Add(float64(len(refused)))
+		for i := range waiting {
+			waiting[i].Delay = max(waiting[i].Delay, refusedPause)
+		}
+		back = waiting
+		dropped = withoutDelayed(dropped, waiting)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), exitTimeout)
+	defer cancel()
+	if err := w.index.Release(ctx, dropped, back); err != nil {
+		w.log.Debug("claims were not released and lapse", "tasks", len(dropped)+len(back), "error", err)
+	}
+}
+
+// requeueClaims makes claimed tasks due again, after a wait, that were not started.
+func (w *Worker) requeueClaims(claims []task.Claimed, wait time.Duration) {
+	var back []task.DueIn
+	for i := range claims {
+		w.slots.give(claims[i].Type, len(claims[i].IDs))
+		for _, id := range claims[i].IDs {
+			back = append(back, task.DueIn{ID: id, Type: claims[i].Type, Delay: wait})
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), exitTimeout)
+	defer cancel()
+	if err := w.index.Release(ctx, nil, back); err != nil {
+		w.log.Debug("claims were not given back and lapse", "tasks", len(back), "error", err)
+	}
+}
+
+func refs(claims []task.Claimed) (all []task.Ref) {
+	for i := range claims {
+		for _, id := range claims[i].IDs {
+			all = append(all, task.Ref{ID: id, Type: claims[i].Type})
+		}
+	}
+	return all
+}
+
+func without(tasks []task.Ref, started []task.Task) (rest []task.Ref) {
+	has := make(map[task.ID]bool, len(started))
+	for i := range started {
+		has[started[i].ID] = true
+	}
+	for _, t := range tasks {
+		if !has[t.ID] {
+			rest = append(rest, t)
+		}
+	}
+	return rest
+}
+
+func withoutDelayed(tasks []task.Ref, waits []task.DueIn) (rest []task.Ref) {
+	has := make(map[task.ID]bool, len(waits))
+	for _, w := range waits {
+		has[w.ID] = true
+	}
+	for _, t := range tasks {
+		if !has[t.ID] {
+			rest = append(rest, t)
+		}
+	}
+	return rest
+}
