@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/timewheel/timewheel/internal/maintenance"
+	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/test/testkit"
 	"github.com/timewheel/timewheel/test/testkit/stores"
 )
@@ -96,7 +97,7 @@ func TestOneAuditAtATime(t *testing.T) {
 		<-gate
 		return nil
 	}
-	require.NoError(t, f.redis.ZAdd(t.Context(), dueKey, redis.Z{Score: 1e15, Member: uuid.NewString()}).Err())
+	require.NoError(t, f.ring.Index(t.Context(), []task.Due{{ID: uuid.New(), Type: "foo", At: time.UnixMicro(1e15)}}))
 	ctx, cancel := context.WithCancel(t.Context())
 	var nodes errgroup.Group
 	for range 3 {
