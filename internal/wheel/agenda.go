@@ -37,7 +37,7 @@ func (w *Wheel) Next(ctx context.Context, ask task.Ask) (task.Agenda, error) {
 	for _, name := range ask.Types {
 		args = append(args, name)
 	}
-	reply, err := nextScript.Run(ctx, w.client, []string{w.names.agenda, w.names.marks, w.names.watch}, args...).Slice()
+	reply, err := w.do(ctx, nextScript, []string{w.names.agenda, w.names.marks, w.names.watch}, args...).Slice()
 	if err != nil {
 		return task.Agenda{}, fmt.Errorf("ask what comes next: %w", err)
 	}
@@ -71,7 +71,7 @@ func parseAgenda(reply []any) (a task.Agenda, err error) {
 
 // Leave ends the watch of a worker that claims no more.
 func (w *Wheel) Leave(ctx context.Context, worker uuid.UUID, group string) error {
-	err := leaveScript.Run(ctx, w.client, []string{w.names.watch}, w.names.wake, worker.String(), group).Err()
+	err := w.do(ctx, leaveScript, []string{w.names.watch}, w.names.wake, worker.String(), group).Err()
 	if err != nil {
 		return fmt.Errorf("leave the watch: %w", err)
 	}

@@ -21,7 +21,7 @@ func (e *UnusableError) Error() string { return "redis " + e.Reason }
 // if Redis answers and refuses it, or ErrForeign if it serves another installation;
 // any other one says that Redis is away.
 func (w *Wheel) Check(ctx context.Context) error {
-	reply, err := checkScript.Run(ctx, w.client, []string{w.names.epoch}).Slice()
+	reply, err := w.do(ctx, checkScript, []string{w.names.epoch}).Slice()
 	if err != nil {
 		return explain(err)
 	}

@@ -35,7 +35,7 @@ const (
 	marksKey   = "timewheel:{wheel}:marks"
 	watchKey   = "timewheel:{wheel}:watch"
 	epochKey   = "timewheel:{wheel}:epoch"
-	wakeKey    = "timewheel:wake"
+	wakeKey    = "timewheel:{wheel}:wake"
 )
 
 // tester is a test, or one case of a property.

@@ -15,14 +15,14 @@ type names struct {
 	agenda string // sorted set: type, when its ring is to be looked at (unix µs)
 	marks  string // hash: type, how often it was marked
 	watch  string // hash: group, the worker that watches for it
-	wake   string // channel: what is to be looked at before all else
+	wake   string // channel: what is to be looked at before all else; in a cluster any node would do
 }
 
 func newNames(prefix string) names {
 	tagged := prefix + ":{wheel}:"
 	return names{
 		prefix: prefix, epoch: tagged + "epoch", agenda: tagged + "agenda", marks: tagged + "marks",
-		watch: tagged + "watch", wake: prefix + ":wake",
+		watch: tagged + "watch", wake: tagged + "wake",
 	}
 }
 

@@ -22,7 +22,7 @@ func (w *Wheel) Lead(
 	if !indexedUntil.IsZero() {
 		report = strconv.FormatInt(indexedUntil.UnixMicro(), 10)
 	}
-	reply, err := leadScript.Run(ctx, w.client, []string{w.names.epoch},
+	reply, err := w.do(ctx, leadScript, []string{w.names.epoch},
 		node.String(), term.Microseconds(), horizon.Microseconds(), report,
 		w.installation, takeOver.Microseconds()).Slice()
 	if err != nil {

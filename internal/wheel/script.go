@@ -29,9 +29,26 @@ type call struct {
 	reply  *redis.Cmd
 }
 
+// do carries out one call of a script.
+func (w *Wheel) do(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
+	c := &call{script: script, keys: keys, args: args}
+	_ = w.run(ctx, c) // which is that of the reply
+	return c.reply
+}
+
 // run carries out calls in one round trip, in order if they concern one server. Each has
 // its own reply; the error is the first that there was.
 func (w *Wheel) run(ctx context.Context, calls ...*call) error {
+	err := w.runOnce(ctx, calls)
+	var refusal redis.Error
+	if cluster, ok := w.client.(*redis.ClusterClient); ok && err != nil && !errors.As(err, &refusal) {
+		// A node may be gone for good. The client would find its heir after a minute.
+		cluster.ReloadState(ctx)
+	}
+	return err
+}
+
+func (w *Wheel) runOnce(ctx context.Context, calls []*call) error {
 	if len(calls) == 1 {
 		c := calls[0]
 		c.reply = c.script.Run(ctx, w.client, c.keys, c.args...)

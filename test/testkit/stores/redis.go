@@ -2,10 +2,12 @@ package stores
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -27,6 +29,10 @@ type Redis struct {
 
 // StartRedis starts a private Redis and returns once it answers. Close ends it.
 func StartRedis(ctx context.Context, options Options) (*Redis, error) {
+	return startRedis(ctx, options)
+}
+
+func startRedis(ctx context.Context, options Options, arguments ...string) (*Redis, error) {
 	binary, err := find("redis-server")
 	if err != nil {
 		return nil, err
@@ -41,12 +47,12 @@ func StartRedis(ctx context.Context, options Options) (*Redis, error) {
 	}
 	r := &Redis{
 		server:   server{name: "redis", dir: dir, temporary: temporary, port: port, shutdown: syscall.SIGTERM},
-		password: rand.Text(),
+		password: cmp.Or(options.Password, rand.Text()),
 	}
 	r.probe = r.ping
 	r.transient = []string{"Address already in use"}
 	config := filepath.Join(dir, "redis.conf")
-	r.command = func() *exec.Cmd { return exec.Command(binary, config) } //nolint:gosec,noctx // G204: both are our own. It outlives ctx.
+	r.command = func() *exec.Cmd { return exec.Command(binary, append([]string{config}, arguments...)...) } //nolint:gosec,noctx // G204: both are our own. It outlives ctx.
 	err = r.configure(config, options.Settings)
 	if err == nil {
 		err = r.Start(ctx)
@@ -91,36 +97,71 @@ func (r *Redis) URL() string { return "redis://:" + r.password + "@" + r.address
 
 func (r *Redis) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(r.port.number)) }
 
+func (r *Redis) portText() string { return strconv.Itoa(r.port.number) }
+
 // ping speaks the protocol itself: a client library would retry, and log each
 // failure of a server that is only starting.
 func (r *Redis) ping(ctx context.Context) error {
+	reply, err := r.ask(ctx, "PING")
+	if err == nil && reply != "PONG" {
+		err = fmt.Errorf("redis answered %q", reply)
+	}
+	return err
+}
+
+// ask carries out one command whose words have no spaces.
+func (r *Redis) ask(ctx context.Context, command string) (reply string, err error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "tcp4", r.address())
 	if err != nil {
-		return err
+		return "", err
 	}
-	reply, err := exchange(ctx, conn, "AUTH "+r.password+"\r\n")
-	if err == nil && reply == "+OK" {
-		reply, err = exchange(ctx, conn, "PING\r\n")
-	}
-	if err = errors.Join(err, conn.Close()); err != nil {
-		return err
-	}
-	if reply != "+PONG" {
-		return fmt.Errorf("redis answered %q", reply)
-	}
-	return nil
-}
-
-func exchange(ctx context.Context, conn net.Conn, request string) (reply string, err error) {
+	defer func() { err = errors.Join(err, conn.Close()) }()
 	if deadline, ok := ctx.Deadline(); ok {
 		if err := conn.SetDeadline(deadline); err != nil {
 			return "", err
 		}
 	}
-	if _, err := conn.Write([]byte(request)); err != nil {
+	if _, err := fmt.Fprintf(conn, "AUTH %s\r\n%s\r\n", r.password, command); err != nil {
 		return "", err
 	}
-	reply, err = bufio.NewReader(conn).ReadString('\n')
-	return strings.TrimSpace(reply), err
+	replies := bufio.NewReader(conn)
+	if _, err := readReply(replies); err != nil {
+		return "", err
+	}
+	return readReply(replies)
+}
+
+// readReply reads a reply as text; the parts of a list are lines.
+func readReply(from *bufio.Reader) (string, error) {
+	line, err := from.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	line = strings.TrimSpace(line)
+	kind, rest := line[:1], line[1:]
+	switch kind {
+	case "-":
+		return "", errors.New(rest)
+	case "$", "*":
+		n, err := strconv.Atoi(rest)
+		if err != nil || n < 0 {
+			return "", err
+		}
+		if kind == "$" {
+			text := make([]byte, n+2)
+			_, err := io.ReadFull(from, text)
+			return string(text[:n]), err
+		}
+		var parts []string
+		for range n {
+			part, err := readReply(from)
+			if err != nil {
+				return "", err
+			}
+			parts = append(parts, part)
+		}
+		return strings.Join(parts, "\n"), nil
+	}
+	return rest, nil
 }

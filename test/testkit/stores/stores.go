@@ -21,6 +21,8 @@ type Options struct {
 	Port int
 	// Settings are added to the server's own, by name, and win over them.
 	Settings map[string]string
+	// Password is that of a Redis. Empty: a new one.
+	Password string
 }
 
 // home makes the instance's folder, and says whether it is a throw-away.
