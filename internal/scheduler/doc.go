@@ -33,7 +33,7 @@
 // it. If it is due beyond the horizon, the cascade brings it in its time; else
 // the repair of overdue rows finds it a second after it was due, at the latest.
 //
-// A worker dies after T1: the claim lapses, revive hands it out again. After
+// A worker dies after T1: the claim lapses, and the next claim of the type hands it out. After
 // T2: its session's lease runs out by Postgres' clock, and T4 ends the task.
 // Between the effect and T3: the same; the task had one effect and is failed
 // with worker_lost, which says zero or one.
@@ -60,5 +60,14 @@
 // the id is put back for as long as Postgres says. A node's own clock decides
 // nothing.
 //
-// The loops that cascade, repair, revive, reap and retain are in package maintenance.
+// # The due index
+//
+// Each task type has a ring: the ids that are due, and those that are claimed. The
+// agenda names each type with the time at which its ring is to be looked at. Whoever
+// adds to a ring marks its type in the agenda after that; whoever has looked at a ring
+// settles the type by what it saw, unless the type was marked since it asked. So
+// what comes between a look and its settlement is not forgotten. A mark that is lost, like
+// an id that is lost, is made up for by the repair.
+//
+// The loops that cascade, repair, reap and retain are in package maintenance.
 package scheduler

@@ -15,9 +15,9 @@ import (
 	"github.com/timewheel/timewheel/test/testkit"
 )
 
-// settled says that a type is to be looked at after a wait.
-func settled(taskType string, mark int64, wait time.Duration) []task.Entry {
-	return []task.Entry{{Type: taskType, Mark: mark, Wait: wait}}
+// settled says that foo is to be looked at after a wait.
+func settled(mark int64, wait time.Duration) []task.Entry {
+	return []task.Entry{{Type: "foo", Mark: mark, Wait: wait}}
 }
 
 // next asks in the name of a worker that has a load.
@@ -72,20 +72,20 @@ func TestWhatIsMarkedMeanwhileIsNotSettled(t *testing.T) {
 	now := f.now(t)
 	f.due(t, "foo", now.Add(-time.Second))
 	mark := f.next(t, task.Ask{Worker: alice}).Entries[0].Mark
-	require.Empty(t, f.next(t, task.Ask{Worker: alice, Settled: settled("foo", mark, -1)}).Entries)
+	require.Empty(t, f.next(t, task.Ask{Worker: alice, Settled: settled(mark, -1)}).Entries)
 
 	for _, at := range []time.Duration{-time.Second, time.Hour} {
 		f.due(t, "foo", now.Add(-time.Minute))
 		mark = f.next(t, task.Ask{Worker: alice}).Entries[0].Mark
 		f.due(t, "foo", now.Add(at)) // after the look of which the worker tells
-		agenda := f.next(t, task.Ask{Worker: alice, Settled: settled("foo", mark, -1)})
+		agenda := f.next(t, task.Ask{Worker: alice, Settled: settled(mark, -1)})
 		require.Equal(t, []string{"foo"}, names(agenda))
 		require.Equal(t, mark+1, agenda.Entries[0].Mark)
-		agenda = f.next(t, task.Ask{Worker: alice, Settled: settled("foo", mark, time.Second)})
+		agenda = f.next(t, task.Ask{Worker: alice, Settled: settled(mark, time.Second)})
 		require.Zero(t, agenda.Entries[0].Wait, "it stays at the earlier time")
-		f.next(t, task.Ask{Worker: alice, Settled: settled("foo", mark+1, -1)})
+		f.next(t, task.Ask{Worker: alice, Settled: settled(mark+1, -1)})
 	}
-	agenda := f.next(t, task.Ask{Worker: alice, Settled: settled("foo", 4, time.Hour)})
+	agenda := f.next(t, task.Ask{Worker: alice, Settled: settled(4, time.Hour)})
 	require.Zero(t, len(agenda.Entries)-1)
 }
 
