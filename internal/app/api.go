@@ -9,10 +9,14 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync"
 
+	"github.com/timewheel/timewheel/internal/catalog"
 	"github.com/timewheel/timewheel/internal/config"
 	"github.com/timewheel/timewheel/internal/httpapi"
+	"github.com/timewheel/timewheel/internal/postgres"
 	"github.com/timewheel/timewheel/internal/scheduler"
+	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/internal/tasktype"
 	"github.com/timewheel/timewheel/internal/telemetry"
 )
@@ -56,15 +60,30 @@ func (a API) Run(ctx context.Context, cfg config.API, out io.Writer) error {
 	end.add("update the due index", tasks.Close)
 
 	registry := telemetry.NewRegistry()
-	types := tasktype.New(tasktype.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, Log: log})
+	known := catalog.New(stores.db, log)
+	if err := known.Refresh(ctx); err != nil {
+		return err
+	}
+	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
+	var followers sync.WaitGroup
+	followers.Go(func() { _ = known.Run(following) }) // which ends without an error
+	end.add("stop following the task types", func(context.Context) error {
+		stopFollowing()
+		followers.Wait()
+		return nil
+	})
+	shipped := tasktype.New(tasktype.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, Log: log})
 	handler := httpapi.New(httpapi.Options{
 		Tasks: tasks, Reader: stores.db,
-		Types: types.Types(),
-		Validate: func(taskType string, payload json.RawMessage) (faults []httpapi.FieldError) {
-			for _, p := range types.Validate(taskType, payload) {
-				faults = append(faults, httpapi.FieldError{Field: p.Field, Message: p.Message})
+		Types: types{known, stores.db},
+		Validate: func(t task.Type, payload json.RawMessage) []httpapi.FieldError {
+			return fieldErrors(shipped.Validate(t.Name, payload))
+		},
+		CheckType: func(t task.Type) []httpapi.FieldError {
+			if t.Webhook == nil {
+				return nil
 			}
-			return faults
+			return fieldErrors(tasktype.CheckEndpoint(t.Webhook.URL))
 		},
 		Ready:       stores.ready,
 		Registry:    registry,
@@ -79,4 +98,47 @@ func (a API) Run(ctx context.Context, cfg config.API, out io.Writer) error {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
 	return serve(ctx, listener, handler, cfg.ShutdownDelay, log)
+}
+
+// types looks at task types and changes them: Postgres decides, and what this node has
+// changed is known to it at once.
+type types struct {
+	*catalog.Catalog
+	db *postgres.DB
+}
+
+// GetType reads a type.
+func (t types) GetType(ctx context.Context, name string) (task.Type, error) {
+	return t.db.GetType(ctx, name)
+}
+
+// AllTypes reads all types.
+func (t types) AllTypes(ctx context.Context) ([]task.Type, error) {
+	all, err := t.db.Types(ctx, 0)
+	return all.Changed, err
+}
+
+// PutType creates or replaces a type.
+func (t types) PutType(ctx context.Context, put task.Type) (task.Type, bool, error) {
+	put, created, err := t.db.PutType(ctx, put)
+	if err == nil {
+		_ = t.Refresh(ctx) // or it is known a moment later
+	}
+	return put, created, err
+}
+
+// DeleteType deletes a type.
+func (t types) DeleteType(ctx context.Context, name string) error {
+	err := t.db.DeleteType(ctx, name)
+	if err == nil {
+		_ = t.Refresh(ctx) // as above
+	}
+	return err
+}
+
+func fieldErrors(problems []tasktype.Problem) (faults []httpapi.FieldError) {
+	for _, p := range problems {
+		faults = append(faults, httpapi.FieldError{Field: p.Field, Message: p.Message})
+	}
+	return faults
 }

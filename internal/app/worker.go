@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/timewheel/timewheel/internal/catalog"
 	"github.com/timewheel/timewheel/internal/config"
 	"github.com/timewheel/timewheel/internal/maintenance"
 	"github.com/timewheel/timewheel/internal/tasktype"
@@ -51,13 +52,24 @@ func (w Worker) Run(ctx context.Context, cfg config.Worker, out io.Writer) error
 	if err != nil {
 		return fmt.Errorf("read the host's name: %w", err)
 	}
+	types := catalog.New(stores.db, log)
+	if err := types.Refresh(ctx); err != nil {
+		return err
+	}
 	if w.Lookup == nil {
-		w.Lookup = tasktype.New(tasktype.Options{
+		handlers := tasktype.New(tasktype.Options{
 			BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, AllowPrivate: cfg.AllowPrivate, Log: log,
-		}).Lookup
+		})
+		w.Lookup = func(name string) (worker.Handler, bool) {
+			t, declared := types.Type(name)
+			if !declared {
+				return nil, false
+			}
+			return handlers.Handler(t)
+		}
 	}
 	registry := telemetry.NewRegistry()
-	runner := worker.New(stores.db, stores.wheel, w.Lookup, worker.Config{
+	runner := worker.New(stores.db, stores.wheel, types, w.Lookup, worker.Config{
 		Host:        fmt.Sprintf("%s/%d", host, os.Getpid()),
 		Concurrency: cfg.Concurrency,
 		OwnSlots:    ownSlots(cfg),
@@ -83,7 +95,7 @@ func (w Worker) Run(ctx context.Context, cfg config.Worker, out io.Writer) error
 	if err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
-	return w.work(ctx, runner, loops, listener, admin, log)
+	return w.work(ctx, runner, loops, types, listener, admin, log)
 }
 
 // ownSlots are the slots of types that share none: those that are given, or all for a type
@@ -98,7 +110,7 @@ func ownSlots(cfg config.Worker) map[string]int {
 // work runs the worker, the maintenance and the server until ctx ends or one of them
 // fails. Maintenance and server stay while the worker drains.
 func (w Worker) work(
-	ctx context.Context, runner *worker.Worker, loops *maintenance.Maintainer,
+	ctx context.Context, runner *worker.Worker, loops *maintenance.Maintainer, types *catalog.Catalog,
 	listener net.Listener, admin http.Handler, log *slog.Logger,
 ) error {
 	group, groupCtx := errgroup.WithContext(context.WithoutCancel(ctx))
@@ -106,6 +118,7 @@ func (w Worker) work(
 	defer stopBackground()
 	group.Go(func() error { return serve(background, listener, admin, 0, log) })
 	group.Go(func() error { return loops.Run(background) })
+	group.Go(func() error { return types.Run(background) })
 	group.Go(func() error {
 		defer stopBackground()
 		claiming, stopClaiming := context.WithCancel(groupCtx)

@@ -40,18 +40,31 @@ type Reader interface {
 	List(ctx context.Context, filter task.Filter) (page []task.Task, more bool, err error)
 }
 
+// Types is how the API looks at task types and changes them. Errors are those of package
+// task. Each call ends in bounded time by itself.
+type Types interface {
+	// Find knows the types that are declared; it may ask for one that it does not know.
+	Find(name string) (task.Type, bool)
+	GetType(ctx context.Context, name string) (task.Type, error)
+	AllTypes(ctx context.Context) ([]task.Type, error)
+	// PutType creates or replaces a type, and says whether it is new.
+	PutType(ctx context.Context, t task.Type) (put task.Type, created bool, err error)
+	DeleteType(ctx context.Context, name string) error
+}
+
 // Options of the API. All of them are required.
 type Options struct {
 	Tasks  Tasks
 	Reader Reader
-	// Types are the task types that may be created and listed.
-	Types []string
+	Types  Types
 	// Validate lists what is wrong with a payload, an object or nil, for a
-	// task type that is among Types.
-	Validate func(taskType string, payload json.RawMessage) []FieldError
-	Ready    telemetry.Ready
-	Registry *prometheus.Registry
-	Log      *slog.Logger
+	// task of a type.
+	Validate func(taskType task.Type, payload json.RawMessage) []FieldError
+	// CheckType lists what is wrong with a type beside the form of its members.
+	CheckType func(task.Type) []FieldError
+	Ready     telemetry.Ready
+	Registry  *prometheus.Registry
+	Log       *slog.Logger
 	// MaxInFlight is the most task requests in work at once.
 	MaxInFlight int
 }
@@ -59,8 +72,11 @@ type Options struct {
 type api struct {
 	tasks    Tasks
 	reader   Reader
-	types    []string
-	validate func(string, json.RawMessage) []FieldError
+	types    Types
+	validate func(task.Type, json.RawMessage) []FieldError
+
+	checkDefinition func(task.Type) []FieldError
+
 	log      *slog.Logger
 	duration *prometheus.HistogramVec
 	// slots holds a token for each task request in work.
@@ -77,6 +93,9 @@ func New(o Options) http.Handler {
 		reader:   o.Reader,
 		types:    o.Types,
 		validate: o.Validate,
+
+		checkDefinition: o.CheckType,
+
 		log:      o.Log,
 		duration: newDuration(o.Registry),
 		slots:    make(chan struct{}, o.MaxInFlight),
@@ -102,10 +121,16 @@ func New(o Options) http.Handler {
 	tasks.Match(get, "/:id", a.answer(a.get))
 	tasks.DELETE("/:id", a.answer(a.delete))
 
+	router.PUT("/type/:name", a.withBody(maxTypeBody, errTooLarge, a.putType))
+	types := router.Group("/type", a.limit)
+	types.Match(get, "", a.answer(a.listTypes))
+	types.Match(get, "/:name", a.answer(a.getType))
+	types.DELETE("/:name", a.answer(a.deleteType))
+
 	router.Match(get, "/livez", gin.WrapF(telemetry.Livez))
 	router.Match(get, "/readyz", gin.WrapH(telemetry.Readyz(o.Ready)))
 	router.Match(get, "/metrics", gin.WrapH(telemetry.Metrics(o.Registry)))
-	spec := describe(o.Types)
+	spec := describe()
 	router.Match(get, "/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", spec) })
 	return router
 }

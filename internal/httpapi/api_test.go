@@ -37,8 +37,10 @@ func newService(tb testing.TB, change ...func(*httpapi.Options)) *service {
 	s := &service{ledger: &ledger{}, log: &bytes.Buffer{}, registry: prometheus.NewRegistry()}
 	options := httpapi.Options{
 		Tasks: s.ledger, Reader: s.ledger,
-		Types: []string{"bar", "foo"},
-		Validate: func(taskType string, payload json.RawMessage) []httpapi.FieldError {
+		Types:     httpapi.Declared{"bar", "foo"},
+		CheckType: func(task.Type) []httpapi.FieldError { return nil },
+		Validate: func(declared task.Type, payload json.RawMessage) []httpapi.FieldError {
+			taskType := declared.Name
 			if taskType == "bar" && !bytes.Contains(payload, []byte("url")) {
 				return []httpapi.FieldError{{Field: "payload.url", Message: "is required"}}
 			}

@@ -107,7 +107,7 @@ func (a *api) readTasks(array jsontext.Value, f *faults) []task.Draft {
 
 // readItem reads the value that comes next in an array into an empty draft. It is false
 // if that is no object.
-func (m taskMembers) readItem(d *jsontext.Decoder, array jsontext.Value, draft *task.Draft) bool {
+func (m *taskMembers) readItem(d *jsontext.Decoder, array jsontext.Value, draft *task.Draft) bool {
 	if d.PeekKind() != '{' {
 		_ = d.SkipValue() // read before, without a fault
 		return false

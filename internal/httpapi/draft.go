@@ -34,14 +34,16 @@ type taskMembers struct {
 	api    *api
 	faults *faults
 	raw    []jsontext.Value
+	// taskType is that of the draft, once it is read.
+	taskType task.Type
 }
 
-func (a *api) newMembers(f *faults) taskMembers {
-	return taskMembers{api: a, faults: f, raw: make([]jsontext.Value, len(taskFields))}
+func (a *api) newMembers(f *faults) *taskMembers {
+	return &taskMembers{api: a, faults: f, raw: make([]jsontext.Value, len(taskFields))}
 }
 
 // take keeps a member. Of those with the same name the last one counts.
-func (m taskMembers) take(name []byte, value jsontext.Value) {
+func (m *taskMembers) take(name []byte, value jsontext.Value) {
 	for i := range taskFields {
 		if taskFields[i].name == string(name) && taskFields[i].read != nil {
 			m.raw[i] = value
@@ -53,7 +55,8 @@ func (m taskMembers) take(name []byte, value jsontext.Value) {
 
 // fill puts what the members say into an empty draft. The draft's payload is a part of
 // the body.
-func (m taskMembers) fill(draft *task.Draft) {
+func (m *taskMembers) fill(draft *task.Draft) {
+	m.taskType = task.Type{MaxAttempts: 1}
 	for i := range taskFields {
 		f := &taskFields[i]
 		switch {
@@ -61,26 +64,26 @@ func (m taskMembers) fill(draft *task.Draft) {
 		case m.raw[i] == nil && f.required:
 			m.faults.add(f.name, "is required")
 		default:
-			f.read(m.api, m.raw[i], draft, m.faults)
+			f.read(m, m.raw[i], draft)
 		}
 	}
 }
 
-// readType is empty if the type is not known.
-func (a *api) readType(raw jsontext.Value, f *faults) string {
+// readType leaves the type empty if it is not declared.
+func (m *taskMembers) readType(raw jsontext.Value, draft *task.Draft) {
 	if raw.Kind() != '"' {
-		f.add("task_type", "must be a string")
-		return ""
+		m.faults.add("task_type", "must be a string")
+		return
 	}
-	given := unquote(raw)
-	for _, known := range a.types {
-		if known == string(given) {
-			return known
-		}
+	t, declared := m.api.types.Find(string(unquote(raw)))
+	if !declared {
+		m.faults.add("task_type", notDeclared)
+		return
 	}
-	f.add("task_type", "is not known; there are "+strings.Join(a.types, ", "))
-	return ""
+	m.taskType, draft.Type = t, t.Name
 }
+
+const notDeclared = "is not a type that is declared; GET /type lists those"
 
 func readTime(raw jsontext.Value, f *faults) time.Time {
 	if raw.Kind() != '"' {
@@ -94,22 +97,20 @@ func readTime(raw jsontext.Value, f *faults) time.Time {
 	return at
 }
 
-func readAttempts(raw jsontext.Value, f *faults) int {
+// readAttempts comes after the type, which has a number for those that name none.
+func (m *taskMembers) readAttempts(raw jsontext.Value, draft *task.Draft) {
 	if raw == nil {
-		return 1
+		draft.MaxAttempts, draft.AttemptsByType = m.taskType.MaxAttempts, true
+		return
 	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	if err != nil || n < 1 || n > task.MaxAttemptsLimit {
-		f.add("max_attempts", "must be a whole number from 1 to "+strconv.Itoa(task.MaxAttemptsLimit))
-	}
-	return int(n)
+	draft.MaxAttempts = readCount(raw, "max_attempts", task.MaxAttemptsLimit, m.faults)
 }
 
 // readPayload comes after the type, which says what it must hold.
-func (a *api) readPayload(raw jsontext.Value, draft *task.Draft, f *faults) {
+func (m *taskMembers) readPayload(raw jsontext.Value, draft *task.Draft) {
 	if raw != nil && raw.Kind() != 'n' {
 		if err := checkPayload(raw); err != nil {
-			f.add("payload", err.Error())
+			m.faults.add("payload", err.Error())
 			return
 		}
 		draft.Payload = json.RawMessage(raw)
@@ -117,8 +118,8 @@ func (a *api) readPayload(raw jsontext.Value, draft *task.Draft, f *faults) {
 	if draft.Type == "" {
 		return
 	}
-	for _, fault := range a.validate(draft.Type, draft.Payload) {
-		f.add(fault.Field, fault.Message)
+	for _, fault := range m.api.validate(m.taskType, draft.Payload) {
+		m.faults.add(fault.Field, fault.Message)
 	}
 }
 

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -26,20 +28,67 @@ const (
 	MaxBodyBytes = maxBodyBytes
 )
 
+// Declared are types by their names alone, which nobody changes.
+type Declared []string
+
+// Find finds a name.
+func (d Declared) Find(name string) (task.Type, bool) {
+	return task.Type{Name: name, MaxAttempts: 1}, slices.Contains(d, name)
+}
+
+// GetType finds nothing.
+func (d Declared) GetType(context.Context, string) (task.Type, error) {
+	return task.Type{}, task.ErrNoSuchType
+}
+
+// AllTypes finds nothing.
+func (d Declared) AllTypes(context.Context) ([]task.Type, error) { return nil, nil }
+
+// PutType changes nothing.
+func (d Declared) PutType(_ context.Context, t task.Type) (task.Type, bool, error) {
+	return t, true, nil
+}
+
+// DeleteType finds nothing.
+func (d Declared) DeleteType(context.Context, string) error { return task.ErrNoSuchType }
+
+func apiOf(types []string) *api {
+	return &api{
+		types:           Declared(types),
+		validate:        func(task.Type, json.RawMessage) []FieldError { return nil },
+		checkDefinition: func(task.Type) []FieldError { return nil },
+	}
+}
+
 // ParseFilter reads a query on an API of these types.
 func ParseFilter(types []string, query string) (task.Filter, error) {
-	return (&api{types: types}).parseFilter(query)
+	return apiOf(types).parseFilter(query)
 }
 
 // DecodeDraft reads a body on an API of these types.
 func DecodeDraft(types []string, body []byte, keys []string) (task.Draft, error) {
-	a := &api{types: types, validate: func(string, json.RawMessage) []FieldError { return nil }}
-	return a.decodeDraft(body, keys)
+	return apiOf(types).decodeDraft(body, keys)
 }
 
 // DecodeBatch reads the body of a batch on an API of these types.
 func DecodeBatch(types []string, body []byte) ([]task.Draft, error) {
-	a := &api{types: types, validate: func(string, json.RawMessage) []FieldError { return nil }}
-	_, drafts, err := a.decodeBatch(body, nil)
+	_, drafts, err := apiOf(types).decodeBatch(body, nil)
 	return drafts, err
+}
+
+// DecodeType reads the body of a type.
+func DecodeType(name string, body []byte) (task.Type, error) {
+	return apiOf(nil).decodeType(name, body)
+}
+
+// ShowType is a type as answers show it.
+func ShowType(t task.Type) any { return typeResponse{&t} }
+
+// FieldsOf are the members that a problem names.
+func FieldsOf(err error) (fields []string) {
+	p := problemOf(err)
+	for _, e := range p.Errors {
+		fields = append(fields, e.Field)
+	}
+	return fields
 }

@@ -19,7 +19,7 @@ type taskField struct {
 	schema huma.Schema
 	// read puts what a client sends into a draft; raw is nil if it is not sent. Nil:
 	// clients do not set it.
-	read func(a *api, raw jsontext.Value, draft *task.Draft, f *faults)
+	read func(m *taskMembers, raw jsontext.Value, draft *task.Draft)
 	// required is whether a client must send it, and nullable whether null stands for
 	// nothing.
 	required, nullable bool
@@ -38,7 +38,7 @@ var taskFields = []taskField{
 	{
 		name:   "task_type",
 		schema: huma.Schema{Type: "string", Description: "what is executed", Examples: []any{"foo"}},
-		read:   func(a *api, raw jsontext.Value, d *task.Draft, f *faults) { d.Type = a.readType(raw, f) }, required: true,
+		read:   (*taskMembers).readType, required: true,
 		show: func(t *task.Task) any { return t.Type }, always: true,
 	},
 	{
@@ -53,7 +53,7 @@ var taskFields = []taskField{
 			Description: "when to execute: RFC 3339 with a zone, of the years 0001 to 9999. Finer than a microsecond is rounded up. " +
 				"A time in the past is due at once.",
 		},
-		read: func(_ *api, raw jsontext.Value, d *task.Draft, f *faults) { d.ExecutionTime = readTime(raw, f) }, required: true,
+		read: func(m *taskMembers, raw jsontext.Value, d *task.Draft) { d.ExecutionTime = readTime(raw, m.faults) }, required: true,
 		show: func(t *task.Task) any { return formatTime(t.ExecutionTime) }, always: true,
 	},
 	{
@@ -69,10 +69,9 @@ var taskFields = []taskField{
 	{
 		name: "max_attempts",
 		schema: huma.Schema{
-			Type: "integer", Minimum: number(1), Maximum: number(task.MaxAttemptsLimit), Default: 1,
-			Description: "how often the task may be started. 1 executes at most once. More executes at least once, again after a failure.",
+			Type: "integer", Minimum: number(1), Maximum: number(task.MaxAttemptsLimit), Description: "how often the task may be started, by default as the type says. 1 executes at most once. More executes at least once, again after a failure.",
 		},
-		read: func(_ *api, raw jsontext.Value, d *task.Draft, f *faults) { d.MaxAttempts = readAttempts(raw, f) },
+		read: (*taskMembers).readAttempts,
 		show: func(t *task.Task) any { return t.MaxAttempts }, always: true,
 	},
 	{
@@ -118,7 +117,7 @@ var taskFields = []taskField{
 			Description: "what the task type needs, kept byte by byte; at most 64 levels deep, without U+0000 and lone surrogates, " +
 				"and with numbers of at most 1000 digits and exponents within 308",
 		},
-		read: (*api).readPayload, nullable: true,
+		read: (*taskMembers).readPayload, nullable: true,
 		show: func(t *task.Task) any { return rawOrNil(t.Payload) },
 	},
 	{

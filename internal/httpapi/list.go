@@ -67,8 +67,8 @@ func (a *api) parseFilter(query string) (task.Filter, error) {
 			}
 		case name == "type":
 			filter.Type = value
-			if !slices.Contains(a.types, value) {
-				wrong = "is not a task type; there are " + strings.Join(a.types, ", ")
+			if _, declared := a.types.Find(value); !declared {
+				wrong = notDeclared
 			}
 		case name == "limit":
 			n, err := strconv.ParseUint(value, 10, 31)

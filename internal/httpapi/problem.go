@@ -63,10 +63,16 @@ var (
 	errConflict         = newProblem(409, "conflict", "The task has started or ended and can no longer be deleted.")
 	errKeyDeleted       = newDeleted("The task that this Idempotency-Key names was deleted and will not run. A new task needs a new key.")
 	errKeyReused        = newProblem(409, "idempotency_key_reused", "This Idempotency-Key came with a different request before.")
+	errNoSuchType       = newProblem(404, "no_such_type", "There is no task type of this name.")
+	errTypeInUse        = newProblem(409, "type_in_use", "Tasks of this type are open. They have to end or to be deleted first.")
+	errTypeShips        = newProblem(409, "type_ships", "This type ships with timewheel and cannot be deleted.")
+	errTooManyTypes     = newProblem(409, "too_many_types", "There are as many task types as there may be.")
+	errOlderWorkers     = newTransient(409, "older_workers", "A worker of an older version is up, which knows no pause and no limit. Stop it first.")
 	errTooLarge         = newProblem(413, "body_too_large", "The body is larger than 256 KiB.")
 	errBatchTooLarge    = newProblem(413, "body_too_large", "The body is larger than 8 MiB.")
 	errMediaType        = newProblem(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json, in UTF-8 and not compressed.")
 	errInvalid          = newProblem(422, "invalid", "The request cannot be carried out; see errors.")
+	errUndeclared       = newProblem(422, "undeclared_type", "The task type was deleted a moment ago.")
 	errRejected         = newProblem(422, "rejected_by_store", "The store cannot hold a value of this request.")
 	errOverloaded       = newTransient(429, "overloaded", "Too many requests are in work. Repeat the request a little later.")
 	errInternal         = newProblem(500, "internal", "Something went wrong here; the log has it under this request id.")
@@ -82,6 +88,12 @@ var sentinels = []struct {
 }{
 	{task.ErrNotFound, errNotFound},
 	{task.ErrKeyReused, errKeyReused},
+	{task.ErrUnknownType, errUndeclared},
+	{task.ErrNoSuchType, errNoSuchType},
+	{task.ErrTypeInUse, errTypeInUse},
+	{task.ErrTypeShips, errTypeShips},
+	{task.ErrTooManyTypes, errTooManyTypes},
+	{task.ErrOlderWorkers, errOlderWorkers},
 	{task.ErrDeleted, errKeyDeleted},
 	{task.ErrOverloaded, errOverloaded},
 	{task.ErrUnavailable, errUnavailable},

@@ -18,7 +18,7 @@ import (
 )
 
 // CreateBulk commits all drafts in one statement, or none of them (T0), and
-// returns one answer per draft, in order. Errors are task.ErrKeyReused,
+// returns one answer per draft, in order. Errors are task.ErrUnknownType, task.ErrKeyReused,
 // task.ErrDeleted, task.ErrUnavailable, task.ErrUnknownOutcome and
 // *task.RejectedError.
 //
@@ -84,7 +84,10 @@ func digestOf(drafts []task.Draft) []byte {
 }
 
 func (db *DB) createBulk(ctx context.Context, b bulk) ([]task.Created, error) {
-	now, err := db.insertBulk(ctx, b)
+	now, held, err := db.insertBulk(ctx, b)
+	if err == nil && !held {
+		return nil, task.ErrUnknownType
+	}
 	if isConflict(err) {
 		return db.resolveBulk(ctx, b)
 	}
@@ -98,7 +101,7 @@ func (db *DB) createBulk(ctx context.Context, b bulk) ([]task.Created, error) {
 	return out, nil
 }
 
-func (db *DB) insertBulk(ctx context.Context, b bulk) (now time.Time, err error) {
+func (db *DB) insertBulk(ctx context.Context, b bulk) (now time.Time, held bool, err error) {
 	if b.key == "" {
 		return db.insert(ctx, b.drafts)
 	}
@@ -108,14 +111,18 @@ func (db *DB) insertBulk(ctx context.Context, b bulk) (now time.Time, err error)
 			lastDue = at
 		}
 	}
-	n := len(createColumns)
-	err = db.pool.QueryRow(ctx, fmt.Sprintf(`
-		WITH batch AS (
-			INSERT INTO batches (key, digest, task_ids, last_due) VALUES ($%d, $%d, $1::uuid[], $%d)
-		), inserted AS (`, n+1, n+2, n+3)+insertDrafts+`)
-		SELECT clock_timestamp()`, append(createColumns.arguments(b.drafts), b.key, b.digest, lastDue)...).Scan(&now)
-	return now, err
+	// No types are all held.
+	types := append([]string{}, heldTypes(b.drafts)...)
+	args := append(createColumns.arguments(b.drafts), types, b.key, b.digest, lastDue)
+	err = db.pool.QueryRow(ctx, insertKeyed, args...).Scan(&now, &held)
+	return now, held, err
 }
+
+var insertKeyed = fmt.Sprintf(`
+	WITH `+holdTypes(typesAt)+`, batch AS (
+		INSERT INTO batches (key, digest, task_ids, last_due) SELECT $%d, $%d, $1::uuid[], $%d WHERE `+allHeld(typesAt)+`
+	), inserted AS (`+insertDrafts+` WHERE `+allHeld(typesAt)+`)
+	SELECT clock_timestamp(), `+allHeld(typesAt), typesAt+1, typesAt+2, typesAt+3)
 
 // resolveBulk answers a bulk create of which something exists already.
 func (db *DB) resolveBulk(ctx context.Context, b bulk) ([]task.Created, error) {

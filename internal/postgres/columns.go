@@ -41,6 +41,9 @@ type createColumn struct {
 	// another value under the same idempotency key is another task. lookUp compares what
 	// SQL cannot.
 	names, compared bool
+	// asked makes the array for lookUp, if it is not the one of values. A nil is not
+	// compared.
+	asked func([]task.Draft) any
 	// digest is the value in the digest of a bulk create. Nil, or a nil value: it is
 	// left out.
 	digest func(*task.Draft) []byte
@@ -78,7 +81,16 @@ var taskColumns = []column{
 		create: &createColumn{
 			array: "int[]", compared: true,
 			values: each(func(d *task.Draft) int32 { return int32(d.MaxAttempts) }),
-			digest: func(d *task.Draft) []byte { return []byte(strconv.Itoa(d.MaxAttempts)) },
+			asked: optional(func(d *task.Draft) (*int32, bool) {
+				n := int32(d.MaxAttempts)
+				return &n, !d.AttemptsByType
+			}),
+			digest: func(d *task.Draft) []byte {
+				if d.AttemptsByType {
+					return nil
+				}
+				return []byte(strconv.Itoa(d.MaxAttempts))
+			},
 		},
 	},
 	{name: "worker_id", scan: func(t *task.Task) any { return (*zeronull.UUID)(&t.WorkerID) }},
@@ -177,6 +189,17 @@ func (columns draftColumns) arguments(drafts []task.Draft) []any {
 	all := make([]any, len(columns))
 	for i, c := range columns {
 		all[i] = c.create.values(drafts)
+	}
+	return all
+}
+
+// asking are drafts as the arrays that lookUp compares.
+func (columns draftColumns) asking(drafts []task.Draft) []any {
+	all := columns.arguments(drafts)
+	for i, c := range columns {
+		if c.create.asked != nil {
+			all[i] = c.create.asked(drafts)
+		}
 	}
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
@@ -86,7 +87,10 @@ func (db *DB) create(ctx context.Context, c *creation) {
 func (db *DB) tryCreate(ctx context.Context, c *creation) error {
 	drafts := c.some()
 	if !slices.ContainsFunc(drafts, func(d task.Draft) bool { return d.Key != "" }) {
-		now, err := db.insert(ctx, drafts)
+		now, held, err := db.insert(ctx, drafts)
+		if err == nil && !held {
+			return db.answerUndeclared(ctx, c)
+		}
 		if err == nil {
 			for i, at := range c.left {
 				c.out[at] = createdAt(&drafts[i], now)
@@ -97,7 +101,10 @@ func (db *DB) tryCreate(ctx context.Context, c *creation) error {
 			return err
 		}
 	}
-	inserted, err := db.insertNew(ctx, drafts)
+	inserted, held, err := db.insertNew(ctx, drafts)
+	if err == nil && !held {
+		return db.answerUndeclared(ctx, c)
+	}
 	if err != nil {
 		return err
 	}
@@ -123,6 +130,20 @@ func createdAt(draft *task.Draft, now time.Time) task.Created {
 	return task.Created{DueIn: task.DueIn{ID: draft.ID, Delay: draft.ExecutionTime.Sub(now)}}
 }
 
+// answerUndeclared answers the drafts whose type is not there. None of the others has been
+// created, and they are tried again.
+func (db *DB) answerUndeclared(ctx context.Context, c *creation) error {
+	answers, err := db.undeclared(ctx, c.some())
+	if err != nil {
+		return err
+	}
+	c.answer(answers)
+	if len(c.left) == 0 {
+		return nil
+	}
+	return db.tryCreate(ctx, c)
+}
+
 // insertDrafts takes the arguments of createColumns.
 var insertDrafts = `
 	INSERT INTO tasks (` + createColumns.names() + `, due_at)
@@ -137,44 +158,66 @@ func inserted(_ int, c column) string {
 }
 
 // insert commits all drafts or none, and returns when: one that is there already
-// undoes the statement.
-func (db *DB) insert(ctx context.Context, drafts []task.Draft) (now time.Time, err error) {
-	err = db.pool.QueryRow(ctx, `WITH inserted AS (`+insertDrafts+`) SELECT clock_timestamp()`,
-		createColumns.arguments(drafts)...).Scan(&now)
-	return now, err
+// undoes the statement. held is false, and nothing was committed, if a type is not there.
+func (db *DB) insert(ctx context.Context, drafts []task.Draft) (now time.Time, held bool, err error) {
+	args := createColumns.arguments(drafts)
+	types := heldTypes(drafts)
+	if types == nil {
+		err = db.pool.QueryRow(ctx, `WITH inserted AS (`+insertDrafts+`) SELECT clock_timestamp(), true`, args...).Scan(&now, &held)
+		return now, held, err
+	}
+	err = db.pool.QueryRow(ctx, insertHeld, append(args, types)...).Scan(&now, &held)
+	return now, held, err
 }
 
+var (
+	typesAt    = len(createColumns) + 1
+	insertHeld = `WITH ` + holdTypes(typesAt) + `, inserted AS (` + insertDrafts + ` WHERE ` + allHeld(typesAt) + `)
+		SELECT clock_timestamp(), ` + allHeld(typesAt)
+	insertNewHeld = `WITH ` + holdTypes(typesAt) + `, inserted AS (` + insertDrafts + ` WHERE ` + allHeld(typesAt) + `
+			ON CONFLICT DO NOTHING RETURNING id, created_at)
+		SELECT id, created_at, held.ok FROM (SELECT ` + allHeld(typesAt) + ` AS ok) held LEFT JOIN inserted ON true`
+)
+
 // insertNew commits those of the drafts that are new, and answers them by their
-// index.
-func (db *DB) insertNew(ctx context.Context, drafts []task.Draft) (map[int]task.Created, error) {
-	rows, err := db.pool.Query(ctx, insertDrafts+` ON CONFLICT DO NOTHING RETURNING id, created_at`,
-		createColumns.arguments(drafts)...)
+// index. held is as that of insert.
+func (db *DB) insertNew(ctx context.Context, drafts []task.Draft) (out map[int]task.Created, held bool, err error) {
+	query, args := insertDrafts+` ON CONFLICT DO NOTHING RETURNING id, created_at, true`, createColumns.arguments(drafts)
+	if types := heldTypes(drafts); types != nil {
+		query, args = insertNewHeld, append(args, types)
+	}
+	rows, err := db.pool.Query(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	times := make(map[task.ID]time.Time, len(drafts))
-	var id task.ID
-	var at time.Time
-	_, err = pgx.ForEachRow(rows, []any{scanUUID(&id), &at}, func() error {
-		times[id] = at
+	var id pgtype.UUID
+	var at *time.Time
+	held = true
+	_, err = pgx.ForEachRow(rows, []any{&id, &at, &held}, func() error {
+		if at != nil {
+			times[id.Bytes] = *at
+		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || !held {
+		return nil, held, err
 	}
-	out := make(map[int]task.Created, len(times))
+	out = make(map[int]task.Created, len(times))
 	for i := range drafts {
 		if at, inserted := times[drafts[i].ID]; inserted {
 			out[i] = createdAt(&drafts[i], at)
 		}
 	}
-	return out, nil
+	return out, true, nil
 }
 
 // lookUpDrafts takes the arguments of lookUpColumns.
 var lookUpDrafts = `
 	SELECT draft.n - 1, t.id, t.due_at, clock_timestamp(), t.status, t.payload,
-	       ` + comparedColumns.list(" AND ", func(_ int, c column) string { return "t." + c.name + " = draft." + c.name }) + `
+	       ` + comparedColumns.list(" AND ", func(_ int, c column) string {
+	return "t." + c.name + " = coalesce(draft." + c.name + ", t." + c.name + ")"
+}) + `
 	FROM ` + lookUpColumns.unnest() + ` WITH ORDINALITY AS draft (` + lookUpColumns.names() + `, n)
 	CROSS JOIN LATERAL (
 		SELECT * FROM tasks WHERE tasks.id = draft.id
@@ -186,7 +229,7 @@ var lookUpDrafts = `
 // the key names a task that differs, the answer is task.ErrKeyReused, and where it
 // was deleted, task.ErrDeleted.
 func (db *DB) lookUp(ctx context.Context, drafts []task.Draft) (map[int]task.Created, error) {
-	rows, err := db.pool.Query(ctx, lookUpDrafts, lookUpColumns.arguments(drafts)...)
+	rows, err := db.pool.Query(ctx, lookUpDrafts, lookUpColumns.asking(drafts)...)
 	if err != nil {
 		return nil, err
 	}

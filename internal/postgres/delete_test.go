@@ -97,7 +97,7 @@ func TestDeletersRaceWithStarters(t *testing.T) {
 				for lane := range deleters {
 					want = append(want, ids[lane*n/deleters+at-10:lane*n/deleters+at]...)
 				}
-				got, _, err := f.Start(t.Context(), session, f.seq.Add(1), want[:len(want)-starter])
+				got, _, err := f.Start(t.Context(), session, f.seq.Add(1), everyType, want[:len(want)-starter])
 				if err != nil {
 					return err
 				}

@@ -50,8 +50,13 @@ func open(t *testing.T) *fixture {
 	f.sql, err = pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(f.sql.Close)
+	f.exec(t, `INSERT INTO types (name, handler, version) SELECT name, 'lease', 1 FROM unnest($1::text[]) name
+		ON CONFLICT DO NOTHING`, everyType)
 	return f
 }
+
+// everyType are the types that these tests use.
+var everyType = []string{"a-a", "bar", "baz", "foo", "foo2", "poison", "rare", "unlucky", "web", "zz"}
 
 // connect opens the database once more, as another process would.
 func (f *fixture) connect(t *testing.T, url string) *postgres.DB {
@@ -109,7 +114,7 @@ func (f *fixture) session(t *testing.T) uuid.UUID {
 // issue is one call of Start.
 func issue(t *testing.T, db *postgres.DB, session uuid.UUID, seq int64, ids []task.ID) []task.Task {
 	t.Helper()
-	started, _, err := db.Start(t.Context(), session, seq, ids)
+	started, _, err := db.Start(t.Context(), session, seq, everyType, ids)
 	require.NoError(t, err)
 	return started
 }
@@ -117,7 +122,7 @@ func issue(t *testing.T, db *postgres.DB, session uuid.UUID, seq int64, ids []ta
 // start starts all of ids in one call and requires that each was permitted.
 func (f *fixture) start(t *testing.T, session uuid.UUID, ids ...task.ID) []task.Task {
 	t.Helper()
-	started, retried, err := f.Start(t.Context(), session, f.seq.Add(1), ids)
+	started, retried, err := f.Start(t.Context(), session, f.seq.Add(1), everyType, ids)
 	require.NoError(t, err)
 	require.False(t, retried)
 	require.ElementsMatch(t, ids, idsOf(started))

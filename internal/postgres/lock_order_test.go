@@ -21,7 +21,7 @@ func TestStatementsComeToTheTablesInTheOrderOfTheMigrations(t *testing.T) {
 	order := []string{"workers", "starts", "tasks"}
 	for name, statement := range map[string]func(context.Context, *fixture, uuid.UUID, task.ID){
 		"start": func(ctx context.Context, f *fixture, session uuid.UUID, id task.ID) {
-			_, _, _ = f.Start(ctx, session, 2, []task.ID{id})
+			_, _, _ = f.Start(ctx, session, 2, everyType, []task.ID{id})
 		},
 		"finish": func(ctx context.Context, f *fixture, session uuid.UUID, id task.ID) {
 			_, _ = f.Finish(ctx, session, []task.Finish{{ID: id, Attempt: 1}}, task.Closed{Once: []int64{1}}, true)

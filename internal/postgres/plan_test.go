@@ -108,7 +108,7 @@ func updates(f *fixture, session uuid.UUID) []probe {
 	return []probe{
 		{"start", func(t *testing.T, db *postgres.DB) int {
 			t.Helper()
-			started, _, err := db.Start(t.Context(), session, f.seq.Add(1), f.newest(t, 200, 50))
+			started, _, err := db.Start(t.Context(), session, f.seq.Add(1), everyType, f.newest(t, 200, 50))
 			require.NoError(t, err)
 			return len(started)
 		}, true},

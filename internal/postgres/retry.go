@@ -104,7 +104,8 @@ func classify(err error) verdict {
 	var conflict *task.StatusError
 	switch {
 	case errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrKeyReused), errors.Is(err, task.ErrDeleted),
-		errors.As(err, &conflict):
+		errors.Is(err, task.ErrUnknownType), errors.Is(err, task.ErrNoSuchType), errors.Is(err, task.ErrTypeInUse),
+		errors.Is(err, task.ErrTooManyTypes), errors.Is(err, task.ErrOlderWorkers), errors.As(err, &conflict):
 		// Not a failure but the answer.
 		return definite
 	case errors.As(err, &connect), pgconn.SafeToRetry(err):

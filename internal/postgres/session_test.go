@@ -41,7 +41,7 @@ func startInFlight(t *testing.T, f *fixture, session uuid.UUID, ids []task.ID) (
 	var started []task.Task
 	var call errgroup.Group
 	call.Go(func() (err error) {
-		started, _, err = f.Start(t.Context(), session, f.seq.Add(1), ids)
+		started, _, err = f.Start(t.Context(), session, f.seq.Add(1), everyType, ids)
 		return err
 	})
 	f.awaitBlocked(t, 1)
@@ -96,7 +96,7 @@ func TestStartWaitsForTheReaperAndIsRefused(t *testing.T) {
 	var started []task.Task
 	var call errgroup.Group
 	call.Go(func() (err error) {
-		started, _, err = f.Start(t.Context(), session, 1, ids)
+		started, _, err = f.Start(t.Context(), session, 1, everyType, ids)
 		return err
 	})
 	f.awaitBlocked(t, 1)

@@ -16,8 +16,9 @@ import (
 var errVanished = errors.New("the row was removed meanwhile")
 
 // Start commits the start of those tasks that may run now (T2) and returns
-// them: submitted, due by Postgres' clock, for a session whose lease is live.
-// The others of ids are refused, and Submitted says what to do with them.
+// them: submitted, due by Postgres' clock, of one of these types, which is not paused,
+// for a session whose lease is live. The others of ids are refused, and Submitted says
+// what to do with them.
 //
 // seq numbers this call within its session. Under it the statement leaves a
 // receipt, and that is what makes a retry safe: of all copies of this statement,
@@ -26,13 +27,13 @@ var errVanished = errors.New("the row was removed meanwhile")
 // retried, a copy may still arrive. Without the receipt it could start what was
 // refused, so the receipt must be kept for as long as the session.
 func (db *DB) Start(
-	ctx context.Context, session uuid.UUID, seq int64, ids []task.ID,
+	ctx context.Context, session uuid.UUID, seq int64, types []string, ids []task.ID,
 ) (started []task.Task, retried bool, err error) {
 	tries := 0
 	query := startAll
 	err = db.retry(ctx, "start tasks", func(ctx context.Context) (err error) {
 		tries++
-		started, err = db.start(ctx, query, session, seq, ids)
+		started, err = db.start(ctx, query, session, seq, types, ids)
 		if isUniqueViolation(err, "starts_pkey") {
 			started, err = db.receipt(ctx, session, seq)
 		}
@@ -47,6 +48,10 @@ func (db *DB) Start(
 	return started, tries > 1, err
 }
 
+// The types are held until the start has committed: a pause waits for it, or is seen by
+// it, since a row that is locked is read again after a wait (EvalPlanQual). They come
+// before the tasks, in order; a change of a type holds no other row while it waits.
+//
 // The start reaches the tasks through their primary key, which sorts the array:
 // two overlapping batches cannot deadlock.
 var (
@@ -63,6 +68,8 @@ var (
 			SELECT id, lease_until > clock_timestamp() AS live FROM workers
 			WHERE id = $1 AND dead_at IS NULL
 			FOR KEY SHARE
+		), held AS MATERIALIZED (
+			SELECT name FROM types WHERE name = ANY($4) AND NOT paused ORDER BY name FOR KEY SHARE
 		)`
 
 	startUpdate = `, started AS (
@@ -70,7 +77,8 @@ var (
 				status = 'started_executing', worker_id = $1, attempt = attempt + 1,
 				started_at = clock_timestamp()
 			FROM session
-			WHERE session.live AND t.id = ANY($3) AND t.status = 'submitted' AND t.due_at <= clock_timestamp()`
+			WHERE session.live AND t.id = ANY($3) AND t.status = 'submitted' AND t.due_at <= clock_timestamp()
+			      AND t.task_type = ANY(ARRAY(SELECT name FROM held))`
 
 	startReceipt = `
 			RETURNING ` + startedRow + `
@@ -83,8 +91,10 @@ var (
 		SELECT * FROM started`
 )
 
-func (db *DB) start(ctx context.Context, query string, session uuid.UUID, seq int64, ids []task.ID) ([]task.Task, error) {
-	rows, err := db.pool.Query(ctx, query, session, seq, uuids(ids))
+func (db *DB) start(
+	ctx context.Context, query string, session uuid.UUID, seq int64, types []string, ids []task.ID,
+) ([]task.Task, error) {
+	rows, err := db.pool.Query(ctx, query, session, seq, uuids(ids), types)
 	if err != nil {
 		return nil, err
 	}

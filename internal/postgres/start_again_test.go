@@ -21,7 +21,7 @@ func TestStartWhoseReplyWasLostIsAnswered(t *testing.T) {
 	db := f.connect(t, url)
 	ids, session := f.tasks(t, 10, 9), f.session(t)
 	through.loseReply("SELECT")
-	started, retried, err := db.Start(t.Context(), session, 1, ids)
+	started, retried, err := db.Start(t.Context(), session, 1, everyType, ids)
 	require.NoError(t, err)
 	require.True(t, retried, "a copy may be on its way")
 	require.Equal(t, 1, through.losses())
@@ -47,7 +47,7 @@ func TestStartWhoseFirstCopyIsParked(t *testing.T) {
 			var retried bool
 			var call errgroup.Group
 			call.Go(func() (err error) {
-				started, retried, err = db.Start(t.Context(), session, 1, ids)
+				started, retried, err = db.Start(t.Context(), session, 1, everyType, ids)
 				return err
 			})
 			f.awaitBlocked(t, 1)
@@ -72,7 +72,7 @@ func TestStartAgainAfterTheLeasePassed(t *testing.T) {
 	ids, session := f.tasks(t, 3, 9), f.session(t)
 	f.start(t, session, ids...)
 	f.lapse(t, session, time.Second)
-	again, _, err := f.Start(t.Context(), session, f.seq.Load(), ids)
+	again, _, err := f.Start(t.Context(), session, f.seq.Load(), everyType, ids)
 	require.NoError(t, err)
 	require.ElementsMatch(t, ids, idsOf(again))
 	require.Equal(t, 3, f.count(t, `SELECT count(*) FROM tasks WHERE attempt = 1`))
@@ -85,14 +85,14 @@ func TestStartRefusedForALapsedSessionIsFinal(t *testing.T) {
 	f := open(t)
 	ids, session := f.tasks(t, 3, 9), f.session(t)
 	f.lapse(t, session, time.Second)
-	started, _, err := f.Start(t.Context(), session, 1, ids)
+	started, _, err := f.Start(t.Context(), session, 1, everyType, ids)
 	require.NoError(t, err)
 	require.Empty(t, started)
 	require.NoError(t, f.Renew(t.Context(), session, lease))
-	started, _, err = f.Start(t.Context(), session, 1, ids)
+	started, _, err = f.Start(t.Context(), session, 1, everyType, ids)
 	require.NoError(t, err)
 	require.Empty(t, started)
-	started, _, err = f.Start(t.Context(), session, 2, ids)
+	started, _, err = f.Start(t.Context(), session, 2, everyType, ids)
 	require.NoError(t, err)
 	require.ElementsMatch(t, ids, idsOf(started))
 }
@@ -115,7 +115,7 @@ func TestStartersRaceForTheSameTasks(t *testing.T) {
 				mine = append(mine, ids[lane*100:(lane+1)*100]...)
 			}
 			lanes.Go(func() error {
-				started, _, err := f.Start(t.Context(), session, f.seq.Add(1), mine)
+				started, _, err := f.Start(t.Context(), session, f.seq.Add(1), everyType, mine)
 				mu.Lock()
 				defer mu.Unlock()
 				for _, one := range started {

@@ -82,7 +82,7 @@ func TestStartRefusesOneTaskOfABatch(t *testing.T) {
 			t.Parallel()
 			id, good := refused(t), f.tasks(t, 2, 1)
 			before, _ := f.Get(t.Context(), id)
-			started, _, err := f.Start(t.Context(), f.session(t), 1, []task.ID{good[1], id, good[0]})
+			started, _, err := f.Start(t.Context(), f.session(t), 1, everyType, []task.ID{good[1], id, good[0]})
 			require.NoError(t, err)
 			require.ElementsMatch(t, good, idsOf(started))
 			after, _ := f.Get(t.Context(), id)
@@ -103,7 +103,7 @@ func TestStartIsNeverEarlyByPostgresClock(t *testing.T) {
 	var started []task.Task
 	refused := 0
 	require.Eventually(t, func() bool {
-		started, _, err = f.Start(t.Context(), session, f.seq.Add(1), []task.ID{soon.ID})
+		started, _, err = f.Start(t.Context(), session, f.seq.Add(1), everyType, []task.ID{soon.ID})
 		if err == nil && len(started) == 0 {
 			refused++
 		}
@@ -135,7 +135,7 @@ func TestStartNeedsALiveSession(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ids := f.tasks(t, 3, 1)
-			started, _, err := f.Start(t.Context(), session(t), 1, ids)
+			started, _, err := f.Start(t.Context(), session(t), 1, everyType, ids)
 			require.NoError(t, err)
 			require.Empty(t, started)
 			require.Equal(t, 3, f.count(t, `SELECT count(*) FROM tasks
@@ -160,9 +160,9 @@ func TestStartAgainUnderTheSameNumberIsTheSameStart(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	ids, session := f.tasks(t, 5, 9), f.session(t)
-	first, _, err := f.Start(t.Context(), session, 1, ids[:4])
+	first, _, err := f.Start(t.Context(), session, 1, everyType, ids[:4])
 	require.NoError(t, err)
-	again, _, err := f.Start(t.Context(), session, 1, ids)
+	again, _, err := f.Start(t.Context(), session, 1, everyType, ids)
 	require.NoError(t, err)
 	require.ElementsMatch(t, first, again)
 	require.Equal(t, task.Submitted, f.get(t, ids[4]).Status, "the number stands for the first call")
@@ -202,13 +202,13 @@ func TestStartPassesByALockedRow(t *testing.T) {
 	f := open(t)
 	ids, session := f.tasks(t, 10, 1), f.session(t)
 	unlock := f.hold(t, `SELECT FROM tasks WHERE id = $1 FOR UPDATE`, ids[3])
-	started, retried, err := f.Start(t.Context(), session, 1, ids)
+	started, retried, err := f.Start(t.Context(), session, 1, everyType, ids)
 	require.NoError(t, err)
 	require.True(t, retried)
 	unlock()
 	// What the first try had locked itself may be passed by as well; it is refused
 	// like any other, and started by a later call.
-	rest, _, err := f.Start(t.Context(), session, 2, ids)
+	rest, _, err := f.Start(t.Context(), session, 2, everyType, ids)
 	require.NoError(t, err)
 	require.ElementsMatch(t, ids, append(idsOf(started), idsOf(rest)...))
 	require.Contains(t, idsOf(rest), ids[3])

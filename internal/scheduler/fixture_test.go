@@ -130,7 +130,7 @@ func (f *fixture) session(t *testing.T, ids ...task.ID) uuid.UUID {
 	t.Helper()
 	session := uuid.New()
 	require.NoError(t, f.db.Register(t.Context(), session, "host", never))
-	started, _, err := f.db.Start(t.Context(), session, 1, ids)
+	started, _, err := f.db.Start(t.Context(), session, 1, []string{"foo"}, ids)
 	require.NoError(t, err)
 	require.Len(t, started, len(ids))
 	return session

@@ -26,6 +26,20 @@ var (
 	// ErrLocked: another transaction holds the task's row, so nothing was
 	// written. It may be asked again.
 	ErrLocked = errors.New("the task's row is locked by another transaction")
+
+	// ErrUnknownType: the type of a new task is not declared, or was deleted
+	// meanwhile. The task was not created.
+	ErrUnknownType = errors.New("the task's type is not declared")
+	// ErrNoSuchType: there is no type of that name.
+	ErrNoSuchType = errors.New("type not found")
+	// ErrTypeInUse: a task of the type is open, so it is not deleted.
+	ErrTypeInUse = errors.New("tasks of the type are open")
+	// ErrTypeShips: the type is one of those that are always there.
+	ErrTypeShips = errors.New("the type ships and cannot be deleted")
+	// ErrOlderWorkers: a worker is up that knows no pause and no limit, so none is set.
+	ErrOlderWorkers = errors.New("a worker of an older version is up")
+	// ErrTooManyTypes: there is no room for another type.
+	ErrTooManyTypes = errors.New("there are as many types as there may be")
 )
 
 // RejectedError says that the store refuses a value of the request and always

@@ -11,6 +11,8 @@ const (
 	// MaxTypeLength and MaxKeyLength are in bytes.
 	MaxTypeLength = 64
 	MaxKeyLength  = 255
+	// MaxTypes is how many types may be declared.
+	MaxTypes = 10_000
 	// DefaultPage and MaxPage bound one page of a list, in tasks.
 	DefaultPage = 50
 	MaxPage     = 1000

@@ -77,6 +77,9 @@ type Draft struct {
 	ExecutionTime time.Time
 	Payload       json.RawMessage
 	MaxAttempts   int
+	// AttemptsByType: the client named no MaxAttempts, so it is the type's. Another one
+	// then makes no other task of the same key.
+	AttemptsByType bool
 	// Key is the client's idempotency key, or empty. Two drafts with the same
 	// key are the same task.
 	Key string

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
@@ -42,6 +43,8 @@ type Options struct {
 // Registry knows the task types by name.
 type Registry struct {
 	kinds map[string]taskType
+	web   http.RoundTripper
+	log   *slog.Logger
 }
 
 // taskType is one task type: how it runs, and what its payload must be.
@@ -59,12 +62,14 @@ func New(options Options) *Registry {
 	if options.MaxDuration == 0 {
 		options.MaxDuration = fooMax
 	}
-	return &Registry{kinds: map[string]taskType{
+	r := &Registry{web: web, log: options.Log}
+	r.kinds = map[string]taskType{
 		"foo":     newFoo(options.Log, min(options.MaxDuration, fooMax)),
 		"bar":     newBar(options.Log, web, options.BarURL),
 		"baz":     newBaz(options.Log),
-		"webhook": newWebhook(options.Log, web),
-	}}
+		"webhook": newWebhook(r.send),
+	}
+	return r
 }
 
 // Types lists the names of the task types in alphabetical order.
@@ -74,6 +79,19 @@ func (r *Registry) Types() []string { return slices.Sorted(maps.Keys(r.kinds)) }
 func (r *Registry) Lookup(taskType string) (Func, bool) {
 	k, ok := r.kinds[taskType]
 	return k.run, ok
+}
+
+// Handler finds what executes the tasks of a declared type. It is false if no worker does:
+// the type's tasks are leased, or its code is of another version.
+func (r *Registry) Handler(t task.Type) (Func, bool) {
+	switch t.Handler {
+	case task.Builtin:
+		return r.Lookup(t.Name)
+	case task.WebhookHandler:
+		return r.Endpoint(t), t.Webhook != nil
+	case task.Lease:
+	}
+	return nil, false
 }
 
 // Validate lists everything that is wrong with a payload, a JSON object or

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -29,7 +28,7 @@ type webhookResult struct {
 // newWebhook makes the type that sends a request wherever the payload says. A
 // status of 2xx is the receiver's word that it took the request, and so the
 // task is done even if the rest of the response does not arrive.
-func newWebhook(log *slog.Logger, web http.RoundTripper) taskType {
+func newWebhook(send func(context.Context, *task.Task, call) (json.RawMessage, error)) taskType {
 	return taskType{
 		check: func(payload json.RawMessage) []Problem {
 			_, problems := parseCall(payload)
@@ -40,28 +39,33 @@ func newWebhook(log *slog.Logger, web http.RoundTripper) taskType {
 			if err := payloadError(problems); err != nil {
 				return nil, err
 			}
-			request := newRequest(ctx, t, c.method, c.url, c.body)
-			for name, values := range c.header {
-				request.Header[name] = values
-			}
-			response, err := web.RoundTrip(request)
-			if err != nil {
-				return nil, fmt.Errorf("send %s to %s: %w", c.method, origin(c.url), err)
-			}
-			kept := keepResponse(response)
-			if err := response.Body.Close(); err != nil {
-				log.WarnContext(ctx, "response body not closed", "task_id", t.ID, "error", err)
-			}
-			result, err := json.Marshal(kept)
-			if err != nil {
-				return nil, fmt.Errorf("encode result: %w", err)
-			}
-			if kept.Status/100 != 2 {
-				return result, fmt.Errorf("send %s to %s: answered with status %d", c.method, origin(c.url), kept.Status)
-			}
-			return result, nil
+			return send(ctx, t, c)
 		},
 	}
+}
+
+// send carries out the call of a task, once.
+func (r *Registry) send(ctx context.Context, t *task.Task, c call) (json.RawMessage, error) {
+	request := newRequest(ctx, t, c.method, c.url, c.body)
+	for name, values := range c.header {
+		request.Header[name] = values
+	}
+	response, err := r.web.RoundTrip(request)
+	if err != nil {
+		return nil, fmt.Errorf("send %s to %s: %w", c.method, origin(c.url), err)
+	}
+	kept := keepResponse(response)
+	if err := response.Body.Close(); err != nil {
+		r.log.WarnContext(ctx, "response body not closed", "task_id", t.ID, "error", err)
+	}
+	result, err := json.Marshal(kept)
+	if err != nil {
+		return nil, fmt.Errorf("encode result: %w", err)
+	}
+	if kept.Status/100 != 2 {
+		return result, fmt.Errorf("send %s to %s: answered with status %d", c.method, origin(c.url), kept.Status)
+	}
+	return result, nil
 }
 
 // keepResponse reads the head of a body as text that Postgres can store.

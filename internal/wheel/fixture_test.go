@@ -16,7 +16,11 @@ import (
 	"github.com/timewheel/timewheel/test/testkit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A pool whose server died looks for it once per second, and ends with its client.
+	dial := goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial")
+	goleak.VerifyTestMain(m, dial)
+}
 
 const (
 	// patience bounds the wait for a condition that always comes.

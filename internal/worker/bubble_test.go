@@ -91,7 +91,7 @@ func (m *memory) End(context.Context, uuid.UUID) (task.Reaped, error) {
 	return task.Reaped{}, nil
 }
 
-func (m *memory) Start(_ context.Context, session uuid.UUID, _ int64, ids []task.ID) ([]task.Task, bool, error) {
+func (m *memory) Start(_ context.Context, session uuid.UUID, _ int64, _ []string, ids []task.ID) ([]task.Task, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	started := make([]task.Task, len(ids))
@@ -176,7 +176,7 @@ func bubble(t *testing.T, cfg worker.Config, handle worker.Handler, test func(t 
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
 		lookup := func(string) (worker.Handler, bool) { return handle, true }
-		w := worker.New(m, m, lookup, cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		w := worker.New(m, m, testTypes{}, lookup, cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- w.Run(ctx) }()

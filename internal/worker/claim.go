@@ -119,11 +119,13 @@ func (c *claimer) claimDue(ctx context.Context) bool {
 	return true
 }
 
-// served picks the types that this worker has a handler for.
+// served picks the types that this worker has a handler for, and that are not paused. The
+// start looks at that again: this saves the work.
 func (c *claimer) served(types []string) []string {
 	return slices.DeleteFunc(types, func(name string) bool {
+		t, declared := c.types.Type(name)
 		_, known := c.lookup(name)
-		return !known
+		return !declared || t.Paused || !known
 	})
 }
 
@@ -230,7 +232,7 @@ func (c *claimer) askOrSleep(ctx context.Context) {
 	if exact {
 		until = due.Add(-lastStretch)
 	}
-	if !sleep(ctx, until.Sub(now), c.inbox.arrived, freed) {
+	if !sleep(ctx, until.Sub(now), c.inbox.arrived, freed, c.types.Changed()) {
 		return
 	}
 	if exact {
@@ -239,7 +241,9 @@ func (c *claimer) askOrSleep(ctx context.Context) {
 }
 
 // sleep waits for d, and is false if a signal or the end of ctx came before.
-func sleep(ctx context.Context, d time.Duration, signal, other <-chan struct{}) bool {
+func sleep(ctx context.Context, d time.Duration, signals ...<-chan struct{}) bool {
+	var all [3]<-chan struct{}
+	copy(all[:], signals)
 	if d <= 0 {
 		return ctx.Err() == nil
 	}
@@ -248,8 +252,9 @@ func sleep(ctx context.Context, d time.Duration, signal, other <-chan struct{}) 
 	select {
 	case <-timer.C:
 		return true
-	case <-signal:
-	case <-other:
+	case <-all[0]:
+	case <-all[1]:
+	case <-all[2]:
 	case <-ctx.Done():
 	}
 	return false

@@ -23,70 +23,90 @@ const (
 	maxMessage = 4 << 10
 )
 
-// run is what one start committed. Its attempts begin together, so they share
-// one context and one timeout.
+// run is what one start committed.
 type run struct {
 	session *session
 	seq     int64
 	// retried is whether the start was: then its receipt stays when the last end is
 	// committed.
-	retried  bool
-	attempts []attempt
-
-	ctx     context.Context //nolint:containedctx // its life is the handlers'
-	cancel  context.CancelFunc
-	abandon *time.Timer
-	calling atomic.Int64 // handlers that have not returned
+	retried bool
 	open    atomic.Int64 // attempts whose end is not committed
+}
+
+// batch are the attempts of a run that have the same time, and so one timer for those
+// that ignore its end.
+type batch struct {
+	run      *run
+	attempts []attempt
+	abandon  *time.Timer
+	calling  atomic.Int64 // handlers that have not returned
 }
 
 // attempt is one started attempt of a task.
 type attempt struct {
+	batch *batch
 	run   *run
 	task  *task.Task
+	ctx   attemptContext
 	ended atomic.Bool // by the handler, or by the one who gave it up
 }
 
 // launch calls the handlers of the tasks that one start was granted, each in a
 // goroutine of its own.
 func (w *Worker) launch(s *session, seq int64, retried bool, started []task.Task) {
-	n := len(started)
-	if n == 0 {
+	if len(started) == 0 {
 		s.receipts.close(seq, retried)
 		return
 	}
-	r := &run{session: s, seq: seq, retried: retried, attempts: make([]attempt, n)}
+	r := &run{session: s, seq: seq, retried: retried}
+	r.open.Store(int64(len(started)))
+	batches := map[time.Duration][]*task.Task{}
 	for i := range started {
-		r.attempts[i].run, r.attempts[i].task = r, &started[i]
+		timeout := w.timeout(started[i].Type)
+		batches[timeout] = append(batches[timeout], &started[i])
 	}
-	r.calling.Store(int64(n))
-	r.open.Store(int64(n))
-	w.tasks.Add(n + 1)                    // the timer is one more
-	s.waitUntilLive(context.Background()) // or the wait would count as the handlers' time
-	r.ctx, r.cancel = context.WithTimeout(s.handlers, w.cfg.TaskTimeout)
-	r.abandon = time.AfterFunc(w.cfg.TaskTimeout+abandonAfter, func() { w.abandonTimedOut(r) })
-	w.metrics.running.Add(float64(n))
-	for i := range r.attempts {
-		go w.execute(&r.attempts[i])
+	w.tasks.Add(len(started) + len(batches)) // each timer is one more
+	s.waitUntilLive(context.Background())    // or the wait would count as the handlers' time
+	w.metrics.running.Add(float64(len(started)))
+	for timeout, tasks := range batches {
+		w.launchBatch(r, timeout, tasks)
+	}
+}
+
+// timeout bounds an attempt of a type.
+func (w *Worker) timeout(taskType string) time.Duration {
+	if t, _ := w.types.Type(taskType); t.Timeout != nil {
+		return *t.Timeout
+	}
+	return w.cfg.TaskTimeout
+}
+
+func (w *Worker) launchBatch(r *run, timeout time.Duration, tasks []*task.Task) {
+	b := &batch{run: r, attempts: make([]attempt, len(tasks))}
+	b.calling.Store(int64(len(tasks)))
+	deadline := time.Now().Add(timeout)
+	b.abandon = time.AfterFunc(timeout+abandonAfter, func() { w.abandonTimedOut(b) })
+	for i, t := range tasks {
+		a := &b.attempts[i]
+		a.batch, a.run, a.task = b, r, t
+		a.ctx.begin(r.session.handlers, deadline)
+		go w.execute(a)
 	}
 }
 
 // execute runs one started attempt to its end, and hands that to the commit.
 func (w *Worker) execute(a *attempt) {
-	r := a.run
 	defer func() {
+		a.ctx.end()
 		w.metrics.running.Dec()
-		if r.calling.Add(-1) == 0 {
-			r.cancel()
-			if r.abandon.Stop() {
-				w.tasks.Done()
-			}
+		if a.batch.calling.Add(-1) == 0 && a.batch.abandon.Stop() {
+			w.tasks.Done()
 		}
 	}()
 	failpoint.Hit(failpoint.Started)
 	// The start is committed, but this process may have been stopped since. A
 	// session that was lost meanwhile has had its tasks settled by others.
-	if !r.session.waitUntilLive(context.Background()) {
+	if !a.run.session.waitUntilLive(context.Background()) {
 		w.log.Warn("started task is not run, its session was lost", "task_id", a.task.ID)
 		a.ended.Store(true)
 		w.drop(a)
@@ -118,14 +138,14 @@ func (w *Worker) call(a *attempt) {
 		w.complete(a, nil, &task.Failure{Code: task.Panic, Message: clean(message)})
 	}()
 	failpoint.Hit(failpoint.Handling)
-	result, err := handle(a.run.ctx, a.task)
+	result, err := handle(&a.ctx, a.task)
 	returned = true
 	failpoint.Hit(failpoint.Ran)
 	if result != nil && !json.Valid(result) {
 		w.log.Warn("result is no JSON and is not kept", "task_id", a.task.ID, "task_type", a.task.Type)
 		result = nil
 	}
-	w.complete(a, result, w.failure(a.run.ctx, err))
+	w.complete(a, result, w.failure(&a.ctx, err))
 }
 
 // complete is called when a handler has returned. If it was given up before, its complete
@@ -139,10 +159,10 @@ func (w *Worker) complete(a *attempt, result json.RawMessage, failure *task.Fail
 }
 
 // abandonTimedOut ends the attempts of handlers that ignore their context.
-func (w *Worker) abandonTimedOut(r *run) {
+func (w *Worker) abandonTimedOut(b *batch) {
 	defer w.tasks.Done()
-	for i := range r.attempts {
-		a := &r.attempts[i]
+	for i := range b.attempts {
+		a := &b.attempts[i]
 		if !a.ended.CompareAndSwap(false, true) {
 			continue
 		}

@@ -76,7 +76,7 @@ func (w *Worker) retryLater(s *session, endings []ending, failures int) {
 	w.metrics.endsRetried.Add(float64(len(endings)))
 	pause := min(firstEndPause<<min(failures-1, 10), maxEndPause)
 	go func() {
-		sleep(s.ctx, pause/2+rand.N(pause), nil, nil)
+		sleep(s.ctx, pause/2+rand.N(pause))
 		w.retries <- struct{}{}
 		defer func() { <-w.retries }()
 		w.commitEnds(s, endings, failures)

@@ -55,6 +55,8 @@ func newEnvOn(t *testing.T, url string) *env {
 	sql, err := pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(sql.Close)
+	_, err = sql.Exec(t.Context(), `INSERT INTO types (name, handler, version) VALUES ('test', 'lease', 1)`)
+	require.NoError(t, err)
 	return &env{t, db, ring, sql, log, prometheus.NewRegistry()}
 }
 
@@ -94,7 +96,7 @@ func (e *env) start(handle worker.Handler, change func(*worker.Config)) (w *work
 	}
 	lookup := func(taskType string) (worker.Handler, bool) { return handle, taskType == "test" }
 	e.metrics = prometheus.NewRegistry()
-	w = worker.New(e.db, e.ring, lookup, cfg, e.log, e.metrics)
+	w = worker.New(e.db, e.ring, testTypes{}, lookup, cfg, e.log, e.metrics)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -109,6 +111,13 @@ func (e *env) start(handle worker.Handler, change func(*worker.Config)) (w *work
 	e.t.Cleanup(stop)
 	return w, stop
 }
+
+// testTypes declares every type.
+type testTypes struct{}
+
+func (testTypes) Type(name string) (task.Type, bool) { return task.Type{Name: name}, true }
+
+func (testTypes) Changed() <-chan struct{} { return nil }
 
 func (e *env) get(id task.ID) *task.Task {
 	e.t.Helper()

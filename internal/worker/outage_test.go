@@ -112,7 +112,7 @@ func (e *env) startedByADeadWorker() task.ID {
 		ID: id, Type: "test", ExecutionTime: time.Now().Add(-time.Minute).Truncate(time.Microsecond), MaxAttempts: 1,
 	}})
 	require.NoError(e.t, created[0].Err)
-	started, _, err := e.db.Start(e.t.Context(), dead, 1, []task.ID{id})
+	started, _, err := e.db.Start(e.t.Context(), dead, 1, []string{"test"}, []task.ID{id})
 	require.NoError(e.t, err)
 	require.Len(e.t, started, 1)
 	return id

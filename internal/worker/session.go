@@ -149,7 +149,7 @@ func (w *Worker) register(ctx, sessionCtx context.Context) error {
 		if !failed {
 			w.log.Warn("session cannot be opened yet", "error", err)
 		}
-		sleep(ctx, renewPause, nil, nil)
+		sleep(ctx, renewPause)
 	}
 }
 

@@ -13,11 +13,11 @@ const refusedPause = 20 * time.Millisecond
 
 // start commits the start of claimed tasks (T2) and runs those it was granted.
 func (w *Worker) start(ctx context.Context, s *session, claims []task.Claimed) {
+	var types []string
 	var ids []task.ID
-	if len(claims) == 1 {
-		ids = claims[0].IDs
-	} else {
-		for i := range claims {
+	for i := range claims {
+		if len(claims[i].IDs) > 0 {
+			types = append(types, claims[i].Type)
 			ids = append(ids, claims[i].IDs...)
 		}
 	}
@@ -28,7 +28,7 @@ func (w *Worker) start(ctx context.Context, s *session, claims []task.Claimed) {
 	}
 	failpoint.Hit(failpoint.Claimed)
 	seq := s.seq.Add(1)
-	started, retried, err := w.store.Start(s.ctx, s.id, seq, ids)
+	started, retried, err := w.store.Start(s.ctx, s.id, seq, types, ids)
 	<-w.lanes
 	if err != nil {
 		w.log.Warn("claimed tasks were not started", "tasks", len(ids), "error", err)

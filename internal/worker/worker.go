@@ -31,7 +31,7 @@ type Store interface {
 	Register(ctx context.Context, session uuid.UUID, host string, lease time.Duration) error
 	Renew(ctx context.Context, session uuid.UUID, lease time.Duration) error
 	End(ctx context.Context, session uuid.UUID) (task.Reaped, error)
-	Start(ctx context.Context, session uuid.UUID, seq int64, ids []task.ID) (started []task.Task, retried bool, err error)
+	Start(ctx context.Context, session uuid.UUID, seq int64, types []string, ids []task.ID) (started []task.Task, retried bool, err error)
 	Submitted(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
 	Finish(ctx context.Context, session uuid.UUID, ended []task.Finish, closed task.Closed, wait bool) ([]task.Finished, error)
 }
@@ -47,12 +47,19 @@ type Index interface {
 }
 
 // Handler carries out one attempt of a task. The task's attempt is its fencing
-// token. A result is kept whether or not there is an error. The context ends
-// with the time for the attempt, or when all that started with it have ended.
+// token. A result is kept whether or not there is an error. The context ends with the
+// time for the attempt, or when the handler returns.
 type Handler = func(ctx context.Context, t *task.Task) (json.RawMessage, error)
 
 // Lookup finds the handler of a task type.
 type Lookup func(taskType string) (Handler, bool)
+
+// Types is what the worker knows of task types.
+type Types interface {
+	Type(name string) (task.Type, bool)
+	// Changed holds a token after a change.
+	Changed() <-chan struct{}
+}
 
 // Grace is how long after its lease has passed a session is still not declared
 // dead: it covers a renewal that is under way.
@@ -113,6 +120,7 @@ func (c Config) group() string {
 type Worker struct {
 	store   Store
 	index   Index
+	types   Types
 	lookup  Lookup
 	cfg     Config
 	log     *slog.Logger
@@ -134,9 +142,9 @@ type Worker struct {
 var errDraining = errors.New("the worker is shutting down")
 
 // New makes a worker. It registers its metrics with reg.
-func New(store Store, index Index, lookup Lookup, cfg Config, log *slog.Logger, reg prometheus.Registerer) *Worker {
+func New(store Store, index Index, types Types, lookup Lookup, cfg Config, log *slog.Logger, reg prometheus.Registerer) *Worker {
 	w := &Worker{
-		store: store, index: index, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
+		store: store, index: index, types: types, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
 		metrics: newMetrics(reg), self: uuid.New(), slots: newSlots(cfg.Concurrency, cfg.OwnSlots),
 		lanes: make(chan struct{}, startLanes), retries: make(chan struct{}, retryLanes),
 	}

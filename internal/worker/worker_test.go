@@ -105,12 +105,18 @@ func TestHowHandlersEnd(t *testing.T) {
 	}
 }
 
-func TestTypeWithoutHandlerFails(t *testing.T) {
+// What no worker serves waits, and holds up nothing.
+func TestATypeWithoutHandlerWaits(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
-	e.start(nil, nil)
-	id := e.add(1, 0, func(d *task.Draft) { d.Type = "retired" })[0]
-	require.Equal(t, task.UnknownType, e.await(id, task.Failed).Failure.Code)
+	e.exec(`INSERT INTO types (name, handler, version) VALUES ('later', 'lease', 1)`)
+	done := func(context.Context, *task.Task) (json.RawMessage, error) { return nil, nil }
+	e.start(done, nil)
+	id := e.add(1, 0, func(d *task.Draft) { d.Type = "later" })[0]
+	for _, other := range e.add(20, 0, nil) {
+		e.await(other, task.Done)
+	}
+	require.Equal(t, task.Submitted, e.get(id).Status)
 }
 
 // A result that is no JSON does not undo that the task ran.

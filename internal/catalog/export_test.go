@@ -1,0 +1,4 @@
+package catalog
+
+// MissPace bounds how often unknown names make a catalog ask.
+const MissPace = missPace
