@@ -1,3 +1,5 @@
+LOCK TABLE workers, starts, tasks IN ACCESS EXCLUSIVE MODE;
+
 -- One row per task type: what executes its tasks, and its limits. NULL is no limit, or
 -- what the nodes do by default.
 --
@@ -56,3 +58,27 @@ BEGIN
 END $$;
 CREATE TRIGGER refuse_older_workers BEFORE INSERT ON workers
     FOR EACH ROW WHEN (NEW.protocol < 2) EXECUTE FUNCTION refuse_older_workers();
+
+-- How many tasks of a type with max_running a session has running. The starts and ends of a
+-- session count in rows of its own, so that no two workers wait for each other; the starts
+-- of a type wait for each other at the type's row, and add up what all sessions have.
+CREATE TABLE running (
+    worker_id uuid NOT NULL REFERENCES workers (id) ON DELETE CASCADE,
+    task_type text COLLATE "C" NOT NULL,
+    n         integer NOT NULL,
+    PRIMARY KEY (task_type, worker_id)
+);
+
+-- What ran when its type got a max_running, and so was not counted when it started.
+CREATE TABLE uncounted (
+    task_type text COLLATE "C" NOT NULL,
+    task_id   uuid NOT NULL,
+    attempt   integer NOT NULL,
+    PRIMARY KEY (task_type, task_id)
+);
+
+-- The type of a start that counted its tasks. NULL: it counted none.
+ALTER TABLE starts ADD COLUMN task_type text;
+
+-- What the leader looks at in each round.
+CREATE INDEX types_max_running ON types (name) WHERE max_running IS NOT NULL;

@@ -26,9 +26,13 @@ func (db *DB) Finish(
 ) ([]task.Finished, error) {
 	in := newFinishColumns(ended)
 	out := make(map[task.ID]task.Finished, len(ended))
-	query := finishUnlocked
+	all, unlocked := finishAll, finishUnlocked
+	if in.counted != nil {
+		all, unlocked = finishCounted, finishCountedUnlocked
+	}
+	query := unlocked
 	if wait {
-		query = finishAll
+		query = all
 	}
 	err := db.retry(ctx, "finish tasks", func(ctx context.Context) error {
 		err := db.finish(ctx, query, session, in, closed, out)
@@ -36,7 +40,7 @@ func (db *DB) Finish(
 			err = db.lookUpEnds(ctx, session, in, out)
 		}
 		if ctx.Err() != nil {
-			query = finishUnlocked
+			query = unlocked
 		}
 		return err
 	})
@@ -57,7 +61,7 @@ func (db *DB) Finish(
 // happened and ended, and that is recorded.
 func (db *DB) storable(end task.Finish, reason string) task.Finish {
 	db.log.Warn("result could not be stored", "task_id", end.ID, "reason", reason)
-	bare := task.Finish{ID: end.ID, Attempt: end.Attempt}
+	bare := task.Finish{ID: end.ID, Attempt: end.Attempt, Counted: end.Counted}
 	if end.Failure != nil {
 		bare.Failure = &task.Failure{Code: end.Failure.Code, Message: "the message could not be stored: " + reason}
 	}
@@ -89,13 +93,33 @@ var (
 
 	finishReturning = `
 		RETURNING t.id, t.status, CASE WHEN t.status = 'submitted' THEN t.due_at - clock_timestamp() END`
+
+	// finishCounted gives back the places of attempts that were counted: those that it
+	// ended, and so once.
+	finishCounted = finishReceipts + `, finished AS (` + finishUpdate + finishReturning + ` AS delay, t.task_type)` + finishUncount
+
+	finishCountedUnlocked = finishReceipts + `, unlocked AS MATERIALIZED (
+			SELECT id FROM tasks WHERE id = ANY($2) ORDER BY id FOR UPDATE SKIP LOCKED
+		), finished AS (` + finishUpdate + ` AND t.id IN (SELECT id FROM unlocked)` + finishReturning + ` AS delay, t.task_type)` + finishUncount
+
+	finishUncount = `, ended_by_type AS (
+			SELECT f.task_type, count(*) AS n
+			FROM finished f JOIN unnest($2::uuid[], $9::bool[]) AS c (id, counted) ON c.id = f.id
+			WHERE c.counted GROUP BY f.task_type ORDER BY f.task_type
+		), uncount AS (
+			UPDATE running r SET n = r.n - e.n FROM ended_by_type e WHERE r.worker_id = $1 AND r.task_type = e.task_type
+		)
+		SELECT id, status, delay FROM finished`
 )
 
 func (db *DB) finish(
 	ctx context.Context, query string, session uuid.UUID, in finishColumns, closed task.Closed, out map[task.ID]task.Finished,
 ) error {
-	rows, err := db.pool.Query(ctx, query,
-		session, uuids(in.ids), in.attempts, in.results, in.codes, in.messages, closed.Once, closed.Retried)
+	args := []any{session, uuids(in.ids), in.attempts, in.results, in.codes, in.messages, closed.Once, closed.Retried}
+	if in.counted != nil {
+		args = append(args, in.counted)
+	}
+	rows, err := db.pool.Query(ctx, query, args...)
 	if err != nil {
 		return err
 	}
@@ -142,6 +166,7 @@ type finishColumns struct {
 	ids                      []task.ID
 	attempts                 []int32
 	results, codes, messages []*string
+	counted                  []bool
 }
 
 func newFinishColumns(ended []task.Finish) finishColumns {
@@ -153,6 +178,9 @@ func newFinishColumns(ended []task.Finish) finishColumns {
 		if end.Result != nil {
 			result := string(end.Result)
 			put(&in.results, n, i, &result)
+		}
+		if end.Counted {
+			put(&in.counted, n, i, true)
 		}
 		if end.Failure != nil {
 			code := string(end.Failure.Code)

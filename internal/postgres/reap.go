@@ -66,8 +66,8 @@ func (db *DB) End(ctx context.Context, session uuid.UUID) (out task.Reaped, err 
 	return out, err
 }
 
-// expireSessions marks sessions dead and settles their tasks in one transaction of two
-// statements. A start holds its session's row (FOR KEY SHARE) until it has
+// expireSessions marks sessions dead, settles their tasks and drops what they counted, in
+// one transaction. A start holds its session's row (FOR KEY SHARE) until it has
 // committed, so the lock waits for it or passes it by; and the second statement
 // has a later snapshot than the lock, so it sees every start that was ever
 // permitted. Once the mark is committed no further start can be.
@@ -87,7 +87,10 @@ func (db *DB) expireSessions(ctx context.Context, which string, args ...any) (ou
 		if err != nil || len(dead) == 0 {
 			return err
 		}
-		out, err = settle(ctx, tx, dead)
+		if out, err = settle(ctx, tx, dead); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM running WHERE worker_id = ANY($1)`, dead)
 		return err
 	})
 	return out, err

@@ -16,8 +16,8 @@ import (
 var errVanished = errors.New("the row was removed meanwhile")
 
 // Start commits the start of those tasks that may run now (T2) and returns
-// them: submitted, due by Postgres' clock, of one of these types, which is not paused,
-// for a session whose lease is live. The others of ids are refused, and Submitted says
+// them: submitted, due by Postgres' clock, of one of these types, which is not paused and
+// has no max_running, for a session whose lease is live. The others of ids are refused, and Submitted says
 // what to do with them.
 //
 // seq numbers this call within its session. Under it the statement leaves a
@@ -69,7 +69,7 @@ var (
 			WHERE id = $1 AND dead_at IS NULL
 			FOR KEY SHARE
 		), held AS MATERIALIZED (
-			SELECT name FROM types WHERE name = ANY($4) AND NOT paused ORDER BY name FOR KEY SHARE
+			SELECT name FROM types WHERE name = ANY($4) AND NOT paused AND max_running IS NULL ORDER BY name FOR KEY SHARE
 		)`
 
 	startUpdate = `, started AS (

@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,6 +122,12 @@ func (columns typeList) parameters(n int) string {
 		}
 		return fmt.Sprintf("$%d", n+i)
 	})
+}
+
+// parameter is that of one of them.
+func (columns typeList) parameter(name string, n int) string {
+	i := slices.IndexFunc(columns, func(c typeColumn) bool { return c.name == name })
+	return fmt.Sprintf("$%d", n+i)
 }
 
 // excluded sets them in a row that is there.

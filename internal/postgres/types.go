@@ -109,6 +109,14 @@ var putType = `
 		WHERE version = $1 AND (EXISTS (SELECT FROM old) OR (SELECT count(*) FROM types) < $2)
 		      AND NOT ($3 AND EXISTS (SELECT FROM workers WHERE dead_at IS NULL AND protocol < 2))
 		RETURNING version
+	), missed AS (
+		-- What runs, and was not counted, since there was no limit.
+		INSERT INTO uncounted (task_type, task_id, attempt)
+		SELECT t.task_type, t.id, t.attempt
+		FROM next CROSS JOIN starts s CROSS JOIN unnest(s.task_ids) AS started (id) JOIN tasks t ON t.id = started.id
+		WHERE ` + typeColumns.parameter("max_running", 4) + `::int IS NOT NULL AND (SELECT max_running FROM types WHERE name = $4) IS NULL
+		      AND s.task_type IS NULL AND t.status = 'started_executing' AND t.worker_id = s.worker_id AND t.task_type = $4
+		ON CONFLICT (task_type, task_id) DO UPDATE SET attempt = excluded.attempt
 	), put AS (
 		INSERT INTO types (` + typeColumns.names() + `, version)
 		SELECT ` + typeColumns.parameters(4) + `, next.version

@@ -29,6 +29,8 @@ type Finish struct {
 	Result json.RawMessage
 	// Failure is nil if the task is done.
 	Failure *Failure
+	// Counted is whether the start counted the attempt, since its type has a max_running.
+	Counted bool
 }
 
 // Finished is the answer to one Finish.
