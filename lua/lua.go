@@ -2,7 +2,7 @@
 // a file lists its keys, its arguments and what it returns.
 //
 // There are three kinds, and no script touches the keys of two of them, which Redis
-// Cluster may keep on different nodes: the ring of a type (claim, index, release), the
+// Cluster may keep on different nodes: the ring of a type (claim, index, release, room), the
 // agenda of all types (mark, next, leave), and the epoch (lead, check).
 package lua
 
@@ -21,6 +21,8 @@ var (
 	Index string
 	//go:embed release.lua
 	Release string
+	//go:embed room.lua
+	Room string
 
 	//go:embed leave.lua
 	Leave string

@@ -5,7 +5,9 @@
 -- KEYS[2]  marks    hash: type, how often it was marked
 -- KEYS[3]  watch    hash: group, and the worker that watches for it; see next.lua
 -- ARGV[1]  channel  where the workers listen
--- ARGV[2]  base     'abs' for unix µs, 'rel' for µs from now by Redis' clock
+-- ARGV[2]  base     'abs' for unix µs, 'rel' for µs from now by Redis' clock, 'repair' for
+--                   unix µs of what may have been forgotten: a type that is looked at within
+--                   5 s is not
 -- ARGV[3]...        type, time, type, time, ...
 --
 -- It comes after the change of the ring. Whoever looks at the ring and settles what it
@@ -26,8 +28,8 @@ for i = 3, #ARGV, 2 do
   if type(mark) ~= 'number' then
     mark = 0
   end
-  local before = redis.call('ZSCORE', agenda, task_type)
-  if not before or at < tonumber(before) then
+  local before = tonumber(redis.call('ZSCORE', agenda, task_type) or 'inf')
+  if at < before and not (ARGV[2] == 'repair' and before <= now + 5000000) then
     redis.pcall('ZADD', agenda, string.format('%.0f', at), task_type)
     wake(channel, watch, task_type, at - now, mark, now)
   end

@@ -19,6 +19,7 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/internal/tasktype"
 	"github.com/timewheel/timewheel/internal/telemetry"
+	"github.com/timewheel/timewheel/internal/wheel"
 )
 
 const (
@@ -75,7 +76,7 @@ func (a API) Run(ctx context.Context, cfg config.API, out io.Writer) error {
 	shipped := tasktype.New(tasktype.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, Log: log})
 	handler := httpapi.New(httpapi.Options{
 		Tasks: tasks, Reader: stores.db,
-		Types: types{known, stores.db},
+		Types: types{known, stores.db, stores.wheel},
 		Validate: func(t task.Type, payload json.RawMessage) []httpapi.FieldError {
 			return fieldErrors(shipped.Validate(t.Name, payload))
 		},
@@ -104,7 +105,8 @@ func (a API) Run(ctx context.Context, cfg config.API, out io.Writer) error {
 // changed is known to it at once.
 type types struct {
 	*catalog.Catalog
-	db *postgres.DB
+	db    *postgres.DB
+	index *wheel.Wheel
 }
 
 // GetType reads a type.
@@ -123,8 +125,21 @@ func (t types) PutType(ctx context.Context, put task.Type) (task.Type, bool, err
 	put, created, err := t.db.PutType(ctx, put)
 	if err == nil {
 		_ = t.Refresh(ctx) // or it is known a moment later
+		t.tell(ctx, put)
 	}
 	return put, created, err
+}
+
+// tell wakes the workers to look at the types, and tells Redis how many tasks more may run,
+// for what waits for the limit of before. Should it fail, they look at it a moment later.
+func (t types) tell(ctx context.Context, put task.Type) {
+	_ = t.index.TypesChanged(ctx)
+	if put.MaxRunning == nil {
+		return
+	}
+	if rooms, err := t.db.Rooms(ctx); err == nil {
+		_ = t.index.RaiseRoom(ctx, map[string]int{put.Name: rooms[put.Name]})
+	}
 }
 
 // DeleteType deletes a type.

@@ -53,7 +53,20 @@ func (m *Maintainer) lead(ctx context.Context) error {
 	if err := m.repairOverdue(ctx, now); err != nil {
 		failed = fmt.Errorf("repair overdue tasks: %w", err)
 	}
+	if err := m.countRooms(ctx); err != nil {
+		failed = errors.Join(failed, fmt.Errorf("count what runs of limited types: %w", err))
+	}
 	return errors.Join(failed, m.auditIfDue(ctx, now))
+}
+
+// countRooms tells Redis how many tasks more may run of each type that has a max_running:
+// the places of workers that died, and those that it was not told of, are free again.
+func (m *Maintainer) countRooms(ctx context.Context) error {
+	rooms, err := m.store.Rooms(ctx)
+	if err != nil {
+		return err
+	}
+	return m.index.RaiseRoom(ctx, rooms)
 }
 
 // countRevived counts the lapsed claims that this node's claims made due again.

@@ -29,6 +29,7 @@ type Store interface {
 	Now(ctx context.Context) (time.Time, error)
 	Window(ctx context.Context, after task.Due, until time.Time, limit int) (page []task.Due, next task.Due, more bool, err error)
 	Submitted(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
+	Rooms(ctx context.Context) (map[string]int, error)
 	Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Duration) (task.Reaped, error)
 	DeleteEnded(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
 }
@@ -47,6 +48,7 @@ type Index interface {
 	Remove(ctx context.Context, tasks []task.Ref) error
 	IndexIn(ctx context.Context, tasks []task.DueIn) error
 	Revived() int
+	RaiseRoom(ctx context.Context, rooms map[string]int) error
 	DropLegacy(ctx context.Context, shards int) error
 }
 

@@ -217,25 +217,25 @@ func TestAttemptsOfTheTypeAreNotCompared(t *testing.T) {
 	require.ErrorIs(t, f.DB.Create(t.Context(), []task.Draft{d})[0].Err, task.ErrKeyReused)
 }
 
-// limited declares a type with a max_running.
-func (f *fixture) limited(t *testing.T, name string, n int) {
+// limited gives the type zz a max_running.
+func (f *fixture) limited(t *testing.T, n int) {
 	t.Helper()
-	f.put(t, task.Type{Name: name, Handler: task.Lease, MaxRunning: &n})
+	f.put(t, task.Type{Name: "zz", Handler: task.Lease, MaxRunning: &n})
 }
 
-// dueOf makes n tasks of a type that are due.
-func (f *fixture) dueOf(t *testing.T, name string, n int) []task.ID {
+// dueOf makes n tasks of the type zz that are due.
+func (f *fixture) dueOf(t *testing.T, n int) []task.ID {
 	t.Helper()
 	ids := f.tasks(t, n, 1)
-	f.exec(t, `UPDATE tasks SET task_type = $2, due_at = now() - interval '1 s' WHERE id = ANY($1)`, ids, name)
+	f.exec(t, `UPDATE tasks SET task_type = 'zz', due_at = now() - interval '1 s' WHERE id = ANY($1)`, ids)
 	return ids
 }
 
-func (f *fixture) room(t *testing.T, name string) int {
+func (f *fixture) room(t *testing.T) int {
 	t.Helper()
 	rooms, err := f.Rooms(t.Context())
 	require.NoError(t, err)
-	return rooms[name]
+	return rooms["zz"]
 }
 
 // Sessions that start and end at random never have more running than may be, by what
@@ -244,7 +244,7 @@ func TestMaxRunningIsNeverExceeded(t *testing.T) {
 	t.Parallel()
 	const most = 3
 	f := open(t)
-	f.limited(t, "zz", most)
+	f.limited(t, most)
 	f.exec(t, `CREATE TABLE seen (n int)`)
 	f.exec(t, `CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 		PERFORM pg_advisory_xact_lock(1);
@@ -252,7 +252,7 @@ func TestMaxRunningIsNeverExceeded(t *testing.T) {
 		RETURN NULL; END $$`)
 	f.exec(t, `CREATE CONSTRAINT TRIGGER look AFTER UPDATE ON tasks DEFERRABLE INITIALLY DEFERRED
 		FOR EACH ROW EXECUTE FUNCTION look()`)
-	ids := f.dueOf(t, "zz", 300)
+	ids := f.dueOf(t, 300)
 	var working sync.WaitGroup
 	for range 4 {
 		session := f.session(t)
@@ -278,14 +278,14 @@ func TestMaxRunningIsNeverExceeded(t *testing.T) {
 	working.Wait()
 	require.LessOrEqual(t, f.count(t, `SELECT max(n) FROM seen`), most)
 	require.Equal(t, 300, f.count(t, `SELECT count(*) FROM tasks WHERE status = 'done'`))
-	require.Equal(t, most, f.room(t, "zz"))
+	require.Equal(t, most, f.room(t))
 }
 
 func TestPlacesOfTheDeadAreGivenBackWhenTheyAreReaped(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	f.limited(t, "zz", 3)
-	ids := f.dueOf(t, "zz", 5)
+	f.limited(t, 3)
+	ids := f.dueOf(t, 5)
 	session := f.session(t)
 	started, full, _, err := f.StartCounted(t.Context(), session, 1, "zz", ids)
 	require.NoError(t, err)
@@ -304,11 +304,11 @@ func TestPlacesOfTheDeadAreGivenBackWhenTheyAreReaped(t *testing.T) {
 	for range 2 { // the second reply is that of the first
 		_, err = f.Finish(t.Context(), session, []task.Finish{end}, task.Closed{}, true)
 		require.NoError(t, err)
-		require.Equal(t, 1, f.room(t, "zz"))
+		require.Equal(t, 1, f.room(t))
 	}
 	f.lapse(t, session, time.Hour)
 	f.reap(t, f.connect(t, f.url))
-	require.Equal(t, 3, f.room(t, "zz"))
+	require.Equal(t, 3, f.room(t))
 }
 
 // A limit that comes later counts what runs already, and one that goes and comes back
@@ -317,11 +317,11 @@ func TestALimitCountsWhatRanBefore(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	session := f.session(t)
-	ids := f.dueOf(t, "zz", 10)
+	ids := f.dueOf(t, 10)
 	started := f.start(t, session, ids[:2]...)
 	require.Len(t, started, 2)
-	f.limited(t, "zz", 3)
-	require.Equal(t, 1, f.room(t, "zz"))
+	f.limited(t, 3)
+	require.Equal(t, 1, f.room(t))
 	refused, _, err := f.Start(t.Context(), session, f.seq.Add(1), everyType, ids[2:])
 	require.NoError(t, err)
 	require.Empty(t, refused, "a start that does not count starts nothing of it")
@@ -332,12 +332,12 @@ func TestALimitCountsWhatRanBefore(t *testing.T) {
 
 	f.put(t, task.Type{Name: "zz", Handler: task.Lease})
 	require.Len(t, f.start(t, session, ids[3]), 1)
-	f.limited(t, "zz", 6)
-	require.Equal(t, 2, f.room(t, "zz"))
+	f.limited(t, 6)
+	require.Equal(t, 2, f.room(t))
 	f.finish(t, session, ids[0], 1, "")
-	require.Equal(t, 3, f.room(t, "zz"))
-	f.limited(t, "zz", 1)
-	require.Equal(t, -2, f.room(t, "zz"), "lowered, it stops nothing")
+	require.Equal(t, 3, f.room(t))
+	f.limited(t, 1)
+	require.Equal(t, -2, f.room(t), "lowered, it stops nothing")
 	_, full, _, err = f.StartCounted(t.Context(), session, f.seq.Add(1), "zz", ids[4:])
 	require.NoError(t, err)
 	require.True(t, full)
@@ -350,14 +350,14 @@ func TestACountedStartIsGuardedAsEveryOther(t *testing.T) {
 	n := 5
 	f.put(t, task.Type{Name: "zz", Handler: task.Lease, MaxRunning: &n, Paused: true})
 	session := f.session(t)
-	ids := f.dueOf(t, "zz", 3)
+	ids := f.dueOf(t, 3)
 	start := func() int {
 		started, _, _, err := f.StartCounted(t.Context(), session, f.seq.Add(1), "zz", ids)
 		require.NoError(t, err)
 		return len(started)
 	}
 	require.Zero(t, start(), "it is paused")
-	f.limited(t, "zz", n)
+	f.limited(t, n)
 	f.exec(t, `UPDATE tasks SET due_at = now() + interval '1 h' WHERE id = $1`, ids[0])
 	f.exec(t, `UPDATE tasks SET task_type = 'foo' WHERE id = $1`, ids[1])
 	require.Equal(t, 1, start())

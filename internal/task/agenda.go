@@ -10,6 +10,12 @@ import (
 type Want struct {
 	Type  string
 	Limit int
+	// MaxRunning is how many tasks of the type may run at once, over all workers, or zero.
+	MaxRunning int
+	// Interval is the time between two starts at the type's rate, or zero, and Burst how
+	// many may start at once.
+	Interval time.Duration
+	Burst    int
 }
 
 // Claimed is what a worker got of a type.

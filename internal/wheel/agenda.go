@@ -81,8 +81,8 @@ func (w *Wheel) Leave(ctx context.Context, worker uuid.UUID, group string) error
 // Wake calls f, until ctx ends, with each type that is to be looked at before all that
 // was known, if the worker is the one of its group that watches; and with the zero Entry
 // when the worker has to ask: nobody watches, or messages may have been missed, as at
-// each (re)connection.
-func (w *Wheel) Wake(ctx context.Context, worker uuid.UUID, group string, f func(task.Entry)) {
+// each (re)connection. It calls typesChanged when a task type was changed.
+func (w *Wheel) Wake(ctx context.Context, worker uuid.UUID, group string, f func(task.Entry), typesChanged func()) {
 	sub := w.client.Subscribe(ctx, w.names.wake)
 	defer sub.Close()
 	messages := sub.ChannelWithSubscriptions(redis.WithChannelSize(1000))
@@ -99,11 +99,26 @@ func (w *Wheel) Wake(ctx context.Context, worker uuid.UUID, group string, f func
 				f(task.Entry{})
 				continue
 			}
+			if message.Payload == typesMessage {
+				typesChanged()
+				continue
+			}
 			if entry, concerned := parseWake(message.Payload, worker.String(), group); concerned {
 				f(entry)
 			}
 		}
 	}
+}
+
+// typesMessage is published when a task type was changed.
+const typesMessage = "types"
+
+// TypesChanged tells the workers that a task type was changed.
+func (w *Wheel) TypesChanged(ctx context.Context) error {
+	if err := w.client.Publish(ctx, w.names.wake, typesMessage).Err(); err != nil {
+		return fmt.Errorf("tell of a changed type: %w", err)
+	}
+	return nil
 }
 
 // parseWake reads what lua/wake.lua writes. It is the zero Entry if the worker has to ask.

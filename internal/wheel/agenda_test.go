@@ -184,9 +184,9 @@ func TestWakeHearsWhatConcernsTheWorker(t *testing.T) {
 	server := testkit.OwnRedis(t)
 	f := openAt(t, server.URL())
 	ctx, cancel := context.WithCancel(t.Context())
-	calls := make(chan task.Entry, 100)
+	calls, changes := make(chan task.Entry, 100), make(chan struct{}, 1)
 	var listener sync.WaitGroup
-	listener.Go(func() { f.Wake(ctx, alice, "all", func(e task.Entry) { calls <- e }) })
+	listener.Go(func() { f.Wake(ctx, alice, "all", func(e task.Entry) { calls <- e }, func() { changes <- struct{}{} }) })
 	defer listener.Wait()
 	defer cancel()
 	await := func(why string) task.Entry {
@@ -216,6 +216,8 @@ func TestWakeHearsWhatConcernsTheWorker(t *testing.T) {
 	f.due(t, "foo", at.Add(-2*time.Minute)) // which is another worker's
 	require.NoError(t, f.redis.Publish(t.Context(), wakeKey, "").Err())
 	require.Zero(t, await("a call to all"))
+	require.NoError(t, f.TypesChanged(t.Context()))
+	<-changes
 
 	require.NoError(t, server.Restart(t.Context()))
 	require.Zero(t, await("the connection after a restart"))

@@ -18,8 +18,11 @@ func (w *Wheel) Claim(ctx context.Context, wants []task.Want, lapse time.Duratio
 	calls := make([]*call, len(wants))
 	for i, want := range wants {
 		calls[i] = &call{
-			script: claimScript, keys: w.names.ring(want.Type).keys(),
-			args: []any{min(want.Limit, page), lapse.Microseconds()},
+			script: claimScript, keys: append(w.names.ring(want.Type).keys(), w.names.ring(want.Type).limits),
+			args: []any{
+				min(want.Limit, page), lapse.Microseconds(), want.MaxRunning,
+				float64(want.Interval.Nanoseconds()) / 1000, max(1, want.Burst),
+			},
 		}
 	}
 	_ = w.run(ctx, calls...) // each reply has its error
@@ -69,6 +72,45 @@ func (w *Wheel) Revived() int { return int(w.revived.Swap(0)) }
 func microseconds(n int64) time.Duration {
 	const most = math.MaxInt64 / int64(time.Microsecond)
 	return time.Duration(max(-most, min(n, most))) * time.Microsecond
+}
+
+// AddRoom says how many places of types became free. Where something waits for them, a
+// worker is woken.
+func (w *Wheel) AddRoom(ctx context.Context, places map[string]int) error {
+	return w.room(ctx, "add", places)
+}
+
+// RaiseRoom says how many tasks more of types may run at least. Where something waits for
+// that, a worker is woken.
+func (w *Wheel) RaiseRoom(ctx context.Context, rooms map[string]int) error {
+	return w.room(ctx, "least", rooms)
+}
+
+func (w *Wheel) room(ctx context.Context, mode string, rooms map[string]int) error {
+	var calls []*call
+	var names []string
+	for name, n := range rooms {
+		r := w.names.ring(name)
+		calls = append(calls, &call{script: roomScript, keys: []string{r.due, r.limits}, args: []any{mode, n}})
+		names = append(names, name)
+	}
+	if len(calls) == 0 {
+		return nil
+	}
+	err := w.run(ctx, calls...)
+	var marks []any
+	for i, c := range calls {
+		if waits, callErr := c.reply.Int(); callErr == nil && waits == 1 {
+			marks = append(marks, names[i], 0)
+		}
+	}
+	if len(marks) > 0 {
+		err = errors.Join(err, w.change(ctx, nil, "rel", marks))
+	}
+	if err != nil {
+		return fmt.Errorf("note the room of types: %w", err)
+	}
+	return nil
 }
 
 // Release ends claims: those of dropped do not come back, while those of back fall due

@@ -17,7 +17,8 @@ func (w *Wheel) Index(ctx context.Context, tasks []task.Due) error {
 }
 
 // Repair adds those tasks that the index lost: neither due nor claimed. It
-// returns how many. Their types are marked in any case: the agenda may be what was lost.
+// returns how many. Their types are marked unless they are to be looked at soon: the agenda
+// may be what was lost.
 func (w *Wheel) Repair(ctx context.Context, tasks []task.Due) (int, error) {
 	return w.index(ctx, "repair", tasks)
 }
@@ -85,7 +86,11 @@ func (w *Wheel) indexPairs(ctx context.Context, mode, base string, rings []ringP
 			})
 			marks = append(marks, r.taskType, r.first())
 		}
-		err := w.change(ctx, calls, base, marks)
+		markBase := base
+		if mode == "repair" {
+			markBase = mode
+		}
+		err := w.change(ctx, calls, markBase, marks)
 		for _, c := range calls {
 			n, _ := c.reply.Int()
 			total += n
@@ -111,7 +116,10 @@ func (w *Wheel) change(ctx context.Context, calls []*call, base string, marks []
 	if !w.cluster {
 		return w.run(ctx, append(calls, mark)...)
 	}
-	err := w.run(ctx, calls...)
+	var err error
+	if len(calls) > 0 {
+		err = w.run(ctx, calls...)
+	}
 	// What went well has to be marked, whatever did not.
 	if markErr := w.run(ctx, mark); err == nil {
 		err = markErr

@@ -31,11 +31,12 @@ func newNames(prefix string) names {
 type ring struct {
 	due     string // sorted set: task id, due time (unix µs)
 	claimed string // sorted set: task id, when the claim lapses (unix µs)
+	limits  string // hash: how many tasks more may run, and when the next may start
 }
 
 func (n names) ring(taskType string) ring {
 	tagged := n.prefix + ":{" + taskType + "}:"
-	return ring{due: tagged + "due", claimed: tagged + "claimed"}
+	return ring{due: tagged + "due", claimed: tagged + "claimed", limits: tagged + "limits"}
 }
 
 func (r ring) keys() []string { return []string{r.due, r.claimed} }
@@ -43,7 +44,7 @@ func (r ring) keys() []string { return []string{r.due, r.claimed} }
 // rings is what the keys of all rings match, and nameOfRing finds the type in one.
 func (n names) rings() string { return n.prefix + ":{*}:*" }
 
-var ringKey = regexp.MustCompile(`^:\{([^{}]+)\}:(due|claimed)$`)
+var ringKey = regexp.MustCompile(`^:\{([^{}]+)\}:(due|claimed|limits)$`)
 
 // part is what is of one type.
 type part[T any] struct {

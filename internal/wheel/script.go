@@ -14,6 +14,7 @@ var (
 	claimScript   = redis.NewScript(lua.Claim)
 	indexScript   = redis.NewScript(lua.Index)
 	releaseScript = redis.NewScript(lua.Release)
+	roomScript    = redis.NewScript(lua.Room)
 	markScript    = redis.NewScript(lua.Mark)
 	nextScript    = redis.NewScript(lua.Next)
 	leaveScript   = redis.NewScript(lua.Leave)

@@ -126,6 +126,11 @@ func (i *inbox) put(e task.Entry) {
 		i.entries = append(i.entries, heard{e, time.Now()})
 	}
 	i.mu.Unlock()
+	i.poke()
+}
+
+// poke makes the loop look again at what it knows.
+func (i *inbox) poke() {
 	select {
 	case i.arrived <- struct{}{}:
 	default:

@@ -102,6 +102,15 @@ func (m *memory) Start(_ context.Context, session uuid.UUID, _ int64, _ []string
 	return started, false, nil
 }
 
+func (m *memory) StartCounted(
+	ctx context.Context, session uuid.UUID, seq int64, _ string, ids []task.ID,
+) (started []task.Task, full, retried bool, err error) {
+	started, retried, err = m.Start(ctx, session, seq, nil, ids)
+	return started, false, retried, err
+}
+
+func (m *memory) AddRoom(context.Context, map[string]int) error { return nil }
+
 func (m *memory) Submitted(context.Context, []task.ID) ([]task.DueIn, error) { return nil, nil }
 
 func (m *memory) Finish(ctx context.Context, _ uuid.UUID, ended []task.Finish, _ task.Closed, _ bool) ([]task.Finished, error) {
@@ -167,7 +176,9 @@ func (m *memory) Release(_ context.Context, _ []task.Ref, back []task.DueIn) err
 
 func (m *memory) IndexIn(context.Context, []task.DueIn) error { return nil }
 
-func (m *memory) Wake(ctx context.Context, _ uuid.UUID, _ string, _ func(task.Entry)) { <-ctx.Done() }
+func (m *memory) Wake(ctx context.Context, _ uuid.UUID, _ string, _ func(task.Entry), _ func()) {
+	<-ctx.Done()
+}
 
 // bubble runs a worker on memory in a bubble, whose clock goes on only when all of it
 // waits, and stops it when the test is over.

@@ -40,6 +40,9 @@ type claimer struct {
 	asks    *backoff.ExponentialBackOff
 	// logAgain is when a failure that lasts is logged again.
 	logAgain time.Time
+	// counting are the types whose tasks are counted when they start, and of which a start
+	// is under way. There is one at a time: it may wait for other workers.
+	counting counting
 }
 
 func newPauses() *backoff.ExponentialBackOff {
@@ -57,7 +60,9 @@ func (w *Worker) claimLoop(ctx context.Context) {
 	listening := make(chan struct{})
 	go func() {
 		defer close(listening)
-		w.index.Wake(ctx, w.self, w.cfg.group(), c.inbox.put)
+		w.index.Wake(ctx, w.self, w.cfg.group(), c.inbox.put, func() {
+			_ = w.types.Refresh(ctx) // or it is known a moment later
+		})
 	}()
 	defer func() {
 		<-listening
@@ -82,36 +87,50 @@ func (w *Worker) handOverWatch() {
 }
 
 // claimDue claims of all types that are due and have a slot, and is false if there is
-// none. It needs a lane for the start, and a session whose lease is live.
+// none. It needs a session whose lease is live, and a lane for the start of those that are
+// not counted: all of them start together.
 func (c *claimer) claimDue(ctx context.Context) bool {
-	if len(c.served(c.agenda.due(time.Now()))) == 0 {
-		c.agenda.full = nil
+	due := c.served(c.agenda.due(time.Now()))
+	c.agenda.full = nil
+	if len(due) == 0 {
 		return false
 	}
-	select {
-	case c.lanes <- struct{}{}:
-	case <-ctx.Done():
-		return false
+	lane := slices.ContainsFunc(due, func(name string) bool { return !c.counted(name) })
+	if lane {
+		select {
+		case c.lanes <- struct{}{}:
+		case <-ctx.Done():
+			return false
+		}
 	}
 	s := c.session.live(ctx)
-	wants := c.wants()
+	wants := c.wants(lane)
 	if s == nil || len(wants) == 0 {
-		<-c.lanes
+		if lane {
+			<-c.lanes
+		}
 		c.giveBack(wants)
 		return false
 	}
 	claims := c.claim(ctx, wants)
 	c.agenda.left = nil
-	n := 0
+	together := claims[:0:0]
 	for i := range claims {
-		n += len(claims[i].IDs)
 		c.slots.give(claims[i].Type, wants[i].Limit-len(claims[i].IDs))
 		c.note(claims[i])
+		switch {
+		case len(claims[i].IDs) == 0:
+		case wants[i].MaxRunning > 0:
+			c.startCountedLater(ctx, s, claims[i])
+		default:
+			together = append(together, claims[i])
+		}
 	}
-	if n == 0 {
+	switch {
+	case len(together) > 0:
+		c.tasks.Go(func() { c.start(ctx, s, together) })
+	case lane:
 		<-c.lanes
-	} else {
-		c.tasks.Go(func() { c.start(ctx, s, claims) })
 	}
 	if c.agenda.news() {
 		c.ask(ctx)
@@ -119,24 +138,34 @@ func (c *claimer) claimDue(ctx context.Context) bool {
 	return true
 }
 
-// served picks the types that this worker has a handler for, and that are not paused. The
-// start looks at that again: this saves the work.
+// served picks the types that this worker has a handler for, that are not paused, and of
+// which no counted start is under way. The start looks at that again: this saves the work.
 func (c *claimer) served(types []string) []string {
 	return slices.DeleteFunc(types, func(name string) bool {
 		t, declared := c.types.Type(name)
 		_, known := c.lookup(name)
-		return !declared || t.Paused || !known
+		return !declared || t.Paused || !known || t.MaxRunning != nil && c.counting.underWay(name)
 	})
 }
 
-// wants takes slots for the types that are due.
-func (c *claimer) wants() (wants []task.Want) {
-	c.agenda.full = nil
+// counted is whether the starts of a type are counted.
+func (c *claimer) counted(name string) bool {
+	t, _ := c.types.Type(name)
+	return t.MaxRunning != nil
+}
+
+// wants takes slots for the types that are due. Those that are not counted need a lane.
+func (c *claimer) wants(lane bool) (wants []task.Want) {
 	due := c.served(c.agenda.due(time.Now()))
 	share := max(1, maxClaim/max(1, len(due)))
 	for _, name := range due {
+		want := limitsOf(c.types, name)
+		if want.MaxRunning == 0 && !lane {
+			continue
+		}
 		if n := c.slots.take(name, share); n > 0 {
-			wants = append(wants, task.Want{Type: name, Limit: n})
+			want.Limit = n
+			wants = append(wants, want)
 		} else {
 			c.agenda.full = append(c.agenda.full, name)
 		}
@@ -145,6 +174,19 @@ func (c *claimer) wants() (wants []task.Want) {
 		}
 	}
 	return wants
+}
+
+// limitsOf are the limits of a type, for a claim.
+func limitsOf(types Types, name string) task.Want {
+	want := task.Want{Type: name}
+	t, _ := types.Type(name)
+	if t.MaxRunning != nil {
+		want.MaxRunning = *t.MaxRunning
+	}
+	if t.Rate != nil {
+		want.Interval, want.Burst = time.Duration(float64(time.Second)/t.Rate.PerSecond), t.Rate.Burst
+	}
+	return want
 }
 
 func (c *claimer) giveBack(wants []task.Want) {

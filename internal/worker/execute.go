@@ -30,6 +30,7 @@ type run struct {
 	// retried is whether the start was: then its receipt stays when the last end is
 	// committed.
 	retried bool
+	counted bool         // the start counted its attempts, and their ends give the places back
 	open    atomic.Int64 // attempts whose end is not committed
 }
 
@@ -54,19 +55,22 @@ type attempt struct {
 // launch calls the handlers of the tasks that one start was granted, each in a
 // goroutine of its own.
 func (w *Worker) launch(s *session, seq int64, retried bool, started []task.Task) {
+	w.launchRun(&run{session: s, seq: seq, retried: retried}, started)
+}
+
+func (w *Worker) launchRun(r *run, started []task.Task) {
 	if len(started) == 0 {
-		s.receipts.close(seq, retried)
+		r.session.receipts.close(r.seq, r.retried)
 		return
 	}
-	r := &run{session: s, seq: seq, retried: retried}
 	r.open.Store(int64(len(started)))
 	batches := map[time.Duration][]*task.Task{}
 	for i := range started {
 		timeout := w.timeout(started[i].Type)
 		batches[timeout] = append(batches[timeout], &started[i])
 	}
-	w.tasks.Add(len(started) + len(batches)) // each timer is one more
-	s.waitUntilLive(context.Background())    // or the wait would count as the handlers' time
+	w.tasks.Add(len(started) + len(batches))      // each timer is one more
+	r.session.waitUntilLive(context.Background()) // or the wait would count as the handlers' time
 	w.metrics.running.Add(float64(len(started)))
 	for timeout, tasks := range batches {
 		w.launchBatch(r, timeout, tasks)

@@ -23,7 +23,7 @@ type ending struct {
 // finish hands the end of an attempt to the commit (T3), which is one statement
 // with all others that end at this time. Nobody waits for it; the slot does.
 func (w *Worker) finish(a *attempt, slots int, result json.RawMessage, failure *task.Failure) {
-	end := task.Finish{ID: a.task.ID, Attempt: a.task.Attempt, Result: result, Failure: failure}
+	end := task.Finish{ID: a.task.ID, Attempt: a.task.Attempt, Result: result, Failure: failure, Counted: a.run.counted}
 	w.metrics.endsWaiting.Inc()
 	w.finishes.Put(ending{a, end, slots})
 }
@@ -89,6 +89,7 @@ func (w *Worker) endsCommitted(s *session, endings []ending, finished []task.Fin
 	var again []task.DueIn
 	var locked []ending
 	done := endings[:0]
+	places := map[string]int{} // of limited types that are free again
 	for i, f := range finished {
 		e := endings[i]
 		if f.Err != nil {
@@ -104,11 +105,17 @@ func (w *Worker) endsCommitted(s *session, endings []ending, finished []task.Fin
 		if f.Status == "" {
 			w.log.Warn("late_result", "task_id", e.end.ID, "attempt", e.end.Attempt)
 		}
+		if e.attempt.run.counted && f.Status != "" {
+			places[e.attempt.task.Type]++
+		}
 		if f.Status == task.Submitted {
 			again = append(again, task.DueIn{ID: e.end.ID, Type: e.attempt.task.Type, Delay: f.Delay})
 		}
 	}
 	w.retryLater(s, locked, failures+1)
+	if len(places) > 0 {
+		w.tasks.Go(func() { w.addRoom(places) })
+	}
 	if len(again) > 0 {
 		// Redis may be silent, and the next ends do not wait for it.
 		w.tasks.Go(func() { w.indexRetried(s, again) })

@@ -119,6 +119,8 @@ func (testTypes) Type(name string) (task.Type, bool) { return task.Type{Name: na
 
 func (testTypes) Changed() <-chan struct{} { return nil }
 
+func (testTypes) Refresh(context.Context) error { return nil }
+
 func (e *env) get(id task.ID) *task.Task {
 	e.t.Helper()
 	got, err := e.db.Get(context.Background(), id)

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/timewheel/timewheel/internal/task"
@@ -39,6 +40,75 @@ func (w *Worker) start(ctx context.Context, s *session, claims []task.Claimed) {
 	w.releaseClaims(s, claims, started)
 }
 
+// counting are types by name.
+type counting struct {
+	mu    sync.Mutex
+	types map[string]bool
+}
+
+func (c *counting) underWay(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.types[name]
+}
+
+func (c *counting) set(name string, underWay bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.types == nil {
+		c.types = map[string]bool{}
+	}
+	if c.types[name] = underWay; !underWay {
+		delete(c.types, name)
+	}
+}
+
+// startCountedLater starts claimed tasks of a type with max_running, beside the loop.
+func (c *claimer) startCountedLater(ctx context.Context, s *session, claim task.Claimed) {
+	c.counting.set(claim.Type, true)
+	c.tasks.Go(func() {
+		c.startCounted(ctx, s, claim)
+		c.counting.set(claim.Type, false)
+		c.inbox.poke()
+	})
+}
+
+// startCounted commits the start of those tasks for which there is room, and runs them.
+func (w *Worker) startCounted(ctx context.Context, s *session, claim task.Claimed) {
+	claims := []task.Claimed{claim}
+	if ctx.Err() != nil {
+		w.requeueClaims(claims, 0)
+		w.freeRoom(claim.Type, len(claim.IDs))
+		return
+	}
+	failpoint.Hit(failpoint.Claimed)
+	seq := s.seq.Add(1)
+	started, full, retried, err := w.store.StartCounted(s.ctx, s.id, seq, claim.Type, claim.IDs)
+	if err != nil {
+		w.log.Warn("claimed tasks were not started", "tasks", len(claim.IDs), "error", err)
+		w.requeueClaims(claims, maxPause)
+		return // how many run is looked at by the leader
+	}
+	refused := len(claim.IDs) - len(started)
+	w.launchRun(&run{session: s, seq: seq, retried: retried, counted: true}, started)
+	w.releaseClaims(s, claims, started)
+	if refused > 0 && !full { // else Redis had hoped for more, which the claim has used up
+		w.freeRoom(claim.Type, refused)
+	}
+}
+
+// freeRoom tells Redis that places of a type are free again, and so wakes a worker for
+// what waits. Should it fail, the leader says so a moment later.
+func (w *Worker) freeRoom(taskType string, n int) { w.addRoom(map[string]int{taskType: n}) }
+
+func (w *Worker) addRoom(places map[string]int) {
+	ctx, cancel := context.WithTimeout(context.Background(), exitTimeout)
+	defer cancel()
+	if err := w.index.AddRoom(ctx, places); err != nil {
+		w.log.Debug("free places are told by the leader", "error", err)
+	}
+}
+
 // releaseClaims ends claims. What the start refused gives back its slot, and is put back
 // if it still has to run, when Postgres says that it is due: Redis may be ahead.
 func (w *Worker) releaseClaims(s *session, claims []task.Claimed, started []task.Task) {
@@ -74,10 +144,10 @@ func (w *Worker) releaseClaims(s *session, claims []task.Claimed, started []task
 // requeueClaims makes claimed tasks due again, after a wait, that were not started.
 func (w *Worker) requeueClaims(claims []task.Claimed, wait time.Duration) {
 	var back []task.DueIn
-	for i := range claims {
-		w.slots.give(claims[i].Type, len(claims[i].IDs))
-		for _, id := range claims[i].IDs {
-			back = append(back, task.DueIn{ID: id, Type: claims[i].Type, Delay: wait})
+	for _, c := range claims {
+		w.slots.give(c.Type, len(c.IDs))
+		for _, id := range c.IDs {
+			back = append(back, task.DueIn{ID: id, Type: c.Type, Delay: wait})
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), exitTimeout)

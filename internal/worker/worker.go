@@ -32,6 +32,8 @@ type Store interface {
 	Renew(ctx context.Context, session uuid.UUID, lease time.Duration) error
 	End(ctx context.Context, session uuid.UUID) (task.Reaped, error)
 	Start(ctx context.Context, session uuid.UUID, seq int64, types []string, ids []task.ID) (started []task.Task, retried bool, err error)
+	StartCounted(ctx context.Context, session uuid.UUID, seq int64, taskType string, ids []task.ID) (
+		started []task.Task, full, retried bool, err error)
 	Submitted(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
 	Finish(ctx context.Context, session uuid.UUID, ended []task.Finish, closed task.Closed, wait bool) ([]task.Finished, error)
 }
@@ -41,8 +43,9 @@ type Index interface {
 	Next(ctx context.Context, ask task.Ask) (task.Agenda, error)
 	Claim(ctx context.Context, wants []task.Want, lapse time.Duration) []task.Claimed
 	Release(ctx context.Context, dropped []task.Ref, back []task.DueIn) error
+	AddRoom(ctx context.Context, places map[string]int) error
 	IndexIn(ctx context.Context, tasks []task.DueIn) error
-	Wake(ctx context.Context, worker uuid.UUID, group string, f func(task.Entry))
+	Wake(ctx context.Context, worker uuid.UUID, group string, f func(task.Entry), typesChanged func())
 	Leave(ctx context.Context, worker uuid.UUID, group string) error
 }
 
@@ -59,6 +62,8 @@ type Types interface {
 	Type(name string) (task.Type, bool)
 	// Changed holds a token after a change.
 	Changed() <-chan struct{}
+	// Refresh looks for changes now.
+	Refresh(ctx context.Context) error
 }
 
 // Grace is how long after its lease has passed a session is still not declared
