@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
@@ -47,4 +48,27 @@ func TestTheLifeOfAType(t *testing.T) {
 		_, err = c.PutType(ctx, client.Type{Name: name, Handler: "lease"})
 		require.Contains(t, []int{404, 422}, problem(t, err).Status, name)
 	}
+}
+
+func TestPayloadsFitTheSchemaOfTheirType(t *testing.T) {
+	c := serve(t)
+	ctx := t.Context()
+	declare := func(schema string) error {
+		_, err := c.PutType(ctx, client.Type{Name: "invoice", Handler: "lease", PayloadSchema: json.RawMessage(schema)})
+		return err
+	}
+	create := func(payload string) error {
+		_, err := c.Create(ctx, client.NewTask{Type: "invoice", ExecutionTime: time.Now().Add(time.Hour), Payload: json.RawMessage(payload)})
+		return err
+	}
+	require.NoError(t, declare(`{"required": ["n"], "properties": {"n": {"type": "integer"}}}`))
+	require.NoError(t, create(`{"n": 1}`))
+	p := problem(t, create(`{"n": "secret"}`))
+	require.Equal(t, http.StatusUnprocessableEntity, p.Status)
+	require.Equal(t, []client.FieldError{{Field: "payload.n", Message: "must be integer, not string"}}, p.Errors)
+	require.NoError(t, declare(`{"properties": {"n": {"type": "string"}}}`))
+	require.NoError(t, create(`{"n": "x"}`), "it is another schema now")
+	p = problem(t, declare(`{"properties": {"n": {"type": "thing"}}}`))
+	require.Equal(t, "payload_schema/properties/n/type", p.Errors[0].Field)
+	require.Error(t, declare(`{"multipleOf": 1e-100000000}`))
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -73,19 +72,15 @@ func (a API) Run(ctx context.Context, cfg config.API, out io.Writer) error {
 		followers.Wait()
 		return nil
 	})
-	shipped := tasktype.New(tasktype.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, Log: log})
+	checks := &payloads{
+		shipped:  tasktype.New(tasktype.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, Log: log}),
+		compiled: map[string]compiledSchema{},
+	}
 	handler := httpapi.New(httpapi.Options{
 		Tasks: tasks, Reader: stores.db,
-		Types: types{known, stores.db, stores.wheel},
-		Validate: func(t task.Type, payload json.RawMessage) []httpapi.FieldError {
-			return fieldErrors(shipped.Validate(t.Name, payload))
-		},
-		CheckType: func(t task.Type) []httpapi.FieldError {
-			if t.Webhook == nil {
-				return nil
-			}
-			return fieldErrors(tasktype.CheckEndpoint(t.Webhook.URL))
-		},
+		Types:       types{known, stores.db, stores.wheel},
+		Validate:    checks.Validate,
+		CheckType:   checks.CheckType,
 		Ready:       stores.ready,
 		Registry:    registry,
 		Log:         log,
@@ -149,11 +144,4 @@ func (t types) DeleteType(ctx context.Context, name string) error {
 		_ = t.Refresh(ctx) // as above
 	}
 	return err
-}
-
-func fieldErrors(problems []tasktype.Problem) (faults []httpapi.FieldError) {
-	for _, p := range problems {
-		faults = append(faults, httpapi.FieldError{Field: p.Field, Message: p.Message})
-	}
-	return faults
 }

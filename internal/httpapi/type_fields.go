@@ -254,6 +254,8 @@ func readSchema(raw jsontext.Value, t *task.Type, f *faults) {
 		f.add("payload_schema", "must be a JSON Schema: an object, true or false")
 	case len(raw) > maxSchema:
 		f.add("payload_schema", "is larger than 64 KiB")
+	case kind == '{' && checkPayload(raw) != nil: // its numbers and its depth are bounded too
+		f.add("payload_schema", checkPayload(raw).Error())
 	default:
 		t.PayloadSchema = json.RawMessage(raw.Clone())
 	}
