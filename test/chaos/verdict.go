@@ -32,7 +32,7 @@ func judge(dir string, out io.Writer) (*check.Verdict, error) {
 	for _, name := range slices.Sorted(maps.Keys(v.Counts)) {
 		say(out, "  %-32s %d", name, v.Counts[name])
 	}
-	for _, checker := range []string{check.K1, check.K2, check.K3, check.K4, check.K5, check.K6} {
+	for _, checker := range []string{check.Schedule, check.Multiset, check.Linearizability, check.Transitions, check.Convergence, check.Leaks} {
 		if v.Total(checker) == 0 {
 			say(out, "%s: ok", checker)
 			continue

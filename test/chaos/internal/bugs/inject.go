@@ -189,3 +189,23 @@ func rudeWitness(ctx context.Context, r *rig.Rig) error {
 	r.Witness.Rude(0)
 	return nil
 }
+
+// pauseOften pauses the type of the load and frees it again, over and over.
+func pauseOften(ctx context.Context, r *rig.Rig) error {
+	return typeOften(ctx, r, "the type is paused")
+}
+
+// limitOften limits it.
+func limitOften(ctx context.Context, r *rig.Rig) error {
+	return typeOften(ctx, r, "the type is limited")
+}
+
+func typeOften(ctx context.Context, r *rig.Rig, name string) error {
+	rng := rand.New(rand.NewPCG(r.Config.Seed, 5))
+	for _, f := range fault.All() {
+		if f.Name == name {
+			return every(ctx, 200*time.Millisecond, func() error { return fault.Do(ctx, r, rng, f) })
+		}
+	}
+	return fmt.Errorf("there is no fault %q", name)
+}

@@ -14,6 +14,14 @@ func outer() []Bug {
 			Ahead: true,
 		},
 		{
+			Name:   "pause looked at by the worker alone",
+			Inject: pauseOften, Load: Load{Slow: 20},
+		},
+		{
+			Name:   "max running added up before the lock",
+			Inject: limitOften, Load: Load{Slow: 50},
+		},
+		{
 			Name:   "T2 without the session check",
 			Inject: stopPastLease("claimed"),
 		},

@@ -18,12 +18,12 @@ import (
 
 // The checkers.
 const (
-	K1 = "K1 schedule"
-	K2 = "K2 multiset"
-	K3 = "K3 linearizability"
-	K4 = "K4 transitions"
-	K5 = "K5 convergence"
-	K6 = "K6 leaks"
+	Schedule        = "K1 schedule"        // never early, never twice, and what was deleted never
+	Multiset        = "K2 multiset"        // as many tasks as were created
+	Linearizability = "K3 linearizability" // each client's answers fit one order of all
+	Transitions     = "K4 transitions"     // each task's changes are a word of the state machine
+	Convergence     = "K5 convergence"     // the stores agree, and nothing that is due is open
+	Leaks           = "K6 leaks"           // processes hold no more than before
 )
 
 // History is one run.
@@ -131,6 +131,7 @@ func (v *Verdict) Total(checker string) int { return v.totals[checker] }
 func All(h *History) *Verdict {
 	v := &Verdict{Found: map[string][]string{}, Counts: map[string]int{}, totals: map[string]int{}}
 	schedule(h, v)
+	limits(h, v)
 	lostWorkers(h, v)
 	multiset(h, v)
 	linearizable(h, v)

@@ -60,82 +60,82 @@ func TestEachCheckerFindsWhatItIsFor(t *testing.T) {
 	}{
 		"twice": {func(h *check.History) {
 			h.Arrivals[id] = append(h.Arrivals[id], history.Arrival{N: 1, Task: id, Attempt: 1, At: at(121)})
-		}, []string{check.K1}},
-		"early":                       {func(h *check.History) { h.Arrivals[id][0].At = at(99) }, []string{check.K1}},
-		"done before it was answered": {func(h *check.History) { h.Answers[id][0].At = at(151) }, []string{check.K1}},
+		}, []string{check.Schedule}},
+		"early":                       {func(h *check.History) { h.Arrivals[id][0].At = at(99) }, []string{check.Schedule}},
+		"done before it was answered": {func(h *check.History) { h.Answers[id][0].At = at(151) }, []string{check.Schedule}},
 		"done by another attempt's end": {func(h *check.History) {
 			h.Answers[id][0].Attempt = 2
-		}, []string{check.K1}},
+		}, []string{check.Schedule}},
 		"done and never arrived": {func(h *check.History) {
 			delete(h.Arrivals, id)
-		}, []string{check.K1}},
+		}, []string{check.Schedule}},
 		"arrived and unknown to the store": {func(h *check.History) {
 			other := uuid.New()
 			h.Arrivals[other] = []history.Arrival{{N: 9, Task: other, Attempt: 1, At: at(120)}}
-		}, []string{check.K1}},
+		}, []string{check.Schedule}},
 		"deleted and ran": {func(h *check.History) {
 			h.Calls[1].Outcome, h.Calls[1].Status = history.OK, "deleted"
-		}, []string{check.K1, check.K3}},
+		}, []string{check.Schedule, check.Linearizability}},
 		"one attempt too many": {func(h *check.History) {
 			row(h, func(r *history.Row) { r.MaxAttempts = 2 })
 			h.Arrivals[id][0].Attempt = 3
-		}, []string{check.K1}},
+		}, []string{check.Schedule}},
 		"acknowledged and not there": {func(h *check.History) {
 			delete(h.Rows, id)
 			delete(h.Arrivals, id)
 			delete(h.Transitions, id)
-		}, []string{check.K2, check.K3}},
+		}, []string{check.Multiset, check.Linearizability}},
 		"there and refused": {func(h *check.History) {
 			h.Calls[0].Outcome, h.Calls[0].Why = history.Fail, "unavailable"
 			h.Calls[0].Task = uuid.Nil
-		}, []string{check.K2, check.K3}},
+		}, []string{check.Multiset, check.Linearizability}},
 		"made twice": {func(h *check.History) {
 			other := uuid.New()
 			h.Rows[other] = history.Row{ID: other, N: 1, Status: "submitted", Due: at(100), MaxAttempts: 1}
 			h.Transitions[other] = []history.Transition{{Task: other, To: "submitted", Max: 1, Due: at(100)}}
-		}, []string{check.K2}},
+		}, []string{check.Multiset}},
 		"another time than asked": {func(h *check.History) {
 			row(h, func(r *history.Row) { r.Due = at(101) })
-		}, []string{check.K2}},
+		}, []string{check.Multiset}},
 		"done before it was seen submitted": {func(h *check.History) {
 			h.Calls[2].Status = "submitted"
-		}, []string{check.K3}},
+		}, []string{check.Linearizability}},
 		"a delete that was refused before the start": {func(h *check.History) {
 			h.Calls[1].Status = "done"
 			h.Calls[2] = history.Call{
 				Op: "get", N: 1, Task: id, Invoked: at(160), Returned: at(170), Outcome: history.OK, Status: "started_executing",
 			}
-		}, []string{check.K3}},
-		"started before its time": {func(h *check.History) { h.Transitions[id][1].At = at(99) }, []string{check.K4}},
+		}, []string{check.Linearizability}},
+		"started before its time": {func(h *check.History) { h.Transitions[id][1].At = at(99) }, []string{check.Transitions}},
 		"started for a dead session": {func(h *check.History) {
 			h.Transitions[id][1].SessionDead = true
-		}, []string{check.K4}},
+		}, []string{check.Transitions}},
 		"ended by another session": {func(h *check.History) {
 			h.Transitions[id][2].Worker = uuid.New()
-		}, []string{check.K4}},
+		}, []string{check.Transitions}},
 		"from deleted to started": {func(h *check.History) {
 			h.Transitions[id][0].To, h.Transitions[id][1].From = "deleted", "deleted"
-		}, []string{check.K4}},
+		}, []string{check.Transitions}},
 		"an attempt that is not counted": {func(h *check.History) {
 			h.Transitions[id][1].Attempt = 0
-		}, []string{check.K4}},
+		}, []string{check.Transitions}},
 		"worker lost while its session lives": {func(h *check.History) {
 			h.Transitions[id][2].To, h.Transitions[id][2].Failure = "failed", "worker_lost"
 			row(h, func(r *history.Row) { r.Status, r.Failure = "failed", "worker_lost" })
 			h.Calls[2].Status = "failed"
-		}, []string{check.K4}},
+		}, []string{check.Transitions}},
 		"a change that nobody noted": {func(h *check.History) {
 			h.Transitions[id] = h.Transitions[id][:2]
-		}, []string{check.K1, check.K4}},
-		"not at rest": {func(h *check.History) { h.Settled.Wrong = []string{"3 tasks are overdue"} }, []string{check.K5}},
+		}, []string{check.Schedule, check.Transitions}},
+		"not at rest": {func(h *check.History) { h.Settled.Wrong = []string{"3 tasks are overdue"} }, []string{check.Convergence}},
 		"leak": {func(h *check.History) {
 			h.Vitals = []history.Vitals{
 				{Node: "api-0", When: "before", Goroutines: 10}, {Node: "api-0", When: "after", Goroutines: 100},
 			}
-		}, []string{check.K6}},
+		}, []string{check.Leaks}},
 		"crash": {func(h *check.History) {
 			h.Events = []history.Event{{What: "ended", To: "api-0", Detail: "exit status 2"}}
-		}, []string{check.K6}},
+		}, []string{check.Leaks}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := good()
@@ -172,5 +172,5 @@ func TestAnAttemptOfALostWorkerMayArriveLate(t *testing.T) {
 	require.Empty(t, check.All(h).Found)
 
 	h.Transitions[id][2].Failure, h.Transitions[id][2].SessionDead = "handler_error", false
-	require.Equal(t, []string{check.K1}, check.All(h).Broken())
+	require.Equal(t, []string{check.Schedule}, check.All(h).Broken())
 }

@@ -66,9 +66,9 @@ func linearizable(h *History, v *Verdict) {
 		v.Counts["histories checked"]++
 		switch porcupine.CheckOperationsTimeout(machine, history, 10*time.Second) {
 		case porcupine.Illegal:
-			v.find(K3, "%s: no order explains %s", id, describe(history))
+			v.find(Linearizability, "%s: no order explains %s", id, describe(history))
 		case porcupine.Unknown:
-			v.find(K3, "%s: no verdict within 10 s", id)
+			v.find(Linearizability, "%s: no verdict within 10 s", id)
 		case porcupine.Ok:
 		}
 	}

@@ -51,7 +51,7 @@ func lostWorkers(h *History, v *Verdict) {
 			}
 			v.Counts["worker_lost"]++
 			if pid, known := h.Processes[t.Worker]; known && !downs[pid].before(t.At, h.Lease) {
-				v.find(K1, "%s: attempt %d is worker_lost, and the process %s was never down for longer than its lease", id, t.Attempt, pid)
+				v.find(Schedule, "%s: attempt %d is worker_lost, and the process %s was never down for longer than its lease", id, t.Attempt, pid)
 			}
 		}
 	}

@@ -19,23 +19,23 @@ func multiset(h *History, v *Verdict) {
 		switch {
 		case !asked:
 			v.Counts["unexpected"]++
-			v.find(K2, "%s exists, and nobody asked for it", id)
+			v.find(Multiset, "%s exists, and nobody asked for it", id)
 		case create.Outcome == history.Fail:
 			v.Counts["unexpected"]++
-			v.find(K2, "%s exists, and its client was told %q", id, create.Why)
+			v.find(Multiset, "%s exists, and its client was told %q", id, create.Why)
 		case create.Outcome == history.Unknown:
 			v.Counts["recovered"]++
 		case create.Task != id && rows[row.N] == 1:
-			v.find(K2, "create %d was answered with %s and made %s", row.N, create.Task, id)
+			v.find(Multiset, "create %d was answered with %s and made %s", row.N, create.Task, id)
 		}
 		if asked && !row.Due.Equal(create.Due) {
-			v.find(K2, "%s is due at %s, asked was %s", id, row.Due, create.Due)
+			v.find(Multiset, "%s is due at %s, asked was %s", id, row.Due, create.Due)
 		}
 	}
 	for n, count := range rows {
 		if count > 1 {
 			v.Counts["duplicated"]++
-			v.find(K2, "create %d made %d tasks", n, count)
+			v.find(Multiset, "create %d made %d tasks", n, count)
 		}
 	}
 	for n, create := range creates {
@@ -45,7 +45,7 @@ func multiset(h *History, v *Verdict) {
 		v.Counts["acknowledged"]++
 		if rows[n] == 0 {
 			v.Counts["lost"]++
-			v.find(K2, "create %d was acknowledged as %s, and there is no such task", n, create.Task)
+			v.find(Multiset, "create %d was acknowledged as %s, and there is no such task", n, create.Task)
 		}
 	}
 }

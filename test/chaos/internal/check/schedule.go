@@ -31,32 +31,32 @@ func schedule(h *History, v *Verdict) {
 		for _, a := range arrivals {
 			if a.At.Before(row.Due) {
 				v.Counts["early"]++
-				v.find(K1, "%s arrived %s before its time", id, row.Due.Sub(a.At))
+				v.find(Schedule, "%s arrived %s before its time", id, row.Due.Sub(a.At))
 			}
 		}
 		if at, ok := deleted[id]; ok || row.Status == string(task.Deleted) {
 			afterDelete(h, v, row, arrivals, at)
 		}
 		if row.Status == string(task.Deleted) && !maybe[id] {
-			v.find(K1, "%s is deleted, and nobody was told so", id)
+			v.find(Schedule, "%s is deleted, and nobody was told so", id)
 		}
 		if row.MaxAttempts > 1 {
 			repeated(h, v, row, arrivals)
 		} else if len(arrivals) > 1 {
 			v.Counts["twice"]++
-			v.find(K1, "%s arrived %d times", id, len(arrivals))
+			v.find(Schedule, "%s arrived %d times", id, len(arrivals))
 		}
 		if row.Status == string(task.Done) {
 			done(h, v, row)
 		}
 		if row.Status == string(task.Failed) && len(arrivals) == 0 && row.Failure == string(task.UnknownType) {
 			v.Counts["lost"]++
-			v.find(K1, "%s was never run: %s", id, row.Failure)
+			v.find(Schedule, "%s was never run: %s", id, row.Failure)
 		}
 	}
 	for id, arrivals := range h.Arrivals {
 		if _, known := h.Rows[id]; !known {
-			v.find(K1, "%s arrived %d times, and there is no such task", id, len(arrivals))
+			v.find(Schedule, "%s arrived %d times, and there is no such task", id, len(arrivals))
 		}
 	}
 }
@@ -73,7 +73,7 @@ func reason(row history.Row) string {
 func done(h *History, v *Verdict, row history.Row) {
 	if len(h.Arrivals[row.ID]) == 0 {
 		v.Counts["lost"]++
-		v.find(K1, "%s is done, and never arrived", row.ID)
+		v.find(Schedule, "%s is done, and never arrived", row.ID)
 		return
 	}
 	steps := h.Transitions[row.ID]
@@ -85,7 +85,7 @@ func done(h *History, v *Verdict, row history.Row) {
 		return a.Attempt == end.Attempt && !a.At.After(end.At)
 	})
 	if !answered {
-		v.find(K1, "%s was done before its attempt %d was", row.ID, end.Attempt)
+		v.find(Schedule, "%s was done before its attempt %d was", row.ID, end.Attempt)
 	}
 }
 
@@ -96,7 +96,7 @@ func afterDelete(h *History, v *Verdict, row history.Row, arrivals []history.Arr
 	for _, a := range arrivals {
 		if row.MaxAttempts == 1 || !at.IsZero() && a.At.After(at) && !slices.Contains(lost, a.Attempt) {
 			v.Counts["deleted but ran"]++
-			v.find(K1, "%s was deleted, and arrived with attempt %d", row.ID, a.Attempt)
+			v.find(Schedule, "%s was deleted, and arrived with attempt %d", row.ID, a.Attempt)
 		}
 	}
 }
@@ -123,11 +123,11 @@ func repeated(h *History, v *Verdict, row history.Row, arrivals []history.Arriva
 		switch {
 		case seen[a.Attempt]:
 			v.Counts["twice"]++
-			v.find(K1, "%s arrived twice with attempt %d", row.ID, a.Attempt)
+			v.find(Schedule, "%s arrived twice with attempt %d", row.ID, a.Attempt)
 		case a.Attempt > row.MaxAttempts:
-			v.find(K1, "%s arrived with attempt %d of %d", row.ID, a.Attempt, row.MaxAttempts)
+			v.find(Schedule, "%s arrived with attempt %d of %d", row.ID, a.Attempt, row.MaxAttempts)
 		case a.Attempt < highest && !slices.Contains(lost, a.Attempt):
-			v.find(K1, "%s arrived with attempt %d after %d", row.ID, a.Attempt, highest)
+			v.find(Schedule, "%s arrived with attempt %d after %d", row.ID, a.Attempt, highest)
 		}
 		seen[a.Attempt] = true
 		highest = max(highest, a.Attempt)

@@ -11,7 +11,7 @@ import (
 func converged(h *History, v *Verdict) {
 	v.Counts["settled after ms"] = int(1000 * h.Settled.Took)
 	for _, wrong := range h.Settled.Wrong {
-		v.find(K5, "after %.1f s: %s", h.Settled.Took, wrong)
+		v.find(Convergence, "after %.1f s: %s", h.Settled.Took, wrong)
 	}
 }
 
@@ -36,23 +36,23 @@ func leaks(h *History, v *Verdict) {
 		}
 		base := before[vital.Node]
 		if grown := vital.Goroutines - base.Goroutines; grown > goroutineSlack {
-			v.find(K6, "%s has %d goroutines more than at the beginning", vital.Node, grown)
+			v.find(Leaks, "%s has %d goroutines more than at the beginning", vital.Node, grown)
 		}
 		if grown := vital.Descriptors - base.Descriptors; grown > descriptorSlack {
-			v.find(K6, "%s has %d descriptors more than at the beginning", vital.Node, grown)
+			v.find(Leaks, "%s has %d descriptors more than at the beginning", vital.Node, grown)
 		}
 		if vital.Connections > poolSize*(len(before)-1) {
-			v.find(K6, "%d connections to postgres are more than all pools may have", vital.Connections)
+			v.find(Leaks, "%d connections to postgres are more than all pools may have", vital.Connections)
 		}
 		if vital.RSS > memoryLimit {
-			v.find(K6, "%s holds %d MiB", vital.Node, vital.RSS>>20)
+			v.find(Leaks, "%s holds %d MiB", vital.Node, vital.RSS>>20)
 		}
 	}
 	for _, e := range h.Events {
 		if e.What == "ended" {
 			v.Counts["processes ended"]++
 			if strings.Contains(e.Detail, "exit status 2") || strings.Contains(e.Detail, "exit status 66") {
-				v.find(K6, "%s crashed, see its log: %s", e.To, e.Detail)
+				v.find(Leaks, "%s crashed, see its log: %s", e.To, e.Detail)
 			}
 		}
 		if e.What == "fault" {

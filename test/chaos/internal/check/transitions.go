@@ -15,19 +15,19 @@ func transitions(h *History, v *Verdict) {
 		var before history.Transition
 		for i, step := range steps {
 			if wrong := illegal(before, step, i == 0); wrong != "" {
-				v.find(K4, "%s: change %d (%s to %s, attempt %d) %s", id, i+1, step.From, step.To, step.Attempt, wrong)
+				v.find(Transitions, "%s: change %d (%s to %s, attempt %d) %s", id, i+1, step.From, step.To, step.Attempt, wrong)
 			}
 			before = step
 		}
 		row, there := h.Rows[id]
 		if there && (row.Status != before.To || row.Attempt != before.Attempt) {
-			v.find(K4, "%s is %s at attempt %d, and its last change made it %s at %d",
+			v.find(Transitions, "%s is %s at attempt %d, and its last change made it %s at %d",
 				id, row.Status, row.Attempt, before.To, before.Attempt)
 		}
 	}
 	for id := range h.Rows {
 		if len(h.Transitions[id]) == 0 {
-			v.find(K4, "%s came to be without a change", id)
+			v.find(Transitions, "%s came to be without a change", id)
 		}
 	}
 }

@@ -22,13 +22,14 @@ type Fault struct {
 }
 
 // All are the faults, in the order of their names' first letters: processes,
-// Redis, Postgres.
+// Redis, Postgres, the type of the load.
 func All() []Fault {
 	var all []Fault
 	all = append(all, processes()...)
 	all = append(all, failpoints()...)
 	all = append(all, redisFaults()...)
 	all = append(all, postgresFaults()...)
+	all = append(all, typeFaults()...)
 	return append(all, outages()...)
 }
 

@@ -84,6 +84,14 @@ const (
 	ToldToStop = "told to stop"
 )
 
+// What users do to the type of the load. Paused and Limited were answered; Limited has the
+// limit as its detail. Freed is about to be asked for.
+const (
+	Paused  = "type paused"
+	Limited = "type limited"
+	Freed   = "type freed"
+)
+
 // Session is a worker's session as Postgres has it after the drain.
 type Session struct {
 	ID uuid.UUID `json:"id"`
