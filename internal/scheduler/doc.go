@@ -14,7 +14,9 @@
 //	T0  Create   INSERT, commit, then index; then the client gets its answer.
 //	T1  Claim    a script moves due ids from due to claimed. Nothing durable.
 //	T2  Start    one UPDATE: submitted, due by Postgres' clock, its type not
-//	             paused, the session's lease live. It counts the attempt and leaves a receipt.
+//	             paused, the session's lease live. Of a type with max_running
+//	             a statement before it holds the type's row, and it adds up
+//	             what all sessions have running. It counts the attempt and leaves a receipt.
 //	T3  Finish   one UPDATE: started, by this session, this attempt.
 //	T4  Reap     a session whose lease passed is marked dead, by one that renews
 //	             its own without a gap, and what its receipts name is failed

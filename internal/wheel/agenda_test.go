@@ -236,3 +236,27 @@ func TestAHandEditedAgenda(t *testing.T) {
 	require.Equal(t, []string{"foo", "x y"}, names(agenda))
 	f.due(t, "foo", time.UnixMicro(0))
 }
+
+// A repair wakes for what was missing, and for a type that the agenda has forgotten. What
+// is there and waits, for a limit or a claim, is no reason to look.
+func TestARepairMarksWhatWasMissing(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	past := f.now(t).Add(-time.Minute)
+	there := f.index(t, 1, past)
+	later := settled(1, 4*time.Second)
+	wait := func() time.Duration { return f.next(t, task.Ask{Worker: alice, Settled: later}).Entries[0].Wait }
+	require.Positive(t, wait())
+	repair := func(id uuid.UUID) {
+		_, err := f.Repair(t.Context(), []task.Due{{ID: id, Type: "foo", At: past}})
+		require.NoError(t, err)
+	}
+	entry := func() time.Duration { return f.next(t, task.Ask{Worker: alice}).Entries[0].Wait }
+	repair(there[0])
+	require.Positive(t, entry())
+	repair(uuid.New())
+	require.Zero(t, entry())
+	require.NoError(t, f.redis.Del(t.Context(), agendaKey).Err())
+	repair(there[0])
+	require.Zero(t, entry())
+}

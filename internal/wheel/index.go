@@ -2,6 +2,7 @@ package wheel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -86,11 +87,12 @@ func (w *Wheel) indexPairs(ctx context.Context, mode, base string, rings []ringP
 			})
 			marks = append(marks, r.taskType, r.first())
 		}
-		markBase := base
+		var err error
 		if mode == "repair" {
-			markBase = mode
+			err = w.repair(ctx, calls, marks)
+		} else {
+			err = w.change(ctx, calls, base, marks)
 		}
-		err := w.change(ctx, calls, markBase, marks)
 		for _, c := range calls {
 			n, _ := c.reply.Int()
 			total += n
@@ -100,6 +102,27 @@ func (w *Wheel) indexPairs(ctx context.Context, mode, base string, rings []ringP
 		}
 	}
 	return total, nil
+}
+
+// repair adds to rings, and then marks those types of which something was missing. The
+// others are marked only if the agenda has forgotten them: what waits for a limit is
+// overdue, and is not to be looked at for that.
+func (w *Wheel) repair(ctx context.Context, calls []*call, marks []any) error {
+	err := w.run(ctx, calls...)
+	var missing, there []any
+	for i, c := range calls {
+		if added, callErr := c.reply.Int(); callErr == nil && added > 0 {
+			missing = append(missing, marks[2*i], marks[2*i+1])
+		} else {
+			there = append(there, marks[2*i], marks[2*i+1])
+		}
+	}
+	for base, some := range map[string][]any{"abs": missing, "repair": there} {
+		if len(some) > 0 {
+			err = errors.Join(err, w.change(ctx, nil, base, some))
+		}
+	}
+	return err
 }
 
 // change changes rings and marks their types in the agenda after that: type, time, type,

@@ -9,6 +9,7 @@ const (
 	StartIgnoresStatus
 	StartIgnoresDue
 	StartIgnoresSession
+	StartIgnoresPause
 	StartKeepsAttempt
 	StartReissuedWithoutReceipt
 	ReceiptClosedTooSoon
@@ -42,6 +43,7 @@ func Bugs() []Seeded {
 		{StartIgnoresStatus, "start ignores status", "T2 without `status = 'submitted'`", ""},
 		{StartIgnoresDue, "start ignores due", "T2 without `due_at <= clock_timestamp()`", ""},
 		{StartIgnoresSession, "start ignores session", "T2 without the live lease of its session", ""},
+		{StartIgnoresPause, "start ignores pause", "T2 that looks at the pause before it waits, and not after it", ""},
 		{StartKeepsAttempt, "start keeps attempt", "T2 without `attempt = attempt + 1` from the second start on", ""},
 		{
 			StartReissuedWithoutReceipt, "re-issue without receipt",

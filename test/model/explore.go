@@ -58,7 +58,7 @@ func Explore(cfg Config) Result {
 }
 
 func (cfg Config) initial() state {
-	s := state{faults: uint8(cfg.Faults)} //nolint:gosec // a handful
+	s := state{faults: uint8(cfg.Faults), pausing: cfg.Pause} //nolint:gosec // a handful
 	for t := range s.tasks {
 		s.tasks[t].owner = nobody
 	}

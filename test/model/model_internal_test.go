@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,6 +25,7 @@ var (
 		{Tasks: 1, Workers: 3, Faults: 2, MaxAttempts: 1},
 		{Tasks: 1, Workers: 3, Faults: 2, MaxAttempts: 2},
 		{Tasks: 2, Workers: 2, Faults: 1, MaxAttempts: 1},
+		{Tasks: 1, Workers: 2, Faults: 1, MaxAttempts: 2, Pause: true},
 	}
 	medium = []Config{
 		{Tasks: 1, Workers: 3, Faults: 4, MaxAttempts: 2},
@@ -53,8 +55,12 @@ func TestModelHolds(t *testing.T) {
 		r := Explore(cfg)
 		t.Logf("%+v: %d states, %d moves, %v, %.0f states/s", cfg, r.States, r.Moves, r.Took, r.Rate())
 		require.Empty(t, r.Broken, "%+v:\n%s", cfg, strings.Join(r.Trace, "\n"))
-		rows = append(rows, fmt.Sprintf("| %d | %d | %d | %d | %d | %d |\n",
-			cfg.Tasks, cfg.Workers, cfg.Faults, cfg.MaxAttempts, r.States, r.Moves))
+		attempts := strconv.Itoa(cfg.MaxAttempts)
+		if cfg.Pause {
+			attempts += ", and a pause"
+		}
+		rows = append(rows, fmt.Sprintf("| %d | %d | %d | %s | %d | %d |\n",
+			cfg.Tasks, cfg.Workers, cfg.Faults, attempts, r.States, r.Moves))
 	}
 	checkDocument(t, "explorations", rows)
 }
@@ -76,7 +82,7 @@ func TestSeededBugsAreCaught(t *testing.T) {
 		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %d | %d | %d |\n",
 			seeded.Name, seeded.What, r.Broken, cfg.MaxAttempts, r.Steps, r.States))
 	}
-	for _, promise := range []string{neverEarly, neverTwice, neverDeleted, neverLost, final, fenced} {
+	for _, promise := range []string{neverEarly, neverTwice, neverDeleted, neverLost, neverPaused, final, fenced} {
 		require.True(t, broken[promise], "no bug breaks this promise: %s", promise)
 	}
 	checkDocument(t, "bugs", rows)
@@ -96,7 +102,7 @@ func hunt(bug Bug) (cfg Config, r Result) {
 // TestPackedStateIsComplete walks at random lengths into the model: a state
 // must come back from its packed form, and have the name of its mirror images.
 func TestPackedStateIsComplete(t *testing.T) {
-	m := moves{cfg: Config{Tasks: 2, Workers: 3, Faults: 3, MaxAttempts: 2}}
+	m := moves{cfg: Config{Tasks: 2, Workers: 3, Faults: 3, MaxAttempts: 2, Pause: true}}
 	for seed := range 300 {
 		s := m.cfg.initial()
 		for i := range 60 {

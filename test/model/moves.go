@@ -2,10 +2,11 @@ package model
 
 // Config bounds a model.
 type Config struct {
-	Tasks       int // 1 or 2
-	Workers     int // 1 to 3
-	Faults      int // fewer than Workers, so that somebody is left to do the work
-	MaxAttempts int // 1 or 2
+	Tasks       int  // 1 or 2
+	Workers     int  // 1 to 3
+	Faults      int  // fewer than Workers, so that somebody is left to do the work
+	MaxAttempts int  // 1 or 2
+	Pause       bool // the type may be paused, once
 	Bug         Bug
 }
 
@@ -31,6 +32,7 @@ const (
 	neverTwice   = "never twice"
 	neverDeleted = "a deleted task never runs"
 	neverLost    = "nothing is lost"
+	neverPaused  = "nothing starts after a pause"
 	final        = "terminal is final"
 	fenced       = "an end is recorded by its own attempt"
 )
@@ -58,6 +60,7 @@ func (m *moves) all(s state) []step {
 		}
 	}
 	m.redisLost()
+	m.pause()
 	return m.out
 }
 
@@ -101,6 +104,23 @@ func (m *moves) user(t int) {
 		}
 	} else if r.status == submitted {
 		m.add(move{"Delete", -1, t, false}, func(s *state) string { return s.remove(t, m.cfg) })
+	}
+}
+
+// pause is what a user does to the type of the tasks. Whoever pauses it resumes it at
+// some time.
+func (m *moves) pause() {
+	if m.from.pausing {
+		m.add(move{"Pause", -1, -1, false}, func(s *state) string {
+			s.paused, s.pausing = true, false
+			return ""
+		})
+	}
+	if m.from.paused {
+		m.add(move{"Resume", -1, -1, true}, func(s *state) string {
+			s.paused = false
+			return ""
+		})
 	}
 }
 

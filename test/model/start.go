@@ -58,7 +58,7 @@ func (s *state) start(w int, mask uint8, receipt *bool, cfg Config) (begun uint8
 		}
 		*receipt = true
 	}
-	if lease == lapsed {
+	if lease == lapsed || s.paused && cfg.Bug != StartIgnoresPause {
 		return 0, ""
 	}
 	for t := range s.tasks {
@@ -73,6 +73,8 @@ func (s *state) start(w int, mask uint8, receipt *bool, cfg Config) (begun uint8
 			broken = final
 		case int(r.attempt) >= cfg.MaxAttempts:
 			broken = neverTwice
+		case s.paused:
+			broken = neverPaused
 		}
 		r.status, r.owner = started, uint8(w) //nolint:gosec // an index
 		if r.attempt == 0 || cfg.Bug != StartKeepsAttempt {

@@ -95,6 +95,9 @@ type state struct {
 	tasks   [maxTasks]row
 	workers [maxWorkers]session
 	faults  uint8 // that may still happen
+
+	paused  bool // the type of the tasks is, and that was answered
+	pausing bool // it may still be paused
 }
 
 // packed is a state in 128 bits.
@@ -144,7 +147,7 @@ func unpackSession(v uint64) session {
 // the other: 16 bits a row, 24 a session.
 func (s *state) pack() packed {
 	return packed{
-		s.tasks[0].pack() | s.tasks[1].pack()<<16 | s.workers[0].pack()<<32 | uint64(s.faults)<<56,
+		s.tasks[0].pack() | s.tasks[1].pack()<<16 | s.workers[0].pack()<<32 | uint64(s.faults)<<56 | bit(s.paused)<<60 | bit(s.pausing)<<61,
 		s.workers[1].pack() | s.workers[2].pack()<<32,
 	}
 }
@@ -153,6 +156,8 @@ func (p packed) unpack() state {
 	return state{
 		tasks:   [maxTasks]row{unpackRow(p[0]), unpackRow(p[0] >> 16)},
 		workers: [maxWorkers]session{unpackSession(p[0] >> 32), unpackSession(p[1]), unpackSession(p[1] >> 32)},
-		faults:  uint8(p[0] >> 56),
+		faults:  uint8(p[0] >> 56 & 15),
+		paused:  p[0]>>60&1 == 1,
+		pausing: p[0]>>61&1 == 1,
 	}
 }

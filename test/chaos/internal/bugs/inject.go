@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/fault"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
@@ -133,12 +134,14 @@ func wakeZombies(point string) injection {
 	})
 }
 
-// carriedOn waits a moment for second attempts to run, where there are any.
+// carriedOn waits a moment for second attempts to run of what the dead session had, where
+// there are any. They come after their backoff, 0.8 s at least.
 func carriedOn(ctx context.Context, r *rig.Rig) error {
-	for range 30 {
+	for range 200 {
 		var again int
 		err := r.DB.QueryRow(ctx, `
-			SELECT count(*) FROM tasks WHERE outcome = 'open' AND status = 'started_executing' AND attempt > 1`).Scan(&again)
+			SELECT count(*) FROM tasks WHERE outcome = 'open' AND status = 'started_executing' AND attempt > 1
+			AND started_at > (SELECT max(dead_at) + interval '900 ms' FROM workers)`).Scan(&again)
 		if err != nil || again > 0 {
 			return err
 		}
@@ -195,9 +198,17 @@ func pauseOften(ctx context.Context, r *rig.Rig) error {
 	return typeOften(ctx, r, "the type is paused")
 }
 
-// limitOften limits it.
+// limitOften limits it, while Redis hopes for much more room than there is, and starts take
+// seconds to commit: what keeps the limit then is Postgres alone.
 func limitOften(ctx context.Context, r *rig.Rig) error {
-	return typeOften(ctx, r, "the type is limited")
+	var beside errgroup.Group
+	beside.Go(func() error {
+		return every(ctx, 20*time.Millisecond, func() error {
+			return r.Ring.HSet(context.WithoutCancel(ctx), "timewheel:{webhook}:limits", "room", 1000).Err()
+		})
+	})
+	beside.Go(func() error { return slowCommits(ctx, r) })
+	return errors.Join(typeOften(ctx, r, "the type is limited"), beside.Wait())
 }
 
 func typeOften(ctx context.Context, r *rig.Rig, name string) error {
