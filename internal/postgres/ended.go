@@ -3,10 +3,14 @@ package postgres
 // attemptsLeft is whether a task may be attempted again.
 const attemptsLeft = `t.attempt < t.max_attempts`
 
-// attemptBackoff is how long a task waits for its next attempt: twice as long with each
-// one, from a second to an hour, and a fifth more or less by chance, so that what
-// failed together does not come back together.
-const attemptBackoff = `make_interval(secs => least(3600, 2 ^ (t.attempt - 1)) * (0.8 + 0.4 * random()))`
+// attemptBackoff is how long a task waits for its next attempt, as its type says. By default
+// that is twice as long with each one, from a second to an hour, and a fifth more or less by
+// chance, so that what failed together does not come back together.
+const attemptBackoff = `(
+				SELECT make_interval(secs => least(coalesce(extract(epoch FROM retry_max_delay)::float8, 3600),
+				           coalesce(extract(epoch FROM retry_delay)::float8, 1) * coalesce(retry_factor, 2) ^ (t.attempt - 1))
+				       * (1 + coalesce(retry_jitter, 0.2) * (2 * random() - 1)))
+				FROM (VALUES (1)) one LEFT JOIN types ON types.name = t.task_type)`
 
 // endedAs sets the columns of a task t whose attempt has ended: it becomes status, or it
 // is submitted again if the condition again holds.

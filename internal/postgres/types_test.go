@@ -365,3 +365,23 @@ func TestACountedStartIsGuardedAsEveryOther(t *testing.T) {
 	f.exec(t, `UPDATE tasks SET due_at = now() - interval '1 s' WHERE id = $1`, ids[0])
 	require.Zero(t, start(), "its lease is over")
 }
+
+func TestTheRetryOfATypeIsThatOfItsTasks(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.put(t, task.Type{
+		Name: "zz", Handler: task.Lease, Retry: &task.Retry{Delay: 5 * time.Second, Factor: 3, MaxDelay: 20 * time.Second},
+	})
+	ids := f.tasks(t, 2, 9)
+	f.exec(t, `UPDATE tasks SET task_type = 'zz' WHERE id = $1`, ids[0])
+	session := f.session(t)
+	for attempt, want := range []time.Duration{5 * time.Second, 15 * time.Second, 20 * time.Second} {
+		f.exec(t, `UPDATE tasks SET due_at = now() - interval '1 s' WHERE id = $1`, ids[0])
+		f.start(t, session, ids[0])
+		ended := f.finish(t, session, ids[0], attempt+1, task.HandlerError)
+		require.InDelta(t, want, ended.Delay, float64(time.Second))
+	}
+	f.start(t, session, ids[1])
+	ended := f.finish(t, session, ids[1], 1, task.HandlerError)
+	require.InDelta(t, time.Second, ended.Delay, float64(300*time.Millisecond), "a second, and a fifth more or less")
+}
