@@ -19,9 +19,9 @@ type agenda struct {
 	// askAt is when to ask Redis again, and settled is what to tell it then.
 	askAt   time.Time
 	settled []task.Entry
-	// left are the types of which the last claim left some that are due, and toldLeft
-	// those that Redis knows of. full are those that are due and have no slot here.
-	left, toldLeft, full []string
+	// left are the types of which the last claim left some that are due, and full those
+	// that are due and have no slot here. told are those of both that Redis knows of.
+	left, full, told []string
 }
 
 // entry is one type of the agenda. mark is what Redis said with it, and retry is whether
@@ -87,7 +87,14 @@ func (a *agenda) due(now time.Time) []string {
 
 // news is whether Redis has to learn something of the last claim.
 func (a *agenda) news() bool {
-	return len(a.settled) > 0 || slices.ContainsFunc(a.left, func(name string) bool { return !slices.Contains(a.toldLeft, name) })
+	return len(a.settled) > 0 || slices.ContainsFunc(a.forOthers(), func(name string) bool { return !slices.Contains(a.told, name) })
+}
+
+// forOthers are the types that other workers have to be woken for.
+func (a *agenda) forOthers() []string {
+	both := slices.Concat(a.left, a.full)
+	slices.Sort(both)
+	return slices.Compact(both)
 }
 
 // next is when the first type is to be looked at that is not due yet. Unless this worker

@@ -61,7 +61,8 @@ func (w *Worker) claimLoop(ctx context.Context) {
 	go func() {
 		defer close(listening)
 		w.index.Wake(ctx, w.self, w.cfg.group(), c.inbox.put, func() {
-			_ = w.types.Refresh(ctx) // or it is known a moment later
+			// Postgres may be silent, and other messages do not wait for it.
+			go func() { _ = w.types.Refresh(ctx) }() // or it is known a moment later
 		})
 	}()
 	defer func() {
@@ -110,6 +111,9 @@ func (c *claimer) claimDue(ctx context.Context) bool {
 			<-c.lanes
 		}
 		c.giveBack(wants)
+		if s != nil && c.agenda.news() {
+			c.ask(ctx)
+		}
 		return false
 	}
 	claims := c.claim(ctx, wants)
@@ -229,9 +233,10 @@ func (c *claimer) note(claimed task.Claimed) {
 func (c *claimer) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLapse)
 	defer cancel()
+	left := c.agenda.forOthers()
 	answer, err := c.index.Next(ctx, task.Ask{
 		Worker: c.self, Group: c.cfg.group(), Types: c.cfg.Types, Load: c.slots.inUse(),
-		Left: c.agenda.left, Settled: c.agenda.settled,
+		Left: left, Settled: c.agenda.settled,
 	})
 	now := time.Now()
 	if err != nil {
@@ -247,7 +252,7 @@ func (c *claimer) ask(ctx context.Context) {
 	c.asks.Reset()
 	maps.DeleteFunc(c.failing, func(_ string, again time.Time) bool { return now.After(again) })
 	c.agenda.answer(answer, now, c.failing)
-	c.agenda.toldLeft = c.agenda.left
+	c.agenda.told = left
 	if answer.Watching {
 		c.agenda.askAt = now.Add(watchRecheck)
 	} else {

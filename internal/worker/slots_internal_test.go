@@ -92,3 +92,19 @@ func TestReceiptsThatWereNotRemovedAreTakenAgain(t *testing.T) {
 	require.ElementsMatch(t, []int64{1, 2, 3}, all.Once)
 	require.Equal(t, []int64{7}, all.Retried)
 }
+
+// A type that has no slot here is for others, also after a claim of another type.
+func TestRedisIsToldWhatIsForOthers(t *testing.T) {
+	var a agenda
+	require.False(t, a.news())
+	a.left = []string{"foo"}
+	require.True(t, a.news())
+	a.told = a.forOthers()
+	require.False(t, a.news())
+	a.left, a.full = nil, []string{"foo"}
+	require.False(t, a.news())
+	require.Equal(t, []string{"foo"}, a.forOthers())
+	a.left = []string{"bar", "foo"}
+	require.True(t, a.news())
+	require.Equal(t, []string{"bar", "foo"}, a.forOthers())
+}
