@@ -95,7 +95,7 @@ func TestTypesAreBounded(t *testing.T) {
 // A pause that was answered holds: whatever was on its way, nothing starts afterwards.
 func TestNothingStartsAfterAPause(t *testing.T) {
 	t.Parallel()
-	const rounds, sessions = 150, 3
+	const rounds, sessions = 40, 3
 	f := open(t)
 	f.exec(t, `CREATE TABLE begun (id uuid, type text, at timestamptz)`)
 	for round := range rounds {
@@ -150,7 +150,7 @@ func TestCreateRacesWithTheDeletionOfItsType(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	other := f.connect(t, f.url)
-	for round := range 100 {
+	for round := range 50 {
 		name := fmt.Sprintf("race-%d", round)
 		f.put(t, task.Type{Name: name, Handler: task.Lease})
 		drafts := drafts(3)
