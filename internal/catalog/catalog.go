@@ -19,9 +19,9 @@ import (
 const (
 	// pace is how often a node asks for changes. That is one row of one table.
 	pace = 500 * time.Millisecond
-	// missPace bounds how often an unknown name makes it ask at once: names that
-	// clients make up are no way to load Postgres.
-	missPace = 200 * time.Millisecond
+	// missPace bounds how often unknown names make it ask: names that clients make up are
+	// no way to load Postgres.
+	missPace = 20 * time.Millisecond
 	// missPatience bounds that question.
 	missPatience = time.Second
 	// logAgain is how often a failure is logged that lasts.
@@ -41,7 +41,7 @@ type Catalog struct {
 	known atomic.Pointer[snapshot]
 
 	mu      sync.Mutex // held by the one that asks
-	asked   time.Time
+	asked   time.Time  // when the last question began
 	changed chan struct{}
 }
 
@@ -67,8 +67,8 @@ func (c *Catalog) Refresh(ctx context.Context) error {
 
 func (c *Catalog) refresh(ctx context.Context) error {
 	known := c.known.Load()
-	found, err := c.store.Types(ctx, known.version)
 	c.asked = time.Now()
+	found, err := c.store.Types(ctx, known.version)
 	if err != nil {
 		return fmt.Errorf("refresh the task types: %w", err)
 	}
@@ -119,18 +119,21 @@ func (c *Catalog) Type(name string) (task.Type, bool) {
 	return t, ok
 }
 
-// Find is Type, and asks at once for a name that is not known: another node may have
-// declared it a moment ago.
+// Find is Type, and asks for a name that is not known: another node may have declared it a
+// moment ago. All that wait for the same pace are answered by one question, which began
+// after they came.
 func (c *Catalog) Find(name string) (task.Type, bool) {
 	t, ok := c.Type(name)
 	if ok {
 		return t, ok
 	}
+	came := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t, ok := c.Type(name); ok || time.Since(c.asked) < missPace {
+	if t, ok := c.Type(name); ok || c.asked.After(came) {
 		return t, ok
 	}
+	time.Sleep(time.Until(c.asked.Add(missPace)))
 	ctx, cancel := context.WithTimeout(context.Background(), missPatience)
 	defer cancel()
 	if err := c.refresh(ctx); err != nil {
