@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/timewheel/timewheel/internal/catalog"
 	"github.com/timewheel/timewheel/internal/config"
@@ -125,9 +126,14 @@ func (t types) PutType(ctx context.Context, put task.Type) (task.Type, bool, err
 	return put, created, err
 }
 
+// tellTimeout bounds what a client waits for Redis, which is a hint.
+const tellTimeout = 250 * time.Millisecond
+
 // tell wakes the workers to look at the types, and tells Redis how many tasks more may run,
 // for what waits for the limit of before. Should it fail, they look at it a moment later.
 func (t types) tell(ctx context.Context, put task.Type) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
+	defer cancel()
 	_ = t.index.TypesChanged(ctx)
 	if put.MaxRunning == nil {
 		return

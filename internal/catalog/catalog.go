@@ -7,8 +7,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,6 +139,3 @@ func (c *Catalog) Find(name string) (task.Type, bool) {
 	}
 	return c.Type(name)
 }
-
-// Names lists the types in alphabetical order.
-func (c *Catalog) Names() []string { return slices.Sorted(maps.Keys(c.known.Load().types)) }

@@ -52,12 +52,20 @@ func follow(t *testing.T, store catalog.Store) *catalog.Catalog {
 	return c
 }
 
+func requireShipped(t *testing.T, c *catalog.Catalog) {
+	t.Helper()
+	for _, name := range task.Shipped() {
+		_, ok := c.Type(name)
+		require.True(t, ok, name)
+	}
+}
+
 func TestChangesOfAnotherNodeAreKnown(t *testing.T) {
 	t.Parallel()
 	url := testkit.Postgres(t)
 	db := open(t, url)
 	c := follow(t, open(t, url))
-	require.Equal(t, task.Shipped(), c.Names())
+	requireShipped(t, c)
 	<-c.Changed() // the first look
 	put := func(paused bool) {
 		_, _, err := db.PutType(t.Context(), task.Type{Name: "mine", Handler: task.Lease, MaxAttempts: 1, Paused: paused})
@@ -103,7 +111,7 @@ func TestWhatWasKnownLastHoldsWhilePostgresIsAway(t *testing.T) {
 	require.Error(t, c.Refresh(t.Context()))
 	_, ok := c.Find("none")
 	require.False(t, ok)
-	require.Equal(t, task.Shipped(), c.Names())
+	requireShipped(t, c)
 	require.NoError(t, server.Start(t.Context()))
 	require.Eventually(t, func() bool { return c.Refresh(t.Context()) == nil }, patience, glance)
 }

@@ -55,11 +55,11 @@ func (db *DB) Start(
 // The start reaches the tasks through their primary key, which sorts the array:
 // two overlapping batches cannot deadlock.
 var (
-	startAll = startSession + startUpdate + startReceipt
+	startAll = startSession + startTypes + startUpdate + startReceipt
 
 	// startUnlocked refuses the tasks whose rows others have locked. It is for a
 	// start that waited too long for one: the rest of them need not wait.
-	startUnlocked = startSession + `, unlocked AS MATERIALIZED (
+	startUnlocked = startSession + startTypes + `, unlocked AS MATERIALIZED (
 			SELECT id FROM tasks WHERE id = ANY($3) ORDER BY id FOR UPDATE SKIP LOCKED
 		)` + startUpdate + ` AND t.id IN (SELECT id FROM unlocked)` + startReceipt
 
@@ -68,15 +68,19 @@ var (
 			SELECT id, lease_until > clock_timestamp() AS live FROM workers
 			WHERE id = $1 AND dead_at IS NULL
 			FOR KEY SHARE
-		), held AS MATERIALIZED (
+		)`
+
+	startTypes = `, held AS MATERIALIZED (
 			SELECT name FROM types WHERE name = ANY($4) AND NOT paused AND max_running IS NULL ORDER BY name FOR KEY SHARE
 		)`
 
-	startUpdate = `, started AS (
+	startSet = `, started AS (
 			UPDATE tasks t SET
 				status = 'started_executing', worker_id = $1, attempt = attempt + 1,
 				started_at = clock_timestamp()
-			FROM session
+			FROM session`
+
+	startUpdate = startSet + `
 			WHERE session.live AND t.id = ANY($3) AND t.status = 'submitted' AND t.due_at <= clock_timestamp()
 			      AND t.task_type = ANY(ARRAY(SELECT name FROM held))`
 

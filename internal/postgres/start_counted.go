@@ -38,36 +38,37 @@ func (db *DB) StartCounted(
 
 const lockType = `SELECT FROM types WHERE name = $1 FOR NO KEY UPDATE`
 
-var startCounted = startSession + `, room AS MATERIALIZED (
-			SELECT coalesce(max_running, 1 << 30)
-			       - (SELECT coalesce(sum(n), 0) FROM running WHERE task_type = $5)
-			       - (SELECT count(*) FROM uncounted u WHERE u.task_type = $5 AND EXISTS (
-			              SELECT FROM tasks t WHERE t.id = u.task_id AND t.attempt = u.attempt AND t.status = 'started_executing'
-			         )) AS n
-			FROM types WHERE name = $5 AND NOT paused
-		), due AS MATERIALIZED (
+const (
+	// missedRuns is whether a task still runs that was not counted when it started.
+	missedRuns = `EXISTS (
+			SELECT FROM tasks t WHERE t.id = u.task_id AND t.attempt = u.attempt AND t.status = 'started_executing')`
+
+	// roomOfType is how many tasks more may run of the row of types.
+	roomOfType = `(coalesce(types.max_running, 1 << 30)
+			- (SELECT coalesce(sum(n), 0) FROM running WHERE task_type = types.name)
+			- (SELECT count(*) FROM uncounted u WHERE u.task_type = types.name AND ` + missedRuns + `))::int`
+)
+
+// What others have locked is passed by: the type's row is held, and with it all starts of
+// the type.
+var startCounted = startSession + `, chosen AS MATERIALIZED (
 			SELECT id FROM tasks
-			WHERE id = ANY($3) AND status = 'submitted' AND due_at <= clock_timestamp() AND task_type = $5
+			WHERE id = ANY($3) AND status = 'submitted' AND due_at <= clock_timestamp() AND task_type = $4
 			ORDER BY due_at, id
-		), chosen AS MATERIALIZED (
-			SELECT id FROM due LIMIT greatest(0, coalesce((SELECT n FROM room), 0))
+			LIMIT greatest(0, coalesce((SELECT ` + roomOfType + ` FROM types WHERE name = $4 AND NOT paused), 0))
+			FOR UPDATE SKIP LOCKED
 		), forgotten AS (
-			DELETE FROM uncounted u WHERE u.task_type = $5 AND NOT EXISTS (
-				SELECT FROM tasks t WHERE t.id = u.task_id AND t.attempt = u.attempt AND t.status = 'started_executing')
-		), started AS (
-			UPDATE tasks t SET
-				status = 'started_executing', worker_id = $1, attempt = attempt + 1,
-				started_at = clock_timestamp()
-			FROM session
+			DELETE FROM uncounted u WHERE u.task_type = $4 AND NOT ` + missedRuns + `
+		)` + startSet + `
 			WHERE session.live AND t.id = ANY(ARRAY(SELECT id FROM chosen))
 			      AND t.status = 'submitted' AND t.due_at <= clock_timestamp()
 			RETURNING ` + startedRow + `
 		), counted AS (
-			INSERT INTO running AS r (worker_id, task_type, n) SELECT $1, $5, count(*) FROM started HAVING count(*) > 0
+			INSERT INTO running AS r (worker_id, task_type, n) SELECT $1, $4, count(*) FROM started HAVING count(*) > 0
 			ON CONFLICT (task_type, worker_id) DO UPDATE SET n = r.n + excluded.n
 		), receipt AS (
 			INSERT INTO starts (worker_id, seq, task_ids, task_type)
-			SELECT id, $2, (SELECT coalesce(array_agg(id), '{}') FROM started), $5 FROM session
+			SELECT id, $2, (SELECT coalesce(array_agg(id), '{}') FROM started), $4 FROM session
 		)
 		SELECT * FROM started`
 
@@ -81,7 +82,7 @@ func (db *DB) startCounted(
 	var batch pgx.Batch
 	batch.Queue("BEGIN")
 	batch.Queue(lockType, taskType)
-	batch.Queue(startCounted, session, seq, uuids(ids), []string{}, taskType)
+	batch.Queue(startCounted, session, seq, uuids(ids), taskType)
 	batch.Queue(isFull, uuids(ids))
 	batch.Queue("COMMIT")
 	results := db.pool.SendBatch(ctx, &batch)
@@ -110,12 +111,7 @@ func (db *DB) Rooms(ctx context.Context) (rooms map[string]int, err error) {
 	err = db.retryRead(ctx, "count the running tasks of limited types", func(ctx context.Context) error {
 		rooms = map[string]int{}
 		rows, err := db.pool.Query(ctx, `
-			SELECT name, (max_running
-			       - (SELECT coalesce(sum(n), 0) FROM running WHERE task_type = types.name)
-			       - (SELECT count(*) FROM uncounted u WHERE u.task_type = types.name AND EXISTS (
-			              SELECT FROM tasks t WHERE t.id = u.task_id AND t.attempt = u.attempt AND t.status = 'started_executing'
-			         )))::int
-			FROM types WHERE max_running IS NOT NULL`)
+			SELECT name, `+roomOfType+` FROM types WHERE max_running IS NOT NULL`)
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,11 @@ func taskWith(payload string) *task.Task {
 
 func TestTypes(t *testing.T) {
 	r := registry(nil, tasktype.Options{})
-	require.Equal(t, []string{"bar", "baz", "foo", "webhook"}, r.Types())
+	require.Equal(t, []string{"bar", "baz", "foo", "webhook"}, task.Shipped())
+	for _, name := range task.Shipped() {
+		_, ok := r.Lookup(name)
+		require.True(t, ok, "%s ships, and has no code", name)
+	}
 	_, ok := r.Lookup("qux")
 	require.False(t, ok)
 	require.Empty(t, r.Validate("qux", json.RawMessage(`{"a":1}`)))

@@ -7,9 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/timewheel/timewheel/internal/task"
@@ -71,9 +69,6 @@ func New(options Options) *Registry {
 	}
 	return r
 }
-
-// Types lists the names of the task types in alphabetical order.
-func (r *Registry) Types() []string { return slices.Sorted(maps.Keys(r.kinds)) }
 
 // Lookup finds the handler of a task type.
 func (r *Registry) Lookup(taskType string) (Func, bool) {

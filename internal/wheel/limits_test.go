@@ -33,7 +33,7 @@ func TestClaimsLeaveWhatThereIsNoRoomFor(t *testing.T) {
 
 	heard := f.listen(t)
 	agenda := f.next(t, task.Ask{Worker: alice, Settled: settled(1, claimed.Wait)})
-	require.InDelta(t, 5*time.Second, agenda.Entries[0].Wait, float64(time.Second))
+	require.LessOrEqual(t, agenda.Entries[0].Wait, 5*time.Second)
 	f.hold(t)
 	require.NoError(t, f.AddRoom(t.Context(), map[string]int{"foo": 2}))
 	require.Equal(t, []string{"foo", "0"}, heard()[:2])
@@ -61,18 +61,16 @@ func TestClaimsKeepToTheRate(t *testing.T) {
 	const interval, burst = 40 * time.Millisecond, 5
 	f.index(t, 50, f.now(t).Add(-time.Hour))
 	rate := task.Want{Limit: 100, Interval: interval, Burst: burst}
+	before := f.now(t)
 	first := f.claimWithin(t, rate)
-	begun := f.now(t)
 	require.Len(t, first.IDs, burst)
 	require.LessOrEqual(t, first.Wait, interval)
 	require.Positive(t, first.Wait)
 	for n := burst; n < burst+10; {
 		claimed := f.claimWithin(t, rate)
 		n += len(claimed.IDs)
-		// Counted from the first claim, which came before begun.
-		earliest := time.Duration(n-burst)*interval - 2*interval
-		require.GreaterOrEqual(t, f.now(t).Sub(begun), earliest)
-		require.LessOrEqual(t, len(claimed.IDs), 1+int(20*time.Millisecond/interval)+1)
+		// One more than that is for those who come a little late.
+		require.LessOrEqual(t, n, burst+int(f.now(t).Sub(before)/interval)+1)
 		if len(claimed.IDs) == 0 {
 			require.Positive(t, claimed.Wait)
 			require.LessOrEqual(t, claimed.Wait, interval)

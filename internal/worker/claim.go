@@ -2,28 +2,12 @@ package worker
 
 import (
 	"context"
-	"maps"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/timewheel/timewheel/internal/task"
-)
-
-const (
-	// recheck is how often a worker asks what comes next that has nothing to do and does
-	// not watch, more or less by chance. It bounds what the death of the one that
-	// watches can cost.
-	recheck = time.Second
-	// watchRecheck is how often the worker asks that watches, within the term of
-	// the watch. It bounds what a lost wake message can cost.
-	watchRecheck = 200 * time.Millisecond
-	// lastStretch is more than a timer of the runtime can be late.
-	lastStretch = 1500 * time.Microsecond
-	// firstPause and maxPause bound the pauses while Redis does not serve.
-	firstPause, maxPause = 20 * time.Millisecond, time.Second
 )
 
 // claimer claims what is due for one worker. It is one loop: it looks at all types that
@@ -43,12 +27,6 @@ type claimer struct {
 	// counting are the types whose tasks are counted when they start, and of which a start
 	// is under way. There is one at a time: it may wait for other workers.
 	counting counting
-}
-
-func newPauses() *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{
-		InitialInterval: firstPause, MaxInterval: maxPause, Multiplier: 2, RandomizationFactor: 0.5,
-	}
 }
 
 // claimLoop claims until ctx ends.
@@ -74,16 +52,6 @@ func (w *Worker) claimLoop(ctx context.Context) {
 		if !c.claimDue(ctx) {
 			c.askOrSleep(ctx)
 		}
-	}
-}
-
-// handOverWatch hands the watch over, if this worker has it: others wait for what comes
-// next from now on.
-func (w *Worker) handOverWatch() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if err := w.index.Leave(ctx, w.self, w.cfg.group()); err != nil {
-		w.log.Debug("the watch was not handed over and lapses", "error", err)
 	}
 }
 
@@ -227,82 +195,4 @@ func (c *claimer) note(claimed task.Claimed) {
 	again := now.Add(c.pauses[claimed.Type].NextBackOff())
 	c.failing[claimed.Type] = again
 	c.agenda.types[claimed.Type] = entry{at: again, mark: c.agenda.types[claimed.Type].mark, retry: true}
-}
-
-// ask tells Redis what was looked at and asks it what comes next.
-func (c *claimer) ask(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLapse)
-	defer cancel()
-	left := c.agenda.forOthers()
-	answer, err := c.index.Next(ctx, task.Ask{
-		Worker: c.self, Group: c.cfg.group(), Types: c.cfg.Types, Load: c.slots.inUse(),
-		Left: left, Settled: c.agenda.settled,
-	})
-	now := time.Now()
-	if err != nil {
-		c.metrics.claimsFailed.Inc()
-		if now.After(c.logAgain) {
-			c.log.Warn("claiming fails", "error", err)
-			c.logAgain = now.Add(time.Minute)
-		}
-		// What was settled is looked at again.
-		c.agenda.watching, c.agenda.settled, c.agenda.askAt = false, nil, now.Add(c.asks.NextBackOff())
-		return
-	}
-	c.asks.Reset()
-	maps.DeleteFunc(c.failing, func(_ string, again time.Time) bool { return now.After(again) })
-	c.agenda.answer(answer, now, c.failing)
-	c.agenda.told = left
-	if answer.Watching {
-		c.agenda.askAt = now.Add(watchRecheck)
-	} else {
-		c.agenda.askAt = now.Add(recheck/2 + rand.N(recheck))
-	}
-}
-
-// askOrSleep asks what comes next if it is time for that, and waits otherwise: until the
-// next type falls due, it is time to ask, a message comes, or a slot is free for what is
-// due. The last stretch before something falls due is slept exactly, and nothing ends it.
-func (c *claimer) askOrSleep(ctx context.Context) {
-	now := time.Now()
-	until := c.agenda.askAt
-	if !until.After(now) {
-		c.ask(ctx)
-		return
-	}
-	var freed <-chan struct{}
-	if len(c.agenda.full) > 0 {
-		freed = c.slots.freed
-	}
-	due, ok := c.agenda.next(now)
-	exact := ok && due.Before(until)
-	if exact {
-		until = due.Add(-lastStretch)
-	}
-	if !sleep(ctx, until.Sub(now), c.inbox.arrived, freed, c.types.Changed()) {
-		return
-	}
-	if exact {
-		sleepExactly(due)
-	}
-}
-
-// sleep waits for d, and is false if a signal or the end of ctx came before.
-func sleep(ctx context.Context, d time.Duration, signals ...<-chan struct{}) bool {
-	var all [3]<-chan struct{}
-	copy(all[:], signals)
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-all[0]:
-	case <-all[1]:
-	case <-all[2]:
-	case <-ctx.Done():
-	}
-	return false
 }
