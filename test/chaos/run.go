@@ -25,7 +25,7 @@ func runCommand(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	verdict, err := s.play(ctx, out, func(ctx context.Context, r *rig.Rig) error {
-		return fault.Schedule(ctx, r, s.rig.Seed, s.every)
+		return fault.Schedule(ctx, r, s.rig.Seed, s.every, s.faults)
 	})
 	return conclude(verdict, err)
 }
@@ -89,6 +89,9 @@ func (s scene) rest(ctx context.Context, r *rig.Rig) error {
 	// The last fault is always this one: in Redis, what is not due yet is only
 	// promised to be complete after an audit, and a restart is followed by one.
 	last := fault.Fault{Name: "redis restarts empty", Inject: fault.RestartRedisEmpty}
+	if r.Redis == nil {
+		last = fault.Fault{Name: "redis flushall", Inject: fault.FlushAll}
+	}
 	rng := rand.New(rand.NewPCG(s.rig.Seed, 3))
 	if !s.quiet {
 		if err := fault.Do(ctx, r, rng, last); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
@@ -21,6 +22,8 @@ type scene struct {
 	rate     int
 	// every is the least time between two faults.
 	every time.Duration
+	// faults are those whose name it matches.
+	faults *regexp.Regexp
 	// soon is how far ahead most tasks are due, at most.
 	soon time.Duration
 	// dir is the folder of the run, or empty for one under runs/.
@@ -55,7 +58,7 @@ func defaults() scene {
 	return scene{
 		rig: rig.Defaults(), duration: time.Minute, rate: 300, every: 5 * time.Second, soon: 3 * time.Second,
 		deletes: 10, retried: 10, keyed: 50, slow: 10, stay: 1,
-		patience: 40 * time.Second,
+		patience: 40 * time.Second, faults: regexp.MustCompile(""),
 	}
 }
 
@@ -77,6 +80,12 @@ func parseScene(name string, args []string, more ...func(*flag.FlagSet)) (scene,
 	flags.DurationVar(&s.rig.ClockOff, "clock-off", 0, "how far the wall clock of every second API is off")
 	flags.IntVar(&s.rig.Disk, "disk", 0, "MiB of a disk for Postgres alone, which is filled at times; needs the right to mount")
 	flags.DurationVar(&s.rig.Outage, "outage", s.rig.Outage, "how long Postgres is away at most, when it is stopped or paused for long; at least 6s")
+	flags.Func("faults", "those whose name this regular expression matches (default all)", func(text string) (err error) {
+		s.faults, err = regexp.Compile(text)
+		return err
+	})
+	flags.StringVar(&s.rig.Redis, "redis", s.rig.Redis, "how Redis runs: single, sentinel or cluster")
+	flags.IntVar(&s.rig.Types, "types", s.rig.Types, "types that the tasks have, in turn")
 	flags.StringVar(&s.dir, "dir", "", "folder of the run (default runs/<time>-<seed>)")
 	for _, add := range more {
 		add(flags)
@@ -118,6 +127,9 @@ func (s scene) users(r *rig.Rig) users.Options {
 	o := users.Options{
 		Rate: s.rate, Soon: s.soon, Ahead: 3 * s.rig.Horizon, Stay: s.stay, Beyond: 30 * time.Second,
 		Deletes: s.deletes, Gets: 10, Retried: s.retried, Slow: s.slow, Keyed: s.keyed, URL: r.Witness.Webhook, Body: r.Body,
+	}
+	for _, t := range r.Types {
+		o.Types = append(o.Types, t.Name)
 	}
 	if s.instant {
 		o.Instant = time.Now().Add(s.duration + 3*time.Second)

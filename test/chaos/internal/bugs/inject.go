@@ -195,7 +195,7 @@ func rudeWitness(ctx context.Context, r *rig.Rig) error {
 
 // pauseOften pauses the type of the load and frees it again, over and over.
 func pauseOften(ctx context.Context, r *rig.Rig) error {
-	return typeOften(ctx, r, "the type is paused")
+	return typeOften(ctx, r, "a type is paused")
 }
 
 // limitOften limits it, while Redis hopes for much more room than there is, and starts take
@@ -208,7 +208,7 @@ func limitOften(ctx context.Context, r *rig.Rig) error {
 		})
 	})
 	beside.Go(func() error { return slowCommits(ctx, r) })
-	return errors.Join(typeOften(ctx, r, "the type is limited"), beside.Wait())
+	return errors.Join(typeOften(ctx, r, "a type is limited"), beside.Wait())
 }
 
 func typeOften(ctx context.Context, r *rig.Rig, name string) error {

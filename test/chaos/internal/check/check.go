@@ -138,5 +138,6 @@ func All(h *History) *Verdict {
 	transitions(h, v)
 	converged(h, v)
 	leaks(h, v)
+	lateness(h, v)
 	return v
 }

@@ -24,11 +24,12 @@ func limits(h *History, v *Verdict) {
 			continue
 		}
 		v.Counts[e.What]++
-		from, until := e.At, end(h.Events[i:])
+		from, until := e.At, end(h.Events[i:], e.To)
 		most, _ := strconv.Atoi(e.Detail) // none for a pause
 		running := 0
 		for _, step := range all {
 			switch {
+			case h.Rows[step.Task].Type != e.To:
 			case step.From == string(task.Started):
 				running--
 			case step.To == string(task.Started):
@@ -42,10 +43,10 @@ func limits(h *History, v *Verdict) {
 	}
 }
 
-// end is when the first of these events was taken back.
-func end(events []history.Event) time.Time {
+// end is when the first of these events was taken back that concern a type.
+func end(events []history.Event, taskType string) time.Time {
 	for _, e := range events {
-		if e.What == history.Freed {
+		if e.What == history.Freed && e.To == taskType {
 			return e.At
 		}
 	}

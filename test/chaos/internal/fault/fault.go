@@ -6,12 +6,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
 )
 
-// Fault is one way to inject the system. It returns when the inject is over; what
+// Fault is one way to disturb the system. It returns when that is over; what
 // the system makes of it afterwards is not waited for.
 type Fault struct {
 	Name string
@@ -22,32 +24,35 @@ type Fault struct {
 }
 
 // All are the faults, in the order of their names' first letters: processes,
-// Redis, Postgres, the type of the load.
+// Redis, Postgres, the types of the load.
 func All() []Fault {
 	var all []Fault
 	all = append(all, processes()...)
 	all = append(all, failpoints()...)
 	all = append(all, redisFaults()...)
+	all = append(all, fleetFaults()...)
 	all = append(all, postgresFaults()...)
 	all = append(all, typeFaults()...)
 	return append(all, outages()...)
 }
 
-// Schedule injected the system at a pace of every to twice every from one
+// Schedule injects faults at a pace of every to twice every from one
 // fault's beginning to that of the next, until ctx ends. One that takes longer
 // is followed at once.
-// Each round takes all faults in a new order, so that a long run meets each of
+// Each round takes all chosen faults in a new order, so that a long run meets each of
 // them about as often.
-func Schedule(ctx context.Context, r *rig.Rig, seed uint64, every time.Duration) error {
+func Schedule(ctx context.Context, r *rig.Rig, seed uint64, every time.Duration, chosen *regexp.Regexp) error {
 	rng := rand.New(rand.NewPCG(seed, 2))
-	faults := All()
+	faults := slices.DeleteFunc(All(), func(f Fault) bool {
+		return !chosen.MatchString(f.Name) || f.Needs != nil && !f.Needs(r)
+	})
+	if len(faults) == 0 {
+		return fmt.Errorf("no fault that this system can have matches %s", chosen)
+	}
 	last := time.Now() // when the last fault began
 	for {
 		rng.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
 		for _, f := range faults {
-			if f.Needs != nil && !f.Needs(r) {
-				continue
-			}
 			last = last.Add(every + time.Duration(rng.Int64N(int64(every))))
 			if !pause(ctx, time.Until(last)) {
 				return nil
@@ -60,7 +65,7 @@ func Schedule(ctx context.Context, r *rig.Rig, seed uint64, every time.Duration)
 	}
 }
 
-// Do injected the system once, and writes it down. It is carried through although
+// Do injects a fault once, and writes it down. It is carried through although
 // ctx may end meanwhile: a fault is undone in any case.
 func Do(ctx context.Context, r *rig.Rig, rng *rand.Rand, f Fault) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -17,44 +16,41 @@ import (
 
 func redisFaults() []Fault {
 	return []Fault{
-		{Name: "redis restarts empty", Inject: RestartRedisEmpty},
-		{Name: "redis flushall", Inject: func(ctx context.Context, r *rig.Rig, _ *rand.Rand) error {
-			return r.Ring.FlushAll(ctx).Err()
-		}},
+		{Name: "redis restarts empty", Needs: single, Inject: RestartRedisEmpty},
+		{Name: "redis flushall", Inject: FlushAll},
 		{Name: "redis loses a key", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-			keys, err := r.Ring.Keys(ctx, "timewheel:{*").Result()
+			keys, err := r.Keys(ctx, "timewheel:{*")
 			if err != nil || len(keys) == 0 {
 				return err
 			}
-			slices.Sort(keys)
 			return r.Ring.Del(ctx, keys[rng.IntN(len(keys))]).Err()
 		}},
-		{Name: "redis comes back with old data", Inject: restoreOld},
-		{Name: "redis is readonly", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "redis comes back with old data", Needs: single, Inject: restoreOld},
+		{Name: "redis is readonly", Needs: single, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			// A replica of nobody: it refuses writes and serves what it has.
 			return during(ctx, rng, func() error { return r.Ring.Do(ctx, "REPLICAOF", "127.0.0.1", "1").Err() },
 				func() error { return r.Ring.Do(ctx, "REPLICAOF", "NO", "ONE").Err() })
 		}},
-		{Name: "redis is out of memory", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "redis is out of memory", Needs: single, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { return r.Ring.ConfigSet(ctx, "maxmemory", "1mb").Err() },
 				func() error { return r.Ring.ConfigSet(ctx, "maxmemory", "0").Err() })
 		}},
-		{Name: "redis is slow", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "redis is slow", Needs: single, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { r.RedisProxy.Delay(200 * time.Millisecond); return nil },
 				func() error { r.RedisProxy.Delay(0); return nil })
 		}},
-		{Name: "redis does not answer", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "redis does not answer", Needs: single, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { r.RedisProxy.Stall(true); return nil },
 				func() error { r.RedisProxy.Stall(false); return nil })
 		}},
-		{Name: "redis refuses connections", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "redis refuses connections", Needs: single, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { r.RedisProxy.Refuse(true); return nil },
 				func() error { r.RedisProxy.Refuse(false); return nil })
 		}},
 		{Name: "redis forgets its scripts", Inject: func(ctx context.Context, r *rig.Rig, _ *rand.Rand) error {
-			return r.Ring.ScriptFlush(ctx).Err()
+			return r.EachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return master.ScriptFlush(ctx).Err() })
 		}},
-		{Name: "replies of claims are lost", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+		{Name: "replies of claims are lost", Needs: single, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 			return during(ctx, rng, func() error { r.RedisProxy.LoseClaims(10); return nil },
 				func() error { r.RedisProxy.LoseClaims(0); return nil })
 		}},
@@ -68,6 +64,11 @@ func during(ctx context.Context, rng *rand.Rand, begin, end func() error) error 
 	}
 	some(ctx, rng, time.Second, 4*time.Second)
 	return end()
+}
+
+// FlushAll empties every server of Redis.
+func FlushAll(ctx context.Context, r *rig.Rig, _ *rand.Rand) error {
+	return r.EachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return master.FlushAll(ctx).Err() })
 }
 
 // RestartRedisEmpty kills Redis, which keeps nothing on its disk, and starts

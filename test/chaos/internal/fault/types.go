@@ -2,7 +2,6 @@ package fault
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -12,48 +11,38 @@ import (
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
 )
 
-// loadType is the task type of the load.
-const loadType = "webhook"
-
-// typeFaults are what users do to the type of the load. A pause and a limit hold from the
+// typeFaults are what users do to a type of the load. A pause and a limit hold from the
 // answer until the request that takes them back.
 func typeFaults() []Fault {
 	return []Fault{
-		{Name: "the type is paused", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-			return whileType(ctx, r, rng, client.Type{Name: loadType, Paused: true}, history.Paused, "")
+		{Name: "a type is paused", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+			t := r.Types[rng.IntN(len(r.Types))]
+			paused := t
+			paused.Paused = true
+			return whileType(ctx, r, rng, t, paused, history.Paused, "")
 		}},
-		{Name: "the type is limited", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-			limited := client.Type{Name: loadType, MaxRunning: 2 + rng.IntN(5)}
-			return whileType(ctx, r, rng, limited, history.Limited, strconv.Itoa(limited.MaxRunning))
+		{Name: "a type is limited", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+			t := r.Types[rng.IntN(len(r.Types))]
+			limited := t
+			limited.MaxRunning = 2 + rng.IntN(5)
+			return whileType(ctx, r, rng, t, limited, history.Limited, strconv.Itoa(limited.MaxRunning))
+		}},
+		{Name: "a type has a rate", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
+			t := r.Types[rng.IntN(len(r.Types))]
+			slow := t
+			slow.Rate = &client.Rate{PerSecond: 100, Burst: 1 + rng.IntN(10)}
+			return whileType(ctx, r, rng, t, slow, "type has a rate", "")
 		}},
 	}
 }
 
-// whileType changes the type for one to four seconds.
-func whileType(ctx context.Context, r *rig.Rig, rng *rand.Rand, t client.Type, event, detail string) error {
-	if err := PutType(ctx, r, rng, t); err != nil {
+// whileType changes a type for one to four seconds.
+func whileType(ctx context.Context, r *rig.Rig, rng *rand.Rand, t, changed client.Type, event, detail string) error {
+	if err := r.PutType(ctx, changed); err != nil {
 		return err
 	}
-	r.Record.Event(event, loadType, detail)
+	r.Record.Event(event, t.Name, detail)
 	some(ctx, rng, time.Second, 4*time.Second)
-	r.Record.Event(history.Freed, loadType, "")
-	return PutType(ctx, r, rng, client.Type{Name: loadType})
-}
-
-// PutType changes a type, by any API that answers. It is not over before one has.
-func PutType(ctx context.Context, r *rig.Rig, rng *rand.Rand, t client.Type) error {
-	for {
-		api, err := client.New("http://" + anyNode(r, rng, true).Addr)
-		if err != nil {
-			return err
-		}
-		_, err = api.PutType(ctx, t)
-		api.CloseIdleConnections()
-		if err == nil {
-			return nil
-		}
-		if !pause(ctx, 100*time.Millisecond) {
-			return fmt.Errorf("change the type: %w", err)
-		}
-	}
+	r.Record.Event(history.Freed, t.Name, "")
+	return r.PutType(ctx, t)
 }

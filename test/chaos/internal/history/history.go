@@ -84,7 +84,7 @@ const (
 	ToldToStop = "told to stop"
 )
 
-// What users do to the type of the load. Paused and Limited were answered; Limited has the
+// What users do to a type of the load, whose name is To. Paused and Limited were answered; Limited has the
 // limit as its detail. Freed is about to be asked for.
 const (
 	Paused  = "type paused"
@@ -103,6 +103,7 @@ type Session struct {
 type Row struct {
 	ID          uuid.UUID `json:"id"`
 	N           int64     `json:"n"`
+	Type        string    `json:"type"`
 	Status      string    `json:"status"`
 	Due         time.Time `json:"due"`
 	Attempt     int       `json:"attempt"`

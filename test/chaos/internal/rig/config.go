@@ -32,11 +32,22 @@ type Config struct {
 	MaxInFlight int `json:"max_in_flight,omitempty"`
 	// Outage is how long Postgres is away at most, when it is away for long.
 	Outage time.Duration `json:"outage"`
+	// Redis is how Redis runs: single, sentinel or cluster.
+	Redis string `json:"redis"`
+	// Types is how many types the tasks of the load have.
+	Types int `json:"types"`
 	// Bug is the patch of a seeded bug to build in, or empty.
 	Bug string `json:"bug,omitempty"`
 	// Failpoints is the plan that every node starts with.
 	Failpoints string `json:"failpoints,omitempty"`
 }
+
+// The ways in which Redis runs.
+const (
+	Single   = "single"
+	Sentinel = "sentinel"
+	Cluster  = "cluster"
+)
 
 // Grace is how long after its lease a session is still not declared dead.
 const Grace = 2 * time.Second
@@ -46,6 +57,6 @@ func Defaults() Config {
 	return Config{
 		APIs: 2, Workers: 4, Concurrency: 100,
 		Lease: 3 * time.Second, Drain: 2 * time.Second, TaskTimeout: 10 * time.Second,
-		Horizon: time.Minute, MaxConnections: 150, Outage: 12 * time.Second,
+		Horizon: time.Minute, MaxConnections: 150, Outage: 12 * time.Second, Redis: Single, Types: 1,
 	}
 }

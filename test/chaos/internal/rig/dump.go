@@ -27,14 +27,14 @@ func (r *Rig) Dump(ctx context.Context) error {
 
 func (r *Rig) dumpTasks(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, `
-		SELECT id, `+numberOf+`, status, execution_time, attempt, max_attempts, coalesce(failure_code, ''), created_at
+		SELECT id, `+numberOf+`, task_type, status, execution_time, attempt, max_attempts, coalesce(failure_code, ''), created_at
 		FROM tasks ORDER BY id`)
 	if err != nil {
 		return fmt.Errorf("dump the tasks: %w", err)
 	}
 	var row history.Row
 	_, err = pgx.ForEachRow(rows, []any{
-		&row.ID, &row.N, &row.Status, &row.Due, &row.Attempt, &row.MaxAttempts, &row.Failure, &row.Created,
+		&row.ID, &row.N, &row.Type, &row.Status, &row.Due, &row.Attempt, &row.MaxAttempts, &row.Failure, &row.Created,
 	}, func() error {
 		row.Due = row.Due.UTC()
 		r.Record.Write(history.RowsFile, row)
@@ -80,13 +80,13 @@ func (r *Rig) dumpSessions(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (r *Rig) dumpRing(ctx context.Context) error {
-	due, err := r.Ring.Keys(ctx, "timewheel:{*}:due").Result()
+	due, err := r.Keys(ctx, "timewheel:{*}:due")
 	if err != nil {
-		return fmt.Errorf("dump redis: %w", err)
+		return err
 	}
-	claimed, err := r.Ring.Keys(ctx, "timewheel:{*}:claimed").Result()
+	claimed, err := r.Keys(ctx, "timewheel:{*}:claimed")
 	if err != nil {
-		return fmt.Errorf("dump redis: %w", err)
+		return err
 	}
 	for _, key := range slices.Concat(due, claimed) {
 		members, err := r.Ring.ZRangeWithScores(ctx, key, 0, -1).Result()

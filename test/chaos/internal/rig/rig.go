@@ -17,8 +17,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/timewheel/timewheel/client"
 	"github.com/timewheel/timewheel/migrations"
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
 	"github.com/timewheel/timewheel/test/testkit/proxy"
@@ -35,12 +35,17 @@ type Rig struct {
 	Witness *Witness
 
 	Postgres      *stores.Postgres
-	Redis         *stores.Redis
 	PostgresProxy *proxy.Postgres
-	RedisProxy    *proxy.Redis
+	// One of these three is Redis. RedisProxy stands before a single one.
+	Redis      *stores.Redis
+	Sentinel   *stores.Sentinel
+	Cluster    *stores.Cluster
+	RedisProxy *proxy.Redis
 	// DB and Ring reach the stores directly, past the proxies.
 	DB   *pgxpool.Pool
-	Ring *redis.Client
+	Ring redis.UniversalClient
+	// Types are those of the load, by name.
+	Types []client.Type
 
 	Nodes []*Node
 	// Bodies is the kind of bodies that tasks carry now, see Body.
@@ -78,7 +83,7 @@ func New(ctx context.Context, cfg Config, record *history.Recorder) (_ *Rig, err
 	if err := Build(ctx, filepath.Join(scratch, "bin"), patches, cfg.RedisAhead); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{r.startStores, r.startProxies, r.startNodes, r.Ready} {
+	for _, step := range []func(context.Context) error{r.startStores, r.startRedis, r.startProxies, r.startNodes, r.Ready, r.declareTypes} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -114,14 +119,6 @@ func (r *Rig) startStores(ctx context.Context) (err error) {
 		return err
 	}
 	r.onClose(r.Postgres.Close)
-	r.Redis, err = stores.StartRedis(ctx, stores.Options{
-		Dir:      filepath.Join(r.scratch, "redis"),
-		Settings: map[string]string{"appendonly": "no", "enable-debug-command": "local"},
-	})
-	if err != nil {
-		return err
-	}
-	r.onClose(r.Redis.Close)
 	if err := migrations.Up(r.Postgres.URL()); err != nil {
 		return err
 	}
@@ -132,14 +129,6 @@ func (r *Rig) startStores(ctx context.Context) (err error) {
 	if _, err := r.DB.Exec(ctx, auditSQL); err != nil {
 		return fmt.Errorf("install the audit of transitions: %w", err)
 	}
-	options2, err := redis.ParseURL(r.Redis.URL())
-	if err != nil {
-		return fmt.Errorf("read the URL of redis: %w", err)
-	}
-	options2.DisableIdentity = true
-	options2.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	r.Ring = redis.NewClient(options2)
-	r.onClose(r.Ring.Close)
 	return nil
 }
 
@@ -153,6 +142,9 @@ func (r *Rig) startProxies(context.Context) (err error) {
 		return fmt.Errorf("start the postgres proxy: %w", err)
 	}
 	r.onClose(r.PostgresProxy.Close)
+	if r.Redis == nil {
+		return nil
+	}
 	if r.RedisProxy, err = proxy.NewRedis(func() string { return hostOf(r.Redis.URL()) }); err != nil {
 		return fmt.Errorf("start the redis proxy: %w", err)
 	}
@@ -207,7 +199,7 @@ func (r *Rig) startNode(ctx context.Context, program string, i int, env ...strin
 	}
 	n.env = slices.Concat(env, []string{
 		"DATABASE_URL=" + withHost(r.Postgres.URL(), r.PostgresProxy.Addr()),
-		"REDIS_URL=" + withHost(r.Redis.URL(), r.RedisProxy.Addr()),
+		"REDIS_URL=" + r.redisURL(),
 		"LISTEN_ADDR=" + addr, "API_SHUTDOWN_DELAY=0s", "WHEEL_HORIZON=" + r.Config.Horizon.String(), "LOG_LEVEL=info",
 		"FAILPOINTS=" + r.Config.Failpoints, "FAILPOINTS_FILE=" + n.plan, "FAILPOINTS_LOG=" + n.hits(),
 	})

@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
@@ -70,9 +71,12 @@ func (r *Rig) wrong(ctx context.Context, calm time.Time) (found []string, err er
 // ringWrong compares Redis with the submitted tasks inside the horizon. Those
 // that cross its edge, or fall due, while we look may be on either side.
 func (r *Rig) ringWrong(ctx context.Context) (found []string, err error) {
-	rings, err := r.Ring.Keys(ctx, "timewheel:{*}:due").Result()
+	rings, err := r.Keys(ctx, "timewheel:{*}:due")
 	if err != nil {
-		return nil, fmt.Errorf("read redis: %w", err)
+		return nil, err
+	}
+	if slices.Contains(rings, legacyKey) {
+		found = append(found, "a key of an older version is left in redis")
 	}
 	var members []string
 	for _, ring := range rings {

@@ -1,9 +1,11 @@
 package rig
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -16,8 +18,9 @@ import (
 // Witness is where the tasks' effects go. It knows of executions what the
 // scheduler cannot gloss over: each one is noted before it is answered.
 //
-// Its paths are /<behaviour>/<n>, n being the number of the create. Behaviours:
-// ok answers at once; slow takes a while; flaky fails the first attempt.
+// Its paths are /<behaviour>/<n>, n being the number of the create. Tasks of a type with an
+// endpoint call /, and name that as the url in their body. Behaviours: ok answers at once;
+// slow takes a while; flaky fails the first attempt.
 type Witness struct {
 	*witness.Witness
 	record *history.Recorder
@@ -49,8 +52,7 @@ func (w *Witness) Webhook(behaviour string, n int64) string {
 }
 
 func (w *Witness) hear(call witness.Call, out http.ResponseWriter) {
-	behaviour, number, _ := strings.Cut(strings.TrimPrefix(call.Path, "/"), "/")
-	n, err := strconv.ParseInt(number, 10, 64)
+	behaviour, n, err := meaning(call)
 	if err != nil {
 		http.Error(out, err.Error(), http.StatusBadRequest)
 		return
@@ -69,6 +71,27 @@ func (w *Witness) hear(call witness.Call, out http.ResponseWriter) {
 	}
 	a.At = time.Now()
 	w.record.Write(history.AnswersFile, a)
+}
+
+// meaning is what a call is to do, and the number of the create that it comes from.
+func meaning(call witness.Call) (behaviour string, n int64, err error) {
+	path := call.Path
+	if path == "/" {
+		var body struct {
+			URL string `json:"url"`
+		}
+		if err := json.NewDecoder(call.Body).Decode(&body); err != nil {
+			return "", 0, err
+		}
+		called, err := url.Parse(body.URL)
+		if err != nil {
+			return "", 0, err
+		}
+		path = called.Path
+	}
+	behaviour, number, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	n, err = strconv.ParseInt(number, 10, 64)
+	return behaviour, n, err
 }
 
 // Total is how many executions arrived.

@@ -41,6 +41,8 @@ type Options struct {
 	// are deleted, looked at, allowed three attempts, slow, and created with an
 	// idempotency key.
 	Deletes, Gets, Retried, Slow, Keyed int
+	// Types are those of the tasks, in turn.
+	Types []string
 	// URL is what the task of a create calls.
 	URL func(behaviour string, n int64) string
 	// Body is what the task of a create carries besides, as JSON. Nil, and a nil
@@ -84,6 +86,7 @@ func New(options Options, seed uint64, record *history.Recorder) (*Clients, erro
 // plan is one task that somebody wants.
 type plan struct {
 	n           int64
+	taskType    string
 	due         time.Time
 	behaviour   string
 	maxAttempts int
@@ -135,6 +138,7 @@ func (c *Clients) plan(now time.Time) plan {
 	o, chance := c.options, func(percent int) bool { return c.rng.IntN(100) < percent }
 	within := func(d time.Duration) time.Duration { return time.Duration(c.rng.Int64N(int64(d) + 1)) }
 	p := plan{n: c.n.Add(1), behaviour: "ok", maxAttempts: 1}
+	p.taskType = o.Types[p.n%int64(len(o.Types))]
 	end := c.start.Add(c.length)
 	switch roll := c.rng.IntN(100); {
 	case roll < o.Stay:

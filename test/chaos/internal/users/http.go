@@ -49,7 +49,7 @@ func (c *Clients) anyAPI() *client.Client { return c.apis[rand.IntN(len(c.apis))
 // post creates a task, once.
 func (c *Clients) post(ctx context.Context, p plan, payload json.RawMessage) answer {
 	id, err := c.anyAPI().Create(ctx, client.NewTask{
-		Type: "webhook", ExecutionTime: p.due, MaxAttempts: p.maxAttempts, Payload: payload, Key: p.key,
+		Type: p.taskType, ExecutionTime: p.due, MaxAttempts: p.maxAttempts, Payload: payload, Key: p.key,
 	})
 	a := answerOf(err)
 	a.task = id

@@ -1,0 +1,137 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/timewheel/timewheel/internal/wheel"
+	"github.com/timewheel/timewheel/test/testkit/stores"
+)
+
+// failover is how long a master is silent before another one takes its place.
+const failover = time.Second
+
+// legacyKey is one of the index of versions before rings by type.
+const legacyKey = "timewheel:{0}:due"
+
+// startRedis starts Redis as the run wants it, with a key in it that an older version left.
+func (r *Rig) startRedis(ctx context.Context) (err error) {
+	url := ""
+	switch r.Config.Redis {
+	case Sentinel:
+		if r.Sentinel, err = stores.StartSentinel(ctx, failover); err != nil {
+			return err
+		}
+		r.onClose(r.Sentinel.Close)
+		url = r.Sentinel.URL()
+	case Cluster:
+		if r.Cluster, err = stores.StartCluster(ctx, 3, true, failover); err != nil {
+			return err
+		}
+		r.onClose(r.Cluster.Close)
+		url = r.Cluster.URL()
+	case Single:
+		r.Redis, err = stores.StartRedis(ctx, stores.Options{
+			Dir:      filepath.Join(r.scratch, "redis"),
+			Settings: map[string]string{"appendonly": "no", "enable-debug-command": "local"},
+		})
+		if err != nil {
+			return err
+		}
+		r.onClose(r.Redis.Close)
+		url = r.Redis.URL()
+	default:
+		return fmt.Errorf("start redis: %q is neither single, sentinel nor cluster", r.Config.Redis)
+	}
+	options, err := wheel.ParseURL(url)
+	if err != nil {
+		return err
+	}
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	r.Ring = redis.NewUniversalClient(options)
+	r.onClose(r.Ring.Close)
+	if err := r.Ring.ZAdd(ctx, legacyKey, redis.Z{Score: 1, Member: "left"}).Err(); err != nil {
+		return fmt.Errorf("leave a key of an older version: %w", err)
+	}
+	return nil
+}
+
+// redisURL is where the nodes find Redis.
+func (r *Rig) redisURL() string {
+	switch {
+	case r.Sentinel != nil:
+		return r.Sentinel.URL()
+	case r.Cluster != nil:
+		return r.Cluster.URL()
+	default:
+		return withHost(r.Redis.URL(), r.RedisProxy.Addr())
+	}
+}
+
+// EachMaster calls f with each server that has keys of its own.
+func (r *Rig) EachMaster(ctx context.Context, f func(context.Context, *redis.Client) error) error {
+	switch ring := r.Ring.(type) {
+	case *redis.ClusterClient:
+		return ring.ForEachMaster(ctx, f)
+	case *redis.Client:
+		return f(ctx, ring)
+	default:
+		return fmt.Errorf("a client of the type %T has no masters", ring)
+	}
+}
+
+// Keys are all that match a pattern, in order.
+func (r *Rig) Keys(ctx context.Context, pattern string) (keys []string, err error) {
+	var mu sync.Mutex
+	err = r.EachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		some, err := master.Keys(ctx, pattern).Result()
+		mu.Lock()
+		defer mu.Unlock()
+		keys = append(keys, some...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the keys of redis: %w", err)
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+// Whole is nil if each server is there, and has a replica that is connected or is one.
+func (r *Rig) Whole(ctx context.Context) error {
+	nodes, masters := 2, 1
+	if r.Cluster != nil {
+		nodes, masters = len(r.Cluster.Nodes), len(r.Cluster.Nodes)/2
+	}
+	var mu sync.Mutex
+	found, replicas := 0, 0
+	err := r.EachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+		about, err := master.Info(ctx, "replication").Result()
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if strings.Contains(about, "role:master") {
+			found++
+		}
+		replicas += strings.Count(about, "state=online")
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look at the servers of redis: %w", err)
+	}
+	if found != masters || found+replicas != nodes {
+		return fmt.Errorf("%d masters of redis have %d replicas", found, replicas)
+	}
+	return nil
+}
