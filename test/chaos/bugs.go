@@ -65,6 +65,7 @@ func look(ctx context.Context, s scene, bug bugs.Bug, clean bool) (found []strin
 	s.duration, s.rate = bugRun, 150
 	s.deletes, s.retried, s.slow, s.keyed = bug.Load.Deletes, bug.Load.Retried, bug.Load.Slow, bug.Load.Keyed
 	s.soon = time.Duration(max(1, bug.Load.Soon)) * time.Second
+	s.rig.Types = max(1, bug.Load.Types)
 	s.stay, s.edge, s.quiet = bug.Load.Stay, bug.Load.Edge, bug.Load.Quiet
 	s.linger = time.Duration(bug.Load.Linger) * time.Second
 	s.dir = ""

@@ -35,6 +35,8 @@ type Load struct {
 	Deletes, Retried, Slow, Keyed, Stay int
 	// Soon is how far ahead tasks are due, in seconds; 0: one.
 	Soon int
+	// Types is how many types the tasks have; 0: one.
+	Types int
 	// Edge: all tasks are due just beyond the horizon.
 	Edge bool
 	// Quiet: the run ends without a last restart of Redis, which would repair

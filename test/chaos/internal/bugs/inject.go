@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/fault"
@@ -50,6 +51,13 @@ func strays(ctx context.Context, r *rig.Rig) error {
 		}
 		return fault.Strays(context.WithoutCancel(ctx), r, members)
 	})
+}
+
+// leaveOldKey leaves in Redis what a version before rings by type had there.
+func leaveOldKey(ctx context.Context, r *rig.Rig) error {
+	err := r.Ring.ZAdd(ctx, rig.LegacyKey, redis.Z{Score: 1, Member: uuid.NewString()}).Err()
+	<-ctx.Done()
+	return err
 }
 
 // cut makes statements of a kind lose their replies.

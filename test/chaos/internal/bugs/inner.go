@@ -12,6 +12,14 @@ func inner() []Bug {
 			Load: Load{Stay: 50, Linger: 8},
 		},
 		{
+			Name: "rebuild knows the shipped types only",
+			Load: Load{Stay: 30, Types: 8},
+		},
+		{
+			Name:   "old keys left behind",
+			Inject: leaveOldKey, Load: Load{Quiet: true, Linger: 20},
+		},
+		{
 			Name:   "create without margin",
 			Inject: slowCommits, Load: Load{Edge: true, Quiet: true},
 		},

@@ -75,8 +75,9 @@ func (r *Rig) ringWrong(ctx context.Context) (found []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(rings, legacyKey) {
+	if i := slices.Index(rings, LegacyKey); i >= 0 {
 		found = append(found, "a key of an older version is left in redis")
+		rings = slices.Delete(rings, i, i+1)
 	}
 	var members []string
 	for _, ring := range rings {
