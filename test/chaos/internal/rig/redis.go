@@ -24,7 +24,7 @@ const LegacyKey = "timewheel:{0}:due"
 
 // startRedis starts Redis as the run wants it.
 func (r *Rig) startRedis(ctx context.Context) (err error) {
-	url := ""
+	var url string
 	switch r.Config.Redis {
 	case Sentinel:
 		if r.Sentinel, err = stores.StartSentinel(ctx, failover); err != nil {
