@@ -148,7 +148,7 @@ func (w *Wheel) change(ctx context.Context, calls []*call, base string, marks []
 		return w.run(ctx, append(calls, w.mark(base, marks))...)
 	}
 	if len(calls) == 0 {
-		return w.run(ctx, w.mark(base, marks))
+		return w.markApart(ctx, base, marks)
 	}
 	// Calls that no mark belongs to come first: see Release.
 	errs := make([]error, len(calls))
@@ -157,7 +157,7 @@ func (w *Wheel) change(ctx context.Context, calls []*call, base string, marks []
 		each.Go(func() {
 			errs[i] = w.run(ctx, c)
 			if at := i - (len(calls) - len(marks)/2); at >= 0 && errs[i] == nil {
-				errs[i] = w.run(ctx, w.mark(base, marks[2*at:2*at+2]))
+				errs[i] = w.markApart(ctx, base, marks[2*at:2*at+2])
 			}
 		})
 	}
@@ -170,6 +170,24 @@ func (w *Wheel) mark(base string, marks []any) *call {
 		script: markScript, keys: []string{w.names.agenda, w.names.marks, w.names.watch},
 		args: append([]any{w.names.wake, base}, marks...),
 	}
+}
+
+// agendaPause is how long nothing is marked in a cluster after that has failed.
+const agendaPause = time.Second
+
+// markApart marks types whose rings are on other servers. While the server of the agenda
+// does not answer, changes do not each wait for it: the workers look at the rings by
+// themselves then.
+func (w *Wheel) markApart(ctx context.Context, base string, marks []any) error {
+	if time.Now().UnixNano() < w.agendaAway.Load() {
+		return nil
+	}
+	err := w.run(ctx, w.mark(base, marks))
+	var refusal redis.Error
+	if err != nil && !errors.As(err, &refusal) {
+		w.agendaAway.Store(time.Now().Add(agendaPause).UnixNano())
+	}
+	return err
 }
 
 // Remove drops tasks from the index. They will not run; a claim that is under
