@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -40,7 +41,7 @@ func main() {
 
 func run(ctx context.Context, arguments []string) error {
 	if len(arguments) == 2 && arguments[0] == rig.RoleArgument {
-		return play(ctx, arguments[1])
+		return systems.Play(ctx, arguments[1])
 	}
 	o, err := parse(arguments)
 	if err != nil {
@@ -59,21 +60,6 @@ func run(ctx context.Context, arguments []string) error {
 		return fmt.Errorf("%d measurements failed; the results name them", n)
 	}
 	return nil
-}
-
-// play is this program as one process of a system.
-func play(ctx context.Context, role string) error {
-	switch role {
-	case systems.TimewheelAPI:
-		return systems.RunTimewheelAPI(ctx)
-	case systems.TimewheelWorker:
-		return systems.RunTimewheelWorker(ctx)
-	case systems.AsynqWorker:
-		return systems.RunAsynqWorker(ctx)
-	case systems.RiverWorker:
-		return systems.RunRiverWorker(ctx)
-	}
-	return fmt.Errorf("there is no role %q", role)
 }
 
 // errCommandLine marks a command line that was refused with words already.
@@ -95,7 +81,7 @@ func parse(arguments []string) (options, error) {
 	full := flags.Bool("full", false, "also execute 1,000,000 tasks")
 	only := flags.String("only", "", "the letters of the sections to measure, such as c,d")
 	rounds := flags.Int("rounds", 0, "how often everything is measured (default 3, with --quick 1)")
-	systems := flags.String("systems", "timewheel,asynq,river", "who takes part; timewheel always does")
+	names := flags.String("systems", "timewheel,asynq,river", "who takes part; timewheel always does")
 	sweep := flags.Bool("sweep", true, "try the settings of each system first; never with --quick")
 	rows := flags.Int("rows", 0, "one more number of stored rows to try in section g, such as 10000000")
 	out := flags.String("out", "results", "the folder of the results")
@@ -112,8 +98,8 @@ func parse(arguments []string) (options, error) {
 	}
 	o := options{out: *out, profile: *profile}
 	o.work = work.Options{
-		Scale: work.Normal(), Sections: strings.ReplaceAll(*only, ",", ""), Rounds: 3, Sweep: *sweep && !*quick,
-		Systems: append([]string{"timewheel"}, strings.Split(*systems, ",")...),
+		Scale: work.Normal, Sections: strings.ReplaceAll(*only, ",", ""), Rounds: 3, Sweep: *sweep && !*quick,
+		Systems: append([]string{"timewheel"}, strings.Split(*names, ",")...),
 		Command: strings.Join(append([]string{"go tool stack bench"}, arguments...), " "), Out: os.Stderr,
 	}
 	switch {
@@ -122,12 +108,12 @@ func parse(arguments []string) (options, error) {
 	case *quick && *full:
 		return refuse("--quick and --full contradict each other")
 	case *quick:
-		o.work.Scale, o.work.Rounds = work.Quick(), 1
+		o.work.Scale, o.work.Rounds = work.Quick, 1
 		if o.work.Sections == "" {
 			o.work.Sections = work.QuickSections
 		}
 	case *full:
-		o.work.Scale = work.Full()
+		o.work.Scale = work.Full
 	}
 	if strings.Trim(o.work.Sections, "abcdefgh") != "" {
 		return refuse("--only takes letters from a to h")
@@ -139,7 +125,7 @@ func parse(arguments []string) (options, error) {
 		o.work.Rounds = *rounds
 	}
 	if *rows > 0 {
-		o.work.Scale.Growth = append(o.work.Scale.Growth, *rows)
+		o.work.Scale.Growth = append(slices.Clone(o.work.Scale.Growth), *rows)
 	}
 	return o, nil
 }

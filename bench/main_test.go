@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/timewheel/timewheel/bench/rig"
+	"github.com/timewheel/timewheel/bench/systems"
 	"github.com/timewheel/timewheel/bench/work"
 )
 
@@ -23,7 +24,7 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == rig.RoleArgument {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		err := play(ctx, os.Args[2])
+		err := systems.Play(ctx, os.Args[2])
 		stop()
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -31,7 +32,11 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m,
+		// They end by themselves a moment after the connections that they watch.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*TCPDialer).tcpAddrsClean"),
+	)
 }
 
 // Everything that a real run measures, with a few hundred tasks each.
@@ -39,7 +44,7 @@ func TestEveryMeasurementOfEverySystem(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	results, err := work.Run(t.Context(), work.Options{
-		Scale: work.Smoke(), Rounds: 1, Systems: []string{"timewheel", "asynq", "River"}, Out: io.MultiWriter(&out, t.Output()),
+		Scale: work.Smoke, Rounds: 1, Systems: []string{"timewheel", "asynq", "River"}, Out: io.MultiWriter(&out, t.Output()),
 	})
 	require.NoError(t, err, out.String())
 	require.Empty(t, results.Failures)
@@ -69,7 +74,7 @@ func TestEveryMeasurementOfEverySystem(t *testing.T) {
 func TestSweepChoosesOneSettingForEachPurpose(t *testing.T) {
 	t.Parallel()
 	results, err := work.Run(t.Context(), work.Options{
-		Scale: work.Smoke(), Sections: "c", Rounds: 1, Sweep: true, Systems: []string{"timewheel"}, Out: t.Output(),
+		Scale: work.Smoke, Sections: "c", Rounds: 1, Sweep: true, Systems: []string{"timewheel"}, Out: t.Output(),
 	})
 	require.NoError(t, err)
 	require.Empty(t, results.Failures)
@@ -86,7 +91,7 @@ func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	o, err := parse([]string{"-quick"})
 	require.NoError(t, err)
-	require.Equal(t, work.Quick(), o.work.Scale)
+	require.Equal(t, work.Quick, o.work.Scale)
 	require.Equal(t, 1, o.work.Rounds)
 	require.False(t, o.work.Sweep)
 

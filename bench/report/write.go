@@ -1,30 +1,153 @@
 package report
 
 import (
+	"bytes"
+	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
 )
+
+//go:embed report.md.tmpl
+var markdown string
 
 // Write puts latest.md, latest.json and latest.svg into dir, which it makes if
 // it is missing.
-func (b *Results) Write(dir string) error {
+func (r *Results) Write(dir string) error {
+	encoded, err := json.MarshalIndent(r, "", "  ")
+	text, textErr := r.markdown()
+	plot, plotErr := r.plot()
+	if err := errors.Join(err, textErr, plotErr); err != nil {
+		return fmt.Errorf("write the results down: %w", err)
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: for everyone to read.
 		return fmt.Errorf("make the folder of the results: %w", err)
 	}
-	encoded, err := json.MarshalIndent(b, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the results: %w", err)
-	}
-	for name, content := range map[string]string{
-		"latest.md":   b.Markdown(),
-		"latest.json": string(encoded) + "\n",
-		"latest.svg":  b.Plot(),
+	for name, content := range map[string][]byte{
+		"latest.md": text, "latest.json": append(encoded, '\n'), "latest.svg": plot,
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil { //nolint:gosec // G306: as above.
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil { //nolint:gosec // G306: as above.
 			return fmt.Errorf("write the results: %w", err)
 		}
 	}
 	return nil
+}
+
+// markdown is the whole report for a person.
+func (r *Results) markdown() ([]byte, error) {
+	return execute(markdown, struct {
+		*Results
+		Verdicts []verdict
+		Sections []section
+	}{r, r.verdicts(), r.sections()})
+}
+
+func execute(text string, data any) ([]byte, error) {
+	parsed, err := template.New("").Funcs(template.FuncMap{
+		"cell": cell, "ratio": ratioCell, "number": Number, "join": strings.Join,
+		"megabytes": func(bytes float64) string { return fmt.Sprintf("%.0f", bytes/1e6) },
+		"px":        func(v float64) string { return fmt.Sprintf("%.1f", v) },
+		"second":    func() time.Duration { return time.Second },
+	}).Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = parsed.Execute(&out, data)
+	return out.Bytes(), err
+}
+
+// section is one table of the report.
+type section struct {
+	Title string
+	Lines []*line
+}
+
+// line is one row of a table: a case, a metric, and each system's series, which
+// may be nil.
+type line struct {
+	Case   string
+	Metric Metric
+	Series []*Series
+}
+
+// sections are the tables in the order of their titles, and the rows in each in
+// the order in which they were measured.
+func (r *Results) sections() []section {
+	var sections []section
+	for _, s := range r.Series {
+		at := slices.IndexFunc(sections, func(other section) bool { return other.Title == s.Section })
+		if at < 0 {
+			at = len(sections)
+			sections = append(sections, section{Title: s.Section})
+		}
+		sections[at].line(s, len(r.Systems)).Series[slices.Index(r.Systems, s.System)] = s
+	}
+	slices.SortFunc(sections, func(a, b section) int { return strings.Compare(a.Title, b.Title) })
+	return sections
+}
+
+// line is the row of a series. A new one joins the others of its case,
+// whichever system was the first with this metric.
+func (t *section) line(s *Series, systems int) *line {
+	end := len(t.Lines)
+	for i, l := range t.Lines {
+		if l.Case != s.Case {
+			continue
+		}
+		if l.Metric.Name == s.Metric.Name {
+			return l
+		}
+		end = i + 1
+	}
+	added := &line{s.Case, s.Metric, make([]*Series, systems)}
+	t.Lines = slices.Insert(t.Lines, end, added)
+	return added
+}
+
+func cell(s *Series) string {
+	switch {
+	case s == nil:
+		return "–"
+	case len(s.Values) == 1:
+		return "**" + Number(s.Median) + "**"
+	}
+	return fmt.Sprintf("**%s** (%s..%s)", Number(s.Median), Number(s.Min), Number(s.Max))
+}
+
+func ratioCell(ours, theirs *Series) string {
+	ratio, ok := Ratio(ours, theirs)
+	if !ok {
+		return "–"
+	}
+	return Number(ratio) + "×"
+}
+
+// Number writes a value with as many digits as say something, and thousands
+// apart.
+func Number(v float64) string {
+	switch size := math.Abs(v); {
+	case v == math.Trunc(v) && size < 1000, size >= 100 && size < 1000:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case size < 1:
+		return strconv.FormatFloat(v, 'g', 2, 64)
+	case size < 100:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	digits := strconv.FormatFloat(math.Abs(v), 'f', 0, 64)
+	for at := len(digits) - 3; at > 0; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	if v < 0 {
+		return "-" + digits
+	}
+	return digits
 }

@@ -23,12 +23,13 @@ const (
 	stopPatience = 40 * time.Second
 )
 
-// listening finds where a process listens in its log: in the line of Announce,
-// or in the one that timewheel's own services write.
-var listening = regexp.MustCompile(`listening\D*(127\.0\.0\.1:\d+)`)
-
-// Announce writes to the log where this process listens.
-func Announce(address string) { fmt.Fprintln(os.Stderr, "listening", address) }
+const (
+	// RoleArgument is the first argument of this program when it is one process
+	// of a system; the role follows.
+	RoleArgument = "role"
+	// ProfileVariable names the file for a CPU profile of the process's life.
+	ProfileVariable = "BENCH_PROFILE"
+)
 
 // Process is a part of a system that runs on its own.
 type Process struct {
@@ -37,97 +38,63 @@ type Process struct {
 	// Role is the part that it plays.
 	Role string
 
-	child   *process.Child
-	command *exec.Cmd
-	log     string
+	child *process.Child
+	log   string
 }
 
-// Build builds a package of timewheel's module and returns the program. It
-// builds in that module, so with the versions of libraries that timewheel has
-// and not those that the bench shares with the rivals.
-func (r *Rig) Build(ctx context.Context, name string) (string, error) {
-	program := filepath.Join(r.dir, filepath.Base(name))
-	if _, err := os.Stat(program); err == nil {
-		return program, nil
-	}
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/timewheel/timewheel").Output()
-	if err != nil {
-		return "", fmt.Errorf("find timewheel's module: %w", err)
-	}
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, name) //nolint:gosec // G204: all are our own.
-	build.Dir = strings.TrimSpace(string(root))
-	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w: %s", name, err, output)
-	}
-	return program, nil
-}
-
-// RoleArgument is the first argument of this program when it is one process of
-// a system; the role follows.
-const RoleArgument = "role"
-
-// SpawnRole is Spawn of this very program in another role.
-func (r *Rig) SpawnRole(ctx context.Context, role string, env map[string]string) (*Process, error) {
+// Spawn runs this very program in a role, on the rig's stores and with the
+// variables of env, and returns once its log says where it listens: announced
+// has the address as its group. The log is a file beside those of the stores.
+func (r *Rig) Spawn(ctx context.Context, role string, announced *regexp.Regexp, env ...string) (*Process, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	return r.Spawn(ctx, role, exec.Command(program, RoleArgument, role), env) //nolint:gosec,noctx // G204: this program itself. child ends it.
-}
-
-// Spawn runs the command on the rig's stores and returns once it listens. The
-// variables of env win over those of the environment. Its log goes to a file
-// beside the stores' logs.
-func (r *Rig) Spawn(ctx context.Context, role string, command *exec.Cmd, env map[string]string) (*Process, error) {
 	r.spawned++
-	p := &Process{Role: role, command: command, log: filepath.Join(r.dir, fmt.Sprintf("%s-%d.log", role, r.spawned))}
+	p := &Process{Role: role, log: filepath.Join(r.dir, fmt.Sprintf("%s-%d.log", role, r.spawned))}
 	log, err := os.Create(p.log)
 	if err != nil {
 		return nil, fmt.Errorf("make a log for %s: %w", role, err)
 	}
-	defer log.Close() // The child holds its own copy.
-	command.Env = append(os.Environ(), "DATABASE_URL="+r.DatabaseURL, "REDIS_URL="+r.RedisURL, "LISTEN_ADDR=127.0.0.1:0", "API_SHUTDOWN_DELAY=0s")
-	for name, value := range env {
-		command.Env = append(command.Env, name+"="+value)
+	defer log.Close()                                    // The child holds its own copy.
+	command := exec.Command(program, RoleArgument, role) //nolint:gosec,noctx // G204: this program itself. child ends it.
+	command.Env = append(os.Environ(), "DATABASE_URL="+r.DatabaseURL, "REDIS_URL="+r.RedisURL,
+		"LISTEN_ADDR=127.0.0.1:0", "API_SHUTDOWN_DELAY=0s")
+	if r.Profile != "" {
+		command.Env = append(command.Env, ProfileVariable+"="+r.Profile+"-"+role+".pprof")
 	}
+	command.Env = append(command.Env, env...)
 	command.Stdout, command.Stderr = log, log
 	if p.child, err = process.Start(command, syscall.SIGKILL); err != nil {
 		return nil, err
 	}
-	if err := p.awaitAddress(ctx); err != nil {
-		return nil, errors.Join(err, p.Stop())
+	if err := p.awaitAddress(ctx, announced); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s did not come up: %w; its log: %s", role, err, p.logTail()), p.Stop())
 	}
 	return p, nil
 }
 
-func (p *Process) awaitAddress(ctx context.Context) error {
+func (p *Process) awaitAddress(ctx context.Context, announced *regexp.Regexp) error {
 	ctx, cancel := context.WithTimeout(ctx, bootPatience)
 	defer cancel()
-	for {
-		log, err := os.ReadFile(p.log)
-		if err != nil {
-			return fmt.Errorf("wait for %s: %w", p.Role, err)
-		}
-		if found := listening.FindSubmatch(log); found != nil {
-			p.Address = string(found[1])
-			return nil
-		}
+	return Until(ctx, bootPause, func() (bool, error) {
 		select {
 		case <-p.child.Done():
-			return fmt.Errorf("%s ended before it listened; its log: %s", p.Role, p.logTail())
+			return false, errors.New("it has ended")
 		default:
 		}
-		if err := Pause(ctx, bootPause); err != nil {
-			return fmt.Errorf("%s did not come up: %w; its log: %s", p.Role, err, p.logTail())
+		log, err := os.ReadFile(p.log)
+		found := announced.FindSubmatch(log)
+		if found != nil {
+			p.Address = string(found[1])
 		}
-	}
+		return found != nil, err
+	})
 }
-
-func (p *Process) pid() int { return p.command.Process.Pid }
 
 // PeakMemory is the most memory that the process has had resident, in bytes.
 func (p *Process) PeakMemory() (float64, error) {
-	process, err := procfs.NewProc(p.pid())
+	process, err := procfs.NewProc(p.child.PID())
 	if err != nil {
 		return 0, fmt.Errorf("look at %s, whose log ends: %s: %w", p.Role, p.logTail(), err)
 	}

@@ -8,15 +8,14 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/caarlos0/env/v11"
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/timewheel/timewheel/bench/rig"
+	"github.com/timewheel/timewheel/bench/witness"
 )
-
-// AsynqWorker is the role of asynq's server.
-const AsynqWorker = "asynq-worker"
 
 const (
 	asynqQueue = "default"
@@ -26,44 +25,84 @@ const (
 
 func asynqSystem() System {
 	setting := func(concurrency, check, delayed string) Setting {
-		return Setting{
-			fmt.Sprintf("Concurrency %s, TaskCheckInterval %s, DelayedTaskCheckInterval %s", concurrency, check, delayed),
-			map[string]string{"ASYNQ_CONCURRENCY": concurrency, "ASYNQ_CHECK": check, "ASYNQ_DELAYED_CHECK": delayed},
-		}
+		return Setting{"Concurrency=" + concurrency, "TaskCheckInterval=" + check, "DelayedTaskCheckInterval=" + delayed}
 	}
 	return System{
-		Name:       "asynq",
-		WorkerRole: AsynqWorker,
-		Migrate:    func(context.Context, string) error { return nil },
-		Connect:    connectAsynq,
-		ForRate: []Setting{
-			setting("50", "1s", "5s"), setting("10", "1s", "5s"), setting("200", "1s", "5s"), setting("1000", "1s", "5s"),
-			setting("50", "10ms", "5s"),
+		Name:    "asynq",
+		Migrate: func(context.Context, string) error { return nil },
+		Connect: connectAsynq,
+		Settings: map[Purpose][]Setting{
+			Rate: {
+				setting("50", "1s", "5s"), setting("10", "1s", "5s"), setting("200", "1s", "5s"), setting("1000", "1s", "5s"),
+				setting("50", "10ms", "5s"),
+			},
+			Lateness: {setting("200", "10ms", "100ms"), setting("200", "1s", "5s"), setting("200", "10ms", "10ms")},
+			Rest:     {setting("10", "1s", "5s")},
 		},
-		ForTime: []Setting{
-			setting("200", "10ms", "100ms"), setting("200", "1s", "5s"), setting("200", "10ms", "10ms"),
-		},
-		AtRest: setting("10", "1s", "5s"),
 	}
 }
 
+// runAsynqWorker is an asynq server with a handler that does nothing. It begins
+// when the driver lets it.
+func runAsynqWorker(ctx context.Context) (err error) {
+	cfg, err := env.ParseAs[struct {
+		RedisURL     string        `env:"REDIS_URL,required"`
+		Concurrency  int           `env:"Concurrency,required"`
+		Check        time.Duration `env:"TaskCheckInterval,required"`
+		DelayedCheck time.Duration `env:"DelayedTaskCheckInterval,required"`
+	}]()
+	if err != nil {
+		return fmt.Errorf("read the environment: %w", err)
+	}
+	// A server takes its goroutines' connections from one pool.
+	connection, err := rig.OpenRedis(cfg.RedisURL, max(20, min(cfg.Concurrency, 200)))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, connection.Close()) }()
+	seen, err := witness.Start()
+	if err != nil {
+		return err
+	}
+	handler := func(_ context.Context, task *asynq.Task) error {
+		if len(task.Payload()) != 8 {
+			return errors.New("the payload is not a due time")
+		}
+		seen.Saw(time.UnixMicro(int64(binary.BigEndian.Uint64(task.Payload())))) //nolint:gosec // G115: as it was written.
+		return nil
+	}
+	server := asynq.NewServerFromRedisClient(connection, asynq.Config{
+		Concurrency:              cfg.Concurrency,
+		TaskCheckInterval:        cfg.Check,
+		DelayedTaskCheckInterval: cfg.DelayedCheck,
+		LogLevel:                 asynq.ErrorLevel,
+	})
+	if seen.Hold(ctx) != nil {
+		return nil // It was stopped before it was let go.
+	}
+	if err := server.Start(asynq.HandlerFunc(handler)); err != nil {
+		return fmt.Errorf("start the asynq server: %w", err)
+	}
+	<-ctx.Done()
+	server.Shutdown()
+	return nil
+}
+
 type asynqClient struct {
-	rig       *rig.Rig
 	redis     *redis.Client
 	client    *asynq.Client
 	inspector *asynq.Inspector
 }
 
+// connectAsynq shares the client among all who create, as its documentation
+// advises.
 func connectAsynq(_ context.Context, r *rig.Rig) (Client, error) {
 	connection, err := rig.OpenRedis(r.RedisURL, asynqLanes)
 	if err != nil {
 		return nil, err
 	}
-	return &asynqClient{
-		rig: r, redis: connection,
-		client:    asynq.NewClientFromRedisClient(connection),
-		inspector: asynq.NewInspectorFromRedisClient(connection),
-	}, nil
+	client, inspector := asynq.NewClientFromRedisClient(connection), asynq.NewInspectorFromRedisClient(connection)
+	return &asynqClient{connection, client, inspector}, nil
 }
 
 // Close closes the one connection that the client and the inspector share.
@@ -72,28 +111,11 @@ func (c *asynqClient) Close() error { return c.redis.Close() }
 // Nodes has none: asynq is a library.
 func (c *asynqClient) Nodes() []*rig.Process { return nil }
 
-// Submitter shares the client, which is made for that.
-func (c *asynqClient) Submitter(context.Context) (Submitter, error) {
-	return asynqSubmitter{c.client}, nil
-}
-
-// asynqSubmitter shares the client, as its documentation advises.
-type asynqSubmitter struct{ client *asynq.Client }
-
-// Create enqueues one task.
-func (s asynqSubmitter) Create(ctx context.Context, due time.Time) error {
-	return enqueue(ctx, s.client, due)
-}
-
-// Close has nothing to close.
-func (s asynqSubmitter) Close() error { return nil }
-
-// enqueue puts the due time into the payload: nothing else tells it to the
+// Create puts the due time into the payload: nothing else tells it to the
 // handler.
-func enqueue(ctx context.Context, client *asynq.Client, due time.Time) error {
+func (c *asynqClient) Create(ctx context.Context, due time.Time) error {
 	task := asynq.NewTask(noop, binary.BigEndian.AppendUint64(nil, uint64(due.UnixMicro())))
-	_, err := client.EnqueueContext(ctx, task, asynq.ProcessAt(due), asynq.MaxRetry(0))
-	if err != nil {
+	if _, err := c.client.EnqueueContext(ctx, task, asynq.ProcessAt(due), asynq.MaxRetry(0)); err != nil {
 		return fmt.Errorf("enqueue: %w", err)
 	}
 	return nil
@@ -101,34 +123,30 @@ func enqueue(ctx context.Context, client *asynq.Client, due time.Time) error {
 
 // Bulks has a loop: the library has no call for many tasks.
 func (c *asynqClient) Bulks() []Bulk {
-	return []Bulk{{Name: "Enqueue in a loop", Create: func(ctx context.Context, due []time.Time) error {
-		for _, at := range due {
-			if err := enqueue(ctx, c.client, at); err != nil {
-				return err
-			}
+	return []Bulk{{"Enqueue in a loop", func(ctx context.Context, due []time.Time) error { return c.createEach(ctx, due, 0, 1) }}}
+}
+
+// createEach creates one task after the other, from the first on in steps.
+func (c *asynqClient) createEach(ctx context.Context, due []time.Time, first, step int) error {
+	for i := first; i < len(due); i += step {
+		if err := c.Create(ctx, due[i]); err != nil {
+			return err
 		}
-		return nil
-	}}}
+	}
+	return nil
 }
 
 // Preload keeps the order only roughly: its lanes run side by side.
 func (c *asynqClient) Preload(ctx context.Context, due []time.Time) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for lane := range asynqLanes {
-		group.Go(func() error {
-			for i := lane; i < len(due); i += asynqLanes {
-				if err := enqueue(ctx, c.client, due[i]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		group.Go(func() error { return c.createEach(ctx, due, lane, asynqLanes) })
 	}
 	return group.Wait()
 }
 
-// Warm has nothing to wait for: the forwarder runs from the start.
-func (c *asynqClient) Warm(context.Context) error { return nil }
+// Warm has nothing to look at: the forwarder runs from the start.
+func (c *asynqClient) Warm(context.Context) (bool, error) { return true, nil }
 
 // Idle looks at the lists that hold what is to be done or being done.
 func (c *asynqClient) Idle(ctx context.Context) (bool, error) {
@@ -147,10 +165,7 @@ func (c *asynqClient) Idle(ctx context.Context) (bool, error) {
 // Finished is asynq's own count of what it has processed.
 func (c *asynqClient) Finished(ctx context.Context) (int, error) {
 	n, err := c.redis.Get(ctx, asynqKey("processed")).Int()
-	if errors.Is(err, redis.Nil) {
-		return 0, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return 0, fmt.Errorf("count what is done: %w", err)
 	}
 	return n, nil
@@ -175,14 +190,14 @@ func (c *asynqClient) Queries(ctx context.Context) ([]Query, error) {
 		return nil, fmt.Errorf("pick tasks to ask for: %w", err)
 	}
 	return []Query{
-		{AskStatus, func(context.Context, int) error {
+		{askStatus, func(context.Context, int) error {
 			page, err := c.inspector.ListScheduledTasks(asynqQueue, asynq.PageSize(pageSize))
 			if err == nil && len(page) == 0 {
 				err = errNothingFound
 			}
 			return err
 		}},
-		{AskOne, func(_ context.Context, i int) error {
+		{askOne, func(_ context.Context, i int) error {
 			_, err := c.inspector.GetTaskInfo(asynqQueue, ids[i%len(ids)])
 			return err
 		}},

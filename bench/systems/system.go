@@ -6,6 +6,7 @@ package systems
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/timewheel/timewheel/bench/rig"
@@ -14,39 +15,50 @@ import (
 // System is one contender.
 type System struct {
 	Name string
-	// WorkerRole is the role in which this program is the system's worker.
-	WorkerRole string
 	// Migrate makes the system's schema, if it has one.
 	Migrate func(ctx context.Context, databaseURL string) error
 	// Connect opens a client on the rig's stores, which are fresh.
 	Connect func(ctx context.Context, r *rig.Rig) (Client, error)
-	// ForRate and ForTime are the documented settings of a worker that may make
-	// it execute more tasks a second, and start them nearer to their time. The
-	// first of each is what the other measurements take if nothing was swept.
-	ForRate, ForTime []Setting
-	// AtRest is the setting for a worker without work.
-	AtRest Setting
+	// Settings are the documented settings of a worker that may suit a purpose.
+	// The first of each is taken if nothing was swept.
+	Settings map[Purpose][]Setting
 }
 
-// Setting is one way to configure a worker: variables of its environment.
-type Setting struct {
-	Label string
-	Env   map[string]string
-}
+// WorkerRole is the role in which this program is the system's worker.
+func (s System) WorkerRole() string { return strings.ToLower(s.Name) + "-worker" }
 
-// Client is a system as its users see it, for one measurement.
+// Purpose is what a worker is configured for.
+type Purpose string
+
+// The purposes: to execute many tasks a second, to start them near to their
+// time, and to cost little without work.
+const (
+	Rate     Purpose = "rate"
+	Lateness Purpose = "lateness, p99"
+	Rest     Purpose = "rest"
+)
+
+// Setting is one way to configure a worker: variables of its environment, as
+// NAME=value.
+type Setting []string
+
+// Label is the setting for people.
+func (s Setting) Label() string { return strings.ReplaceAll(strings.Join(s, ", "), "=", " ") }
+
+// Client is a system as its users see it, for one measurement. Its methods
+// that create are safe for many goroutines.
 type Client interface {
 	// Nodes are the processes beside the workers that the system needs.
 	Nodes() []*rig.Process
-	// Submitter opens the way by which one of many clients creates tasks.
-	Submitter(ctx context.Context) (Submitter, error)
+	// Create creates one task.
+	Create(ctx context.Context, due time.Time) error
 	// Bulks are the ways to create many tasks in one call.
 	Bulks() []Bulk
 	// Preload puts tasks in by the fastest way there is, in this order. It is
 	// never measured.
 	Preload(ctx context.Context, due []time.Time) error
-	// Warm waits until the workers' background loops are at work too.
-	Warm(ctx context.Context) error
+	// Warm says whether the workers' background loops are at work too.
+	Warm(ctx context.Context) (bool, error)
 	// Idle says whether the store has no task left that is due.
 	Idle(ctx context.Context) (bool, error)
 	// Finished is how many tasks have been executed, as the store has it.
@@ -62,13 +74,7 @@ type Client interface {
 	Close() error
 }
 
-// Submitter creates tasks one by one. It is for one goroutine.
-type Submitter interface {
-	Create(ctx context.Context, due time.Time) error
-	Close() error
-}
-
-// Bulk is one way to create many tasks in one call, safe for many goroutines.
+// Bulk is one way to create many tasks in one call.
 type Bulk struct {
 	Name   string
 	Create func(ctx context.Context, due []time.Time) error
@@ -82,11 +88,11 @@ type Query struct {
 
 // The questions that are put to all systems, where they have an answer.
 const (
-	AskAll    = "page, no filter"
-	AskStatus = "page by status"
-	AskType   = "page by type"
-	AskBoth   = "page by status and type"
-	AskOne    = "one by id"
+	askAll    = "page, no filter"
+	askStatus = "page by status"
+	askType   = "page by type"
+	askBoth   = "page by status and type"
+	askOne    = "one by id"
 )
 
 // pageSize is how many tasks a page holds.
@@ -99,6 +105,21 @@ var errNothingFound = errors.New("the answer is empty")
 // All lists the systems; timewheel comes first.
 func All() []System { return []System{timewheel(), asynqSystem(), riverSystem()} }
 
+// Play is this program as one process of a system.
+func Play(ctx context.Context, role string) error {
+	roles := map[string]func(context.Context) error{
+		apiRole:            runTimewheelAPI,
+		"timewheel-worker": runTimewheelWorker,
+		"asynq-worker":     runAsynqWorker,
+		"river-worker":     runRiverWorker,
+	}
+	run, ok := roles[role]
+	if !ok {
+		return errors.New("there is no role " + role)
+	}
+	return run(ctx)
+}
+
 // noop is the type of the tasks that do nothing. Its name is one of those that
 // timewheel's API knows, so that the API can be the real one; the handler under
 // it is the bench's own.
@@ -107,14 +128,6 @@ const noop = "baz"
 // typeNames are the types of History.
 var typeNames = []string{noop, "foo", "bar", "webhook"}
 
-// chunks calls f with parts of due of at most size, in order.
-func chunks(due []time.Time, size int, f func([]time.Time) error) error {
-	for len(due) > 0 {
-		n := min(size, len(due))
-		if err := f(due[:n]); err != nil {
-			return err
-		}
-		due = due[n:]
-	}
-	return nil
-}
+// payload is what every task carries, but for those of asynq, whose handler is
+// told its due time by nobody else.
+const payload = `{"bench":true}`

@@ -4,15 +4,12 @@
 package witness
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/pprof"
-	runtime "runtime/pprof"
+	"net/rpc"
+	"os"
+	"regexp"
 	"sync"
 	"time"
 )
@@ -20,37 +17,41 @@ import (
 // keep bounds the samples that are kept, and so the memory of the witness.
 const keep = 200_000
 
-// shutdownPatience bounds the end of the witness's own server.
-const shutdownPatience = 2 * time.Second
+// Announced finds in a worker's log where its witness listens, as host:port.
+var Announced = regexp.MustCompile(`the witness listens at (\S+)\n`)
 
-// Witness sees the tasks of one worker process.
+// Witness sees the tasks of one worker process. The driver calls Release, Seen
+// and Lateness from its own, in the form that net/rpc wants.
 type Witness struct {
+	listener net.Listener
 	released chan struct{}
 	release  sync.Once
 
-	mu      sync.Mutex
-	seen    int
-	samples []int64
-
-	profile bytes.Buffer // written while a profile is taken
+	mu   sync.Mutex
+	seen int
+	late []time.Duration
 }
 
-// New makes a witness that holds its worker back.
-func New() *Witness { return &Witness{released: make(chan struct{})} }
-
-// Saw notes that the handler of a task that was due at this time is running.
-func (w *Witness) Saw(due time.Time) {
-	late := time.Since(due).Microseconds()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.seen++
-	if len(w.samples) < keep {
-		w.samples = append(w.samples, late)
+// Start makes a witness that holds its worker back. It listens until the
+// process ends.
+func Start() (*Witness, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It does not wait.
+	if err != nil {
+		return nil, fmt.Errorf("listen for the driver: %w", err)
 	}
+	w := &Witness{listener: listener, released: make(chan struct{})}
+	server := rpc.NewServer()
+	if err := server.Register(w); err != nil {
+		return nil, fmt.Errorf("serve the driver: %w", err)
+	}
+	go server.Accept(listener)
+	return w, nil
 }
 
-// Released waits until the driver lets the worker go, or for the end of ctx.
-func (w *Witness) Released(ctx context.Context) error {
+// Hold says that the worker is ready, and waits until the driver lets it go or,
+// which is the error, for the end of ctx.
+func (w *Witness) Hold(ctx context.Context) error {
+	fmt.Fprintf(os.Stderr, "the witness listens at %s\n", w.listener.Addr())
 	select {
 	case <-w.released:
 		return nil
@@ -59,66 +60,70 @@ func (w *Witness) Released(ctx context.Context) error {
 	}
 }
 
-// The driver's calls.
-const (
-	pathRelease      = "/bench/release"
-	pathSeen         = "/bench/seen"
-	pathSamples      = "/bench/samples"
-	pathProfileStart = "/bench/profile/start"
-	pathProfileStop  = "/bench/profile/stop"
-)
-
-// Handler answers the driver, and hands everything else to rest, which may be
-// nil.
-func (w *Witness) Handler(rest http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+pathRelease, func(http.ResponseWriter, *http.Request) {
-		w.release.Do(func() { close(w.released) })
-	})
-	mux.HandleFunc("GET "+pathSeen, func(out http.ResponseWriter, _ *http.Request) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		answer(out, w.seen)
-	})
-	mux.HandleFunc("GET "+pathSamples, func(out http.ResponseWriter, _ *http.Request) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		answer(out, w.samples)
-	})
-	mux.HandleFunc("POST "+pathProfileStart, func(out http.ResponseWriter, _ *http.Request) {
-		w.profile.Reset()
-		if err := runtime.StartCPUProfile(&w.profile); err != nil {
-			http.Error(out, err.Error(), http.StatusConflict)
-		}
-	})
-	mux.HandleFunc("POST "+pathProfileStop, func(out http.ResponseWriter, _ *http.Request) {
-		runtime.StopCPUProfile()
-		_, _ = out.Write(w.profile.Bytes()) // A driver that is gone needs no profile.
-	})
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	if rest != nil {
-		mux.Handle("/", rest)
-	}
-	return mux
-}
-
-func answer(out http.ResponseWriter, body any) {
-	if err := json.NewEncoder(out).Encode(body); err != nil {
-		http.Error(out, err.Error(), http.StatusInternalServerError)
+// Saw notes that the handler of a task that was due at this time is running.
+func (w *Witness) Saw(due time.Time) {
+	late := time.Since(due)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen++
+	if len(w.late) < keep {
+		w.late = append(w.late, late)
 	}
 }
 
-// Serve answers the driver on listener until ctx ends. It is for workers that
-// have no HTTP of their own.
-func (w *Witness) Serve(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{Handler: w.Handler(nil), ReadHeaderTimeout: shutdownPatience}
-	defer context.AfterFunc(ctx, func() {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)
-		defer cancel()
-		_ = server.Shutdown(bounded) // The process ends anyway.
-	})()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve the driver: %w", err)
-	}
+// Release lets the worker go.
+func (w *Witness) Release(_ int, _ *int) error {
+	w.release.Do(func() { close(w.released) })
 	return nil
+}
+
+// Seen is how many tasks the worker has handled.
+func (w *Witness) Seen(_ int, seen *int) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	*seen = w.seen
+	return nil
+}
+
+// Lateness is how long after its time each task reached its handler; negative
+// is early. It holds the first tasks only, if there were very many.
+func (w *Witness) Lateness(_ int, late *[]time.Duration) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	*late = w.late
+	return nil
+}
+
+// Remote is the driver's view of a witness in another process.
+type Remote struct{ client *rpc.Client }
+
+// Dial connects to the witness that listens at this address.
+func Dial(address string) (Remote, error) {
+	client, err := rpc.Dial("tcp", address)
+	if err != nil {
+		return Remote{}, fmt.Errorf("connect to a witness: %w", err)
+	}
+	return Remote{client}, nil
+}
+
+// Close ends the connection.
+func (r Remote) Close() error { return r.client.Close() }
+
+// Release is that of the witness.
+func (r Remote) Release() error {
+	_, err := call[int](r, "Release")
+	return err
+}
+
+// Seen is that of the witness.
+func (r Remote) Seen() (int, error) { return call[int](r, "Seen") }
+
+// Lateness is that of the witness.
+func (r Remote) Lateness() ([]time.Duration, error) { return call[[]time.Duration](r, "Lateness") }
+
+func call[T any](r Remote, method string) (answer T, err error) {
+	if err := r.client.Call("Witness."+method, 0, &answer); err != nil {
+		return answer, fmt.Errorf("ask a witness: %w", err)
+	}
+	return answer, nil
 }

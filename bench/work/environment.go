@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,35 +15,19 @@ import (
 	"github.com/timewheel/timewheel/bench/witness"
 )
 
-// choice is how a system's workers are configured for each kind of work.
-type choice struct{ rate, time, rest systems.Setting }
-
 // environment is one system on fresh stores, for one measurement.
 type environment struct {
 	*rig.Rig
-	system  systems.System
-	client  systems.Client
-	choice  choice
-	scale   Scale
-	workers []*rig.Process
+	systems.Client
+	system systems.System
+	choice choice
+	scale  Scale
+	// section and name are what is recorded, where results are kept.
+	section, name string
+	results       *report.Results
 
-	section string
-	results *report.Results
-}
-
-// enter brings a system up on fresh stores.
-func (b *Bench) enter(ctx context.Context, section string, system systems.System) (*environment, error) {
-	if err := b.rig.Fresh(ctx, system.Name); err != nil {
-		return nil, err
-	}
-	client, err := system.Connect(ctx, b.rig)
-	if err != nil {
-		return nil, err
-	}
-	return &environment{
-		Rig: b.rig, system: system, client: client, choice: b.choices[system.Name], scale: b.scale,
-		section: section, results: b.results,
-	}, nil
+	workers   []*rig.Process
+	witnesses []witness.Remote
 }
 
 // leave notes what memory the processes took, and ends them.
@@ -55,58 +40,65 @@ func (s *environment) leave() error {
 		}
 		err = errors.Join(err, peakErr)
 	}
-	err = errors.Join(err, s.stopWorkers(), s.client.Close())
-	witness.Forget()
-	return err
-}
-
-func (s *environment) nodes() []*rig.Process { return append(s.client.Nodes(), s.workers...) }
-
-// startWorkers starts n worker processes, which wait to be released.
-func (s *environment) startWorkers(ctx context.Context, n int, setting systems.Setting) error {
-	for range n {
-		worker, err := s.SpawnRole(ctx, s.system.WorkerRole, setting.Env)
-		if err != nil {
-			return err
-		}
-		s.workers = append(s.workers, worker)
+	for _, remote := range s.witnesses {
+		err = errors.Join(err, remote.Close())
 	}
-	return nil
-}
-
-// stopWorkers stops all at the same time: each may have to wait for something.
-func (s *environment) stopWorkers() error {
+	// All at the same time: each may have to wait for something.
 	var group errgroup.Group
 	for _, worker := range s.workers {
 		group.Go(worker.Stop)
 	}
-	s.workers = nil
-	return group.Wait()
+	return errors.Join(err, group.Wait(), s.Client.Close())
 }
 
-func (s *environment) remotes() []witness.Remote {
-	remotes := make([]witness.Remote, len(s.workers))
-	for i, worker := range s.workers {
-		remotes[i] = witness.Remote{Address: worker.Address}
+func (s *environment) nodes() []*rig.Process { return append(s.Nodes(), s.workers...) }
+
+// startWorkers starts n worker processes, which wait to be released.
+func (s *environment) startWorkers(ctx context.Context, n int, purpose systems.Purpose) error {
+	for range n {
+		worker, err := s.Spawn(ctx, s.system.WorkerRole(), witness.Announced, s.choice[purpose]...)
+		if err != nil {
+			return err
+		}
+		s.workers = append(s.workers, worker)
+		remote, err := witness.Dial(worker.Address)
+		if err != nil {
+			return err
+		}
+		s.witnesses = append(s.witnesses, remote)
 	}
-	return remotes
+	return nil
 }
 
 // release lets all workers go.
-func (s *environment) release(ctx context.Context) error {
-	for _, remote := range s.remotes() {
-		if err := remote.Release(ctx); err != nil {
+func (s *environment) release() error {
+	for _, remote := range s.witnesses {
+		if err := remote.Release(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// warmPause is between two looks at what a worker begins with.
+const warmPause = 10 * time.Millisecond
+
+// openForBusiness starts n workers that wait for tasks to fall due.
+func (s *environment) openForBusiness(ctx context.Context, n int, purpose systems.Purpose) error {
+	if err := s.startWorkers(ctx, n, purpose); err != nil {
+		return err
+	}
+	if err := s.release(); err != nil {
+		return err
+	}
+	return rig.Until(ctx, warmPause, func() (bool, error) { return s.Warm(ctx) })
+}
+
 // seen is how many tasks the handlers of all workers have seen.
-func (s *environment) seen(ctx context.Context) (int, error) {
+func (s *environment) seen() (int, error) {
 	total := 0
-	for _, remote := range s.remotes() {
-		seen, err := remote.Seen(ctx)
+	for _, remote := range s.witnesses {
+		seen, err := remote.Seen()
 		if err != nil {
 			return 0, err
 		}
@@ -115,49 +107,64 @@ func (s *environment) seen(ctx context.Context) (int, error) {
 	return total, nil
 }
 
-// record keeps one value of a case.
-func (s *environment) record(name string, metric report.Metric, value float64) {
-	s.results.Record(s.section, name, s.system.Name, metric, value)
+// preload puts tasks in and brings the stores to rest.
+func (s *environment) preload(ctx context.Context, due []time.Time) error {
+	if err := s.Preload(ctx, due); err != nil {
+		return fmt.Errorf("put tasks in: %w", err)
+	}
+	return s.Settle(ctx)
 }
 
-// recordCost keeps what CPU time each of n tasks took, and of what part.
-func (s *environment) recordCost(name string, spent rig.Usage, n int) {
-	for _, part := range []struct {
-		of    string
-		spent time.Duration
-	}{
-		{"CPU of everything but the client", spent.Total()},
-		{"CPU of its processes", spent.Nodes},
-		{"CPU of Redis", spent.Redis},
-		{"CPU of Postgres", spent.Postgres},
-	} {
-		metric := report.Metric{Name: part.of, Unit: "µs a task", Better: report.Lower}
-		s.record(name, metric, float64(part.spent.Microseconds())/float64(n))
+// cost is what do takes: CPU time, without the driver's, and time by the clock.
+// The stores' own statistics of it are kept for a profile.
+func (s *environment) cost(ctx context.Context, do func() error) (spent rig.Usage, took time.Duration, err error) {
+	if s.Profile != "" {
+		if err := s.ResetStatistics(ctx); err != nil {
+			return spent, 0, err
+		}
+	}
+	before, err := s.Usage(s.nodes())
+	if err != nil {
+		return spent, 0, err
+	}
+	began := time.Now()
+	if err := do(); err != nil {
+		return spent, 0, err
+	}
+	took = time.Since(began)
+	after, err := s.Usage(s.nodes())
+	return after.Since(before), took, err
+}
+
+// record keeps one value of the case.
+func (s *environment) record(metric, unit string, value float64) {
+	better := report.Lower
+	if metric == report.Rate {
+		better = report.Higher
+	}
+	s.results.Record(s.section, s.name, s.system.Name, report.Metric{Name: metric, Unit: unit, Better: better}, value)
+}
+
+// recordCPU keeps CPU time, in all and of what part, as so much a second of it.
+func (s *environment) recordCPU(total, unit string, spent rig.Usage, scale float64) {
+	s.record(total, unit, spent.Total().Seconds()*scale)
+	s.record("CPU of its processes", unit, spent.Nodes.Seconds()*scale)
+	s.record("CPU of Redis", unit, spent.Redis.Seconds()*scale)
+	s.record("CPU of Postgres", unit, spent.Postgres.Seconds()*scale)
+}
+
+// recordRate keeps how fast n tasks were worked off, and what each has cost.
+func (s *environment) recordRate(n int, took time.Duration, spent rig.Usage) {
+	s.record(report.Rate, "tasks/s", float64(n)/took.Seconds())
+	s.recordCPU("CPU of everything but the client", "µs a task", spent, 1e6/float64(n))
+}
+
+// recordPercentiles keeps percentiles of times, which it sorts.
+func (s *environment) recordPercentiles(prefix string, times []time.Duration, percents ...int) {
+	slices.Sort(times)
+	for _, percent := range percents {
+		s.record(fmt.Sprintf("%sp%d", prefix, percent), "ms", ms(report.Quantile(times, float64(percent)/100)))
 	}
 }
 
-// count writes a number for people.
-func count(n int) string { return report.Number(float64(n)) }
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// metricRate is what several kinds of work come to.
-var metricRate = report.Metric{Name: report.Rate, Unit: "tasks/s", Better: report.Higher}
-
-func milliseconds(name string) report.Metric {
-	return report.Metric{Name: name, Unit: "ms", Better: report.Lower}
-}
-
-// skippedError marks a measurement that a system cannot take part in.
-type skippedError struct{ why string }
-
-func (e *skippedError) Error() string { return e.why }
-
-func skip(format string, arguments ...any) error {
-	return &skippedError{fmt.Sprintf(format, arguments...)}
-}
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

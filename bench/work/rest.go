@@ -2,11 +2,10 @@ package work
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/timewheel/timewheel/bench/report"
 	"github.com/timewheel/timewheel/bench/rig"
+	"github.com/timewheel/timewheel/bench/systems"
 )
 
 const (
@@ -17,123 +16,76 @@ const (
 )
 
 // atRest is section e: tasks lie ahead and nothing is to be done.
-func atRest(n int) measurement {
-	name := count(n) + " tasks within the hour"
-	return measurement{section: report.Rest, name: name, run: func(ctx context.Context, s *environment) error {
-		if err := s.layAhead(ctx, name, n, within); err != nil {
-			return err
-		}
-		return s.watch(ctx, name)
-	}}
+func atRest(ctx context.Context, s env) error {
+	if err := s.layAhead(ctx, within); err != nil {
+		return err
+	}
+	return s.watch(ctx)
 }
 
 // farAhead is section e: what tasks cost that are due long after the horizon.
-// The rivals make no difference between near and far.
-func farAhead(n int) measurement {
-	name := count(n) + " tasks beyond the horizon"
-	return measurement{section: report.Rest, name: name, only: "timewheel", run: func(ctx context.Context, s *environment) error {
-		return s.layAhead(ctx, name, n, beyond)
-	}}
+func farAhead(ctx context.Context, s env) error { return s.layAhead(ctx, beyond) }
+
+// idle is section h: many processes with nothing to do.
+func idle(ctx context.Context, s env) error {
+	if err := s.openForBusiness(ctx, s.scale.Idle, systems.Rest); err != nil {
+		return err
+	}
+	return s.watch(ctx)
 }
 
-// layAhead puts n tasks in that are due in a while, and records what they take
+// layAhead puts tasks in that are due in a while, and records what they take
 // in each store.
-func (s *environment) layAhead(ctx context.Context, name string, n int, in time.Duration) error {
-	if err := s.startWorkers(ctx, 1, s.choice.rest); err != nil {
+func (s *environment) layAhead(ctx context.Context, in time.Duration) error {
+	if err := s.openForBusiness(ctx, 1, systems.Rest); err != nil {
 		return err
 	}
-	if err := s.release(ctx); err != nil {
-		return err
-	}
-	if err := s.client.Warm(ctx); err != nil {
-		return err
-	}
-	memory, err := s.RedisMemory(ctx)
+	memory, bytes, err := s.stored(ctx)
 	if err != nil {
 		return err
 	}
-	bytes, err := s.client.Bytes(ctx)
+	if err := s.preload(ctx, times(s.scale.Ahead, time.Now().Add(in), time.Millisecond)); err != nil {
+		return err
+	}
+	memoryAfter, bytesAfter, err := s.stored(ctx)
 	if err != nil {
 		return err
 	}
-	due := make([]time.Time, n)
-	for i := range due {
-		due[i] = time.Now().Add(in + time.Duration(i)*time.Millisecond)
-	}
-	if err := s.client.Preload(ctx, due); err != nil {
-		return fmt.Errorf("put tasks in: %w", err)
-	}
-	if err := s.Settle(ctx); err != nil {
-		return err
-	}
-	memoryAfter, err := s.RedisMemory(ctx)
-	if err != nil {
-		return err
-	}
-	bytesAfter, err := s.client.Bytes(ctx)
-	if err != nil {
-		return err
-	}
-	perTask := func(name string) report.Metric {
-		return report.Metric{Name: name, Unit: "bytes a task", Better: report.Lower}
-	}
+	n := float64(s.scale.Ahead)
 	// Clients' buffers come and go: below a byte a task there is nothing.
-	s.record(name, perTask("Redis"), max(0, float64(int((memoryAfter-memory)/float64(n)))))
-	s.record(name, perTask("Postgres"), (bytesAfter-bytes)/float64(n))
+	s.record("Redis", "bytes a task", max(0, float64(int((memoryAfter-memory)/n))))
+	s.record("Postgres", "bytes a task", (bytesAfter-bytes)/n)
 	return nil
 }
 
+// stored is how many bytes each store holds.
+func (s *environment) stored(ctx context.Context) (redis, postgres float64, err error) {
+	if redis, err = s.RedisMemory(ctx); err != nil {
+		return 0, 0, err
+	}
+	postgres, err = s.Bytes(ctx)
+	return redis, postgres, err
+}
+
 // watch records what the system costs while it has nothing to do.
-func (s *environment) watch(ctx context.Context, name string) error {
+func (s *environment) watch(ctx context.Context) error {
 	if err := rig.Pause(ctx, s.scale.Calm); err != nil {
 		return err
 	}
-	commands, err := s.RedisCommands(ctx)
+	before, err := s.Counts(ctx)
 	if err != nil {
 		return err
 	}
-	transactions, err := s.PostgresTransactions(ctx)
+	spent, took, err := s.cost(ctx, func() error { return rig.Pause(ctx, s.scale.Rest) })
 	if err != nil {
 		return err
 	}
-	before, err := s.Usage(s.nodes())
+	after, err := s.Counts(ctx)
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	if err := rig.Pause(ctx, s.scale.Rest); err != nil {
-		return err
-	}
-	after, err := s.Usage(s.nodes())
-	if err != nil {
-		return err
-	}
-	took := time.Since(began)
-	commandsAfter, err := s.RedisCommands(ctx)
-	if err != nil {
-		return err
-	}
-	transactionsAfter, err := s.PostgresTransactions(ctx)
-	if err != nil {
-		return err
-	}
-	spent := after.Since(before)
-	for _, part := range []struct {
-		name string
-		cpu  time.Duration
-	}{
-		{"CPU", spent.Total()},
-		{"CPU of its processes", spent.Nodes},
-		{"CPU of Redis", spent.Redis},
-		{"CPU of Postgres", spent.Postgres},
-	} {
-		share := 100 * part.cpu.Seconds() / took.Seconds()
-		s.record(name, report.Metric{Name: part.name, Unit: "% of a core", Better: report.Lower}, share)
-	}
-	perSecond := func(name string) report.Metric {
-		return report.Metric{Name: name, Unit: "a second", Better: report.Lower}
-	}
-	s.record(name, perSecond("Redis commands"), (commandsAfter-commands)/took.Seconds())
-	s.record(name, perSecond("Postgres transactions"), (transactionsAfter-transactions)/took.Seconds())
+	s.recordCPU("CPU", "% of a core", spent, 100/took.Seconds())
+	s.record("Redis commands", "a second", (after.Commands-before.Commands)/took.Seconds())
+	s.record("Postgres transactions", "a second", (after.Transactions-before.Transactions)/took.Seconds())
 	return nil
 }

@@ -2,24 +2,25 @@
 // order in which it is.
 package work
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Scale is how much of everything a run does.
 type Scale struct {
-	// Create is how long tasks are created, after a warm-up of a tenth of it.
-	Create  time.Duration
-	Clients []int
-	// BulkClients is how many clients create in bulk, Bulk tasks a call, for as
-	// long as Create.
-	BulkClients []int
-	Bulk        int
-	Execute     []int
+	// Create is how long tasks are created, after a warm-up of a tenth of it, by
+	// Clients one by one and by BulkClients with Bulk tasks a call.
+	Create               time.Duration
+	Clients, BulkClients []int
+	Bulk                 int
+	// Execute are the numbers of due tasks that are executed.
+	Execute []int
 	// Rates are uniform arrivals a second, over Span; Live is the rate of the
-	// creates that go on while their tasks run.
-	Rates []int
-	Span  time.Duration
-	Burst int
-	Live  int
+	// creates that go on while their tasks run; Burst is due at one instant.
+	Rates       []int
+	Span        time.Duration
+	Burst, Live int
 	// Lead is the least time between the first task put in and the first that
 	// is due.
 	Lead time.Duration
@@ -29,8 +30,7 @@ type Scale struct {
 	Ahead      int
 	// Rows is how many tasks are stored when lists are read, Asks how often
 	// each question is put.
-	Rows int
-	Asks int
+	Rows, Asks int
 	// Growth are the numbers of stored rows that everything is tried at, with
 	// GrowthExecute tasks to execute each time.
 	Growth        []int
@@ -46,54 +46,38 @@ type Scale struct {
 	SweepSpan    time.Duration
 }
 
-// Normal is the run whose figures are kept.
-func Normal() Scale {
-	return Scale{
-		Create: 5 * time.Second, Clients: []int{1, 16, 64}, BulkClients: []int{1, 4}, Bulk: 1000,
-		Execute: []int{100_000},
-		Rates:   []int{500, 2000}, Span: 20 * time.Second, Burst: 10_000, Live: 500, Lead: 3 * time.Second,
-		Rest: 30 * time.Second, Calm: 3 * time.Second, Ahead: 100_000,
-		Rows: 1_000_000, Asks: 500,
-		Growth: []int{10_000, 100_000, 1_000_000}, GrowthExecute: 20_000,
-		Workers: []int{1, 2, 4}, Idle: 20,
+// The scales: the run whose figures are kept, the same with the work that takes
+// long, a look within three minutes, and a test that everything still works.
+var (
+	Normal = Scale{
+		Create: 5 * time.Second, Clients: []int{1, 16, 64}, BulkClients: []int{1, 4}, Bulk: 1000, Execute: []int{100_000},
+		Rates: []int{500, 2000}, Span: 20 * time.Second, Burst: 10_000, Live: 500, Lead: 3 * time.Second,
+		Rest: 30 * time.Second, Calm: 3 * time.Second, Ahead: 100_000, Rows: 1_000_000, Asks: 500,
+		Growth: []int{10_000, 100_000, 1_000_000}, GrowthExecute: 20_000, Workers: []int{1, 2, 4}, Idle: 20,
 		SweepExecute: 20_000, SweepSpan: 12 * time.Second,
 	}
-}
-
-// Full is Normal with the work that takes long.
-func Full() Scale {
-	s := Normal()
-	s.Execute = append(s.Execute, 1_000_000)
-	return s
-}
-
-// Quick is for a look within three minutes.
-func Quick() Scale {
-	return Scale{
-		Create: time.Second, Clients: []int{1, 64}, BulkClients: []int{4}, Bulk: 1000,
-		Execute: []int{20_000},
-		Rates:   []int{500}, Span: 3 * time.Second, Burst: 2000, Live: 200, Lead: 2 * time.Second,
-		Rest: 5 * time.Second, Calm: time.Second, Ahead: 20_000,
-		Rows: 20_000, Asks: 100,
-		Growth: []int{10_000}, GrowthExecute: 5000,
-		Workers: []int{1}, Idle: 5,
+	Full  = full()
+	Quick = Scale{
+		Create: time.Second, Clients: []int{1, 64}, BulkClients: []int{4}, Bulk: 1000, Execute: []int{20_000},
+		Rates: []int{500}, Span: 3 * time.Second, Burst: 2000, Live: 200, Lead: 2 * time.Second,
+		Rest: 5 * time.Second, Calm: time.Second, Ahead: 20_000, Rows: 20_000, Asks: 100,
+		Growth: []int{10_000}, GrowthExecute: 5000, Workers: []int{1}, Idle: 5,
 		SweepExecute: 5000, SweepSpan: 2 * time.Second,
 	}
+	Smoke = Scale{
+		Create: 300 * time.Millisecond, Clients: []int{2}, BulkClients: []int{1}, Bulk: 50, Execute: []int{300},
+		Rates: []int{100}, Span: 500 * time.Millisecond, Burst: 100, Live: 50, Lead: time.Second,
+		Rest: 200 * time.Millisecond, Ahead: 300, Rows: 400, Asks: 4,
+		Growth: []int{400}, GrowthExecute: 100, Workers: []int{2}, Idle: 2,
+		SweepExecute: 100, SweepSpan: 200 * time.Millisecond,
+	}
+)
+
+func full() Scale {
+	s := Normal
+	s.Execute = append(slices.Clone(s.Execute), 1_000_000)
+	return s
 }
 
 // QuickSections are those of a quick run.
 const QuickSections = "abcdef"
-
-// Smoke is for a test that everything still works.
-func Smoke() Scale {
-	return Scale{
-		Create: 300 * time.Millisecond, Clients: []int{2}, BulkClients: []int{1}, Bulk: 50,
-		Execute: []int{300},
-		Rates:   []int{100}, Span: 500 * time.Millisecond, Burst: 100, Live: 50, Lead: time.Second,
-		Rest: 200 * time.Millisecond, Calm: 0, Ahead: 300,
-		Rows: 400, Asks: 4,
-		Growth: []int{400}, GrowthExecute: 100,
-		Workers: []int{2}, Idle: 2,
-		SweepExecute: 100, SweepSpan: 200 * time.Millisecond,
-	}
-}
