@@ -91,16 +91,16 @@ func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	o, err := parse([]string{"-quick"})
 	require.NoError(t, err)
-	require.Equal(t, work.Quick, o.work.Scale)
-	require.Equal(t, 1, o.work.Rounds)
-	require.False(t, o.work.Sweep)
+	require.Equal(t, work.Quick, o.Scale)
+	require.Equal(t, 1, o.Rounds)
+	require.False(t, o.Sweep)
 
 	o, err = parse([]string{"--only", "c,d", "--rounds", "5", "--rows", "10000000", "--systems", "river"})
 	require.NoError(t, err)
-	require.Equal(t, "cd", o.work.Sections)
-	require.Equal(t, 5, o.work.Rounds)
-	require.Equal(t, []string{"timewheel", "river"}, o.work.Systems)
-	require.Contains(t, o.work.Scale.Growth, 10_000_000)
+	require.Equal(t, "cd", o.Sections)
+	require.Equal(t, 5, o.Rounds)
+	require.Equal(t, []string{"timewheel", "river"}, o.Systems)
+	require.Contains(t, o.Scale.Growth, 10_000_000)
 
 	for _, bad := range [][]string{{"--only", "x"}, {"--rounds", "-1"}, {"word"}, {"--quick", "--full"}, {"--nonsense"}} {
 		_, err := parse(bad)

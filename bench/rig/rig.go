@@ -1,6 +1,6 @@
 // Package rig is what every measurement stands on: one private Postgres and one
-// private Redis with durable settings, the processes of the systems, and
-// what the kernel and the stores say of their cost.
+// private Redis with durable settings, the processes of the systems with a
+// witness in each worker, and what the kernel and the stores say of their cost.
 package rig
 
 import (
@@ -8,10 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/timewheel/timewheel/test/testkit/stores"
 )
@@ -29,74 +30,62 @@ type Rig struct {
 	// makes of itself. Empty: none are made.
 	Profile string
 
-	dir      string
 	postgres *stores.Postgres
 	redis    *stores.Redis
-	spawned  int
 }
 
 // Start brings both stores up with fsync and synchronous_commit on and the
 // append-only file synced every second, which are the defaults of package
-// stores, and logs in a folder of its own. What an installation says goes to
-// out.
-func Start(ctx context.Context, out io.Writer, settings map[string]string) (r *Rig, err error) {
+// stores. What an installation says goes to out. The settings are Postgres'.
+func Start(ctx context.Context, out io.Writer, settings map[string]string) (*Rig, error) {
 	if err := stores.Install(ctx, out); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "timewheel-bench-")
+	postgres, err := stores.StartPostgres(ctx, stores.Options{Settings: settings})
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for the stores: %w", err)
-	}
-	r = &Rig{dir: dir}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.Close())
-		}
-	}()
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // G302: Postgres' own user must get through.
-		return nil, fmt.Errorf("open the folder of the stores: %w", err)
-	}
-	if r.postgres, err = stores.StartPostgres(ctx, stores.Options{Dir: dir, Settings: settings}); err != nil {
 		return nil, err
 	}
-	if r.redis, err = stores.StartRedis(ctx, stores.Options{Dir: dir}); err != nil {
-		return nil, err
+	redis, err := stores.StartRedis(ctx, stores.Options{})
+	if err != nil {
+		return nil, errors.Join(err, postgres.Close())
 	}
-	r.DatabaseURL, r.RedisURL = r.postgres.Database(databaseName), r.redis.URL()
-	r.Redis, err = OpenRedis(r.RedisURL, 4)
-	return r, err
+	r := &Rig{DatabaseURL: postgres.Database(databaseName), RedisURL: redis.URL(), postgres: postgres, redis: redis}
+	if r.Redis, err = OpenRedis(r.RedisURL, 4); err != nil {
+		return nil, errors.Join(err, redis.Close(), postgres.Close())
+	}
+	return r, nil
 }
 
 // Close ends the stores and removes their data.
-func (r *Rig) Close() error {
-	var err error
-	if r.Redis != nil {
-		err = r.Redis.Close()
+func (r *Rig) Close() error { return errors.Join(r.Redis.Close(), r.redis.Close(), r.postgres.Close()) }
+
+// OpenRedis is a client with the settings that timewheel, asynq and the rig
+// itself share: no handshakes that an older server refuses.
+func OpenRedis(url string, connections int) (*redis.Client, error) {
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, errors.New("the redis URL is not valid") // The cause quotes the password.
 	}
-	if r.redis != nil {
-		err = errors.Join(err, r.redis.Close())
-	}
-	if r.postgres != nil {
-		err = errors.Join(err, r.postgres.Close())
-	}
-	return errors.Join(err, os.RemoveAll(r.dir))
+	options.PoolSize = connections
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewClient(options), nil
 }
 
-// Fresh empties Redis and its append-only file, and replaces the database by a
-// copy of the template of this name, so that no measurement sees another's
-// leftovers. The statistics of both stores start from zero.
-func (r *Rig) Fresh(ctx context.Context, template string) error {
-	if err := r.flushRedis(ctx); err != nil {
+// Fresh empties Redis and its append-only file, and replaces the database by
+// one that migrate fills, so that no measurement sees another's leftovers.
+func (r *Rig) Fresh(ctx context.Context, migrate func(ctx context.Context, url string) error) error {
+	if err := r.Redis.FlushAll(ctx).Err(); err != nil {
 		return fmt.Errorf("empty redis: %w", err)
 	}
-	err := execute(ctx, r.postgres.URL(),
-		"DROP DATABASE IF EXISTS "+databaseName+" WITH (FORCE)",
-		"CREATE DATABASE "+databaseName+" TEMPLATE "+template,
-		"CHECKPOINT")
+	err := execute(ctx, r.postgres.URL(), "DROP DATABASE IF EXISTS "+databaseName+" WITH (FORCE)", "CREATE DATABASE "+databaseName)
 	if err != nil {
 		return fmt.Errorf("make a fresh database: %w", err)
 	}
-	return nil
+	if err := migrate(ctx, r.DatabaseURL); err != nil {
+		return fmt.Errorf("make the schema: %w", err)
+	}
+	return r.Settle(ctx)
 }
 
 // Settle brings both stores to rest after rows were put in: statistics are
@@ -104,38 +93,54 @@ func (r *Rig) Fresh(ctx context.Context, template string) error {
 // is left to fall into the measurement.
 func (r *Rig) Settle(ctx context.Context) error {
 	if err := execute(ctx, r.DatabaseURL, "VACUUM ANALYZE", "CHECKPOINT"); err != nil {
-		return fmt.Errorf("settle the stores: %w", err)
+		return fmt.Errorf("settle postgres: %w", err)
 	}
-	return r.rewriteAppendOnly(ctx)
+	const pause = 5 * time.Millisecond
+	rewritten := func() (bool, error) {
+		info, err := r.Redis.InfoMap(ctx, "persistence").Result()
+		now := info["Persistence"]
+		return now["aof_rewrite_in_progress"] == "0" && now["aof_rewrite_scheduled"] == "0", err
+	}
+	err := Until(ctx, pause, rewritten)
+	if err == nil {
+		err = r.Redis.BgRewriteAOF(ctx).Err()
+	}
+	if err == nil {
+		err = Until(ctx, pause, rewritten)
+	}
+	if err != nil {
+		return fmt.Errorf("settle redis: %w", err)
+	}
+	return nil
 }
 
-// Counts are how many Redis commands, those inside scripts included, and how
-// many Postgres transactions have ended since Fresh.
-type Counts struct{ Commands, Transactions float64 }
-
-// Counts asks both stores.
-func (r *Rig) Counts(ctx context.Context) (c Counts, err error) {
-	if c.Commands, err = r.redisNumber(ctx, "Stats", "total_commands_processed"); err != nil {
-		return c, err
+// execute runs statements, each on its own.
+func execute(ctx context.Context, url string, statements ...string) (err error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
 	}
-	c.Transactions, err = r.transactions(ctx)
-	return c, err
+	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Pause waits for d or the end of ctx, which is the error.
 func Pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	}
 }
 
-// Until asks whether something is so, again and again with a pause in between,
-// until it is, or cannot be asked, or ctx ends.
+// Until asks whether something is so, with a pause after each no, until it is
+// so, cannot be asked, or ctx ends.
 func Until(ctx context.Context, pause time.Duration, so func() (bool, error)) error {
 	for {
 		if yes, err := so(); yes || err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/caarlos0/env/v11"
@@ -14,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/timewheel/timewheel/bench/rig"
-	"github.com/timewheel/timewheel/bench/witness"
 )
 
 const (
@@ -29,7 +27,7 @@ func asynqSystem() System {
 	}
 	return System{
 		Name:    "asynq",
-		Migrate: func(context.Context, string) error { return nil },
+		Migrate: NoSchema,
 		Connect: connectAsynq,
 		Settings: map[Purpose][]Setting{
 			Rate: {
@@ -60,7 +58,7 @@ func runAsynqWorker(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, connection.Close()) }()
-	seen, err := witness.Start()
+	seen, err := rig.NewWitness()
 	if err != nil {
 		return err
 	}
@@ -96,7 +94,7 @@ type asynqClient struct {
 
 // connectAsynq shares the client among all who create, as its documentation
 // advises.
-func connectAsynq(_ context.Context, r *rig.Rig) (Client, error) {
+func connectAsynq(_ context.Context, r *rig.Rig, _ string) (Client, error) {
 	connection, err := rig.OpenRedis(r.RedisURL, asynqLanes)
 	if err != nil {
 		return nil, err
@@ -107,9 +105,6 @@ func connectAsynq(_ context.Context, r *rig.Rig) (Client, error) {
 
 // Close closes the one connection that the client and the inspector share.
 func (c *asynqClient) Close() error { return c.redis.Close() }
-
-// Nodes has none: asynq is a library.
-func (c *asynqClient) Nodes() []*rig.Process { return nil }
 
 // Create puts the due time into the payload: nothing else tells it to the
 // handler.
@@ -148,30 +143,24 @@ func (c *asynqClient) Preload(ctx context.Context, due []time.Time) error {
 // Warm has nothing to look at: the forwarder runs from the start.
 func (c *asynqClient) Warm(context.Context) (bool, error) { return true, nil }
 
-// Idle looks at the lists that hold what is to be done or being done.
-func (c *asynqClient) Idle(ctx context.Context) (bool, error) {
-	var pending, active, overdue *redis.IntCmd
-	_, err := c.redis.Pipelined(ctx, func(p redis.Pipeliner) error {
-		pending, active = p.LLen(ctx, asynqKey("pending")), p.LLen(ctx, asynqKey("active"))
-		overdue = p.ZCount(ctx, asynqKey("scheduled"), "-inf", strconv.FormatInt(time.Now().Unix(), 10))
-		return nil
-	})
+// Idle looks at what is to be done or being done. A task that is created due
+// is pending at once.
+func (c *asynqClient) Idle(context.Context) (bool, error) {
+	queue, err := c.inspector.GetQueueInfo(asynqQueue)
 	if err != nil {
-		return false, fmt.Errorf("ask redis what is left: %w", err)
+		return false, fmt.Errorf("ask asynq what is left: %w", err)
 	}
-	return pending.Val()+active.Val()+overdue.Val() == 0, nil
+	return queue.Pending+queue.Active == 0, nil
 }
 
 // Finished is asynq's own count of what it has processed.
-func (c *asynqClient) Finished(ctx context.Context) (int, error) {
-	n, err := c.redis.Get(ctx, asynqKey("processed")).Int()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return 0, fmt.Errorf("count what is done: %w", err)
+func (c *asynqClient) Finished(context.Context) (int, error) {
+	queue, err := c.inspector.GetQueueInfo(asynqQueue)
+	if err != nil {
+		return 0, fmt.Errorf("ask asynq what is done: %w", err)
 	}
-	return n, nil
+	return queue.ProcessedTotal, nil
 }
-
-func asynqKey(name string) string { return "asynq:{" + asynqQueue + "}:" + name }
 
 // History is of scheduled tasks only: asynq forgets ended ones, unless told
 // otherwise task by task.
@@ -184,21 +173,18 @@ func (c *asynqClient) History(ctx context.Context, n int) error {
 }
 
 // Queries has few: the inspector lists by state, and by nothing else.
-func (c *asynqClient) Queries(ctx context.Context) ([]Query, error) {
-	ids, err := c.redis.ZRandMember(ctx, asynqKey("scheduled"), 1000).Result()
+func (c *asynqClient) Queries(context.Context) ([]Query, error) {
+	tasks, err := c.inspector.ListScheduledTasks(asynqQueue, asynq.PageSize(1000))
 	if err != nil {
 		return nil, fmt.Errorf("pick tasks to ask for: %w", err)
 	}
 	return []Query{
 		{askStatus, func(context.Context, int) error {
 			page, err := c.inspector.ListScheduledTasks(asynqQueue, asynq.PageSize(pageSize))
-			if err == nil && len(page) == 0 {
-				err = errNothingFound
-			}
-			return err
+			return errors.Join(err, notEmpty(len(page)))
 		}},
 		{askOne, func(_ context.Context, i int) error {
-			_, err := c.inspector.GetTaskInfo(asynqQueue, ids[i%len(ids)])
+			_, err := c.inspector.GetTaskInfo(asynqQueue, tasks[i%len(tasks)].ID)
 			return err
 		}},
 	}, nil

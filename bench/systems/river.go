@@ -2,6 +2,7 @@ package systems
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"log/slog"
 	"os"
@@ -16,7 +17,6 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/timewheel/timewheel/bench/rig"
-	"github.com/timewheel/timewheel/bench/witness"
 )
 
 const (
@@ -93,7 +93,7 @@ func runRiverWorker(ctx context.Context) error {
 		return err
 	}
 	defer pool.Close()
-	seen, err := witness.Start()
+	seen, err := rig.NewWitness()
 	if err != nil {
 		return err
 	}
@@ -128,26 +128,12 @@ func runRiverWorker(ctx context.Context) error {
 	return nil
 }
 
-const (
-	// riverIdle names every state, as the index wants it.
-	riverIdle = `
-	SELECT NOT EXISTS (
-		SELECT FROM unnest('{available,running,retryable,scheduled}'::river_job_state[]) AS waiting (state)
-		CROSS JOIN LATERAL (
-			SELECT FROM river_job
-			WHERE river_job.state = waiting.state AND queue = 'default' AND priority = 1 AND scheduled_at <= now()
-			ORDER BY scheduled_at LIMIT 1) AS job)`
-
-	// riverHistory is the like of timewheelHistory.
-	riverHistory = `
-	INSERT INTO river_job (args, kind, max_attempts, state, attempt, attempted_at, created_at, finalized_at, scheduled_at)
-	SELECT '` + payload + `', ($2::text[])[1 + i / 4 % 4], 25, state, CASE WHEN ended THEN 1 ELSE 0 END,
-	       CASE WHEN ended THEN due END, at, CASE WHEN ended THEN due END, due
-	FROM generate_series(1, $1::int) i
-	CROSS JOIN LATERAL (SELECT now() - interval '20 hours' + i * interval '18 hours' / $1) AS begin (at)
-	CROSS JOIN LATERAL (SELECT (ARRAY['completed', 'discarded', 'cancelled', 'scheduled'])[1 + i % 4]::river_job_state) AS s (state)
-	CROSS JOIN LATERAL (SELECT state <> 'scheduled',
-	                           CASE state WHEN 'scheduled' THEN at + interval '60 days' ELSE at + interval '1 hour' END) AS run (ended, due)`
+var (
+	//go:embed river_idle.sql
+	riverIdle string
+	// riverHistory makes rows, given their number and the kinds.
+	//go:embed river_history.sql
+	riverHistory string
 )
 
 type riverClient struct {
@@ -155,7 +141,7 @@ type riverClient struct {
 	client *river.Client[pgx.Tx]
 }
 
-func connectRiver(ctx context.Context, r *rig.Rig) (Client, error) {
+func connectRiver(ctx context.Context, r *rig.Rig, _ string) (Client, error) {
 	pool, err := openPool(ctx, r.DatabaseURL, riverConnections)
 	if err != nil {
 		return nil, err
@@ -168,15 +154,6 @@ func connectRiver(ctx context.Context, r *rig.Rig) (Client, error) {
 	asked := store{pool: pool, table: "river_job", finished: "state = 'completed'", idle: riverIdle, history: riverHistory}
 	return &riverClient{asked, client}, nil
 }
-
-// Close closes the pool.
-func (c *riverClient) Close() error {
-	c.pool.Close()
-	return nil
-}
-
-// Nodes has none: River is a library.
-func (c *riverClient) Nodes() []*rig.Process { return nil }
 
 // Create inserts one job.
 func (c *riverClient) Create(ctx context.Context, due time.Time) error {
@@ -234,34 +211,27 @@ func (c *riverClient) Warm(ctx context.Context) (bool, error) {
 	return ask[bool](ctx, c.store, "SELECT EXISTS (SELECT FROM river_leader)")
 }
 
-// Queries are the like of the API's, by the library.
+// Queries implements Client.
 func (c *riverClient) Queries(ctx context.Context) ([]Query, error) {
 	ids, err := pick[int64](ctx, c.store)
+	one := Query{askOne, func(ctx context.Context, i int) error {
+		_, err := c.client.JobGet(ctx, ids[i%len(ids)])
+		return err
+	}}
+	return append(pages([]string{"completed", "discarded", "cancelled", "scheduled"}, c.list), one), err
+}
+
+func (c *riverClient) list(ctx context.Context, state, kind string) error {
+	params := river.NewJobListParams().OrderBy(river.JobListOrderByID, river.SortOrderDesc).First(pageSize)
+	if state != "" {
+		params = params.States(rivertype.JobState(state))
+	}
+	if kind != "" {
+		params = params.Kinds(kind)
+	}
+	page, err := c.client.JobList(ctx, params)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	states := []rivertype.JobState{
-		rivertype.JobStateCompleted, rivertype.JobStateDiscarded, rivertype.JobStateCancelled, rivertype.JobStateScheduled,
-	}
-	type params = river.JobListParams
-	page := func(filter func(p *params, i int) *params) func(context.Context, int) error {
-		return func(ctx context.Context, i int) error {
-			newest := river.NewJobListParams().OrderBy(river.JobListOrderByID, river.SortOrderDesc).First(pageSize)
-			result, err := c.client.JobList(ctx, filter(newest, i))
-			if err == nil && len(result.Jobs) == 0 {
-				err = errNothingFound
-			}
-			return err
-		}
-	}
-	return []Query{
-		{askAll, page(func(p *params, _ int) *params { return p })},
-		{askStatus, page(func(p *params, i int) *params { return p.States(states[i%4]) })},
-		{askType, page(func(p *params, i int) *params { return p.Kinds(typeNames[i%4]) })},
-		{askBoth, page(func(p *params, i int) *params { return p.States(states[i%4]).Kinds(typeNames[i/4%4]) })},
-		{askOne, func(ctx context.Context, i int) error {
-			_, err := c.client.JobGet(ctx, ids[i%len(ids)])
-			return err
-		}},
-	}, nil
+	return notEmpty(len(page.Jobs))
 }

@@ -40,6 +40,12 @@ func ask[T any](ctx context.Context, s store, query string) (answer T, err error
 	return answer, nil
 }
 
+// Close closes the pool.
+func (s store) Close() error {
+	s.pool.Close()
+	return nil
+}
+
 // Idle implements Client.
 func (s store) Idle(ctx context.Context) (bool, error) { return ask[bool](ctx, s, s.idle) }
 

@@ -15,10 +15,13 @@ import (
 // System is one contender.
 type System struct {
 	Name string
-	// Migrate makes the system's schema, if it has one.
+	// Migrate makes the system's schema.
 	Migrate func(ctx context.Context, databaseURL string) error
-	// Connect opens a client on the rig's stores, which are fresh.
-	Connect func(ctx context.Context, r *rig.Rig) (Client, error)
+	// API is the role in which this program is the system's API, if it has one.
+	API string
+	// Connect opens a client on the rig's stores, which are fresh, and of the API
+	// at this address.
+	Connect func(ctx context.Context, r *rig.Rig, api string) (Client, error)
 	// Settings are the documented settings of a worker that may suit a purpose.
 	// The first of each is taken if nothing was swept.
 	Settings map[Purpose][]Setting
@@ -48,8 +51,6 @@ func (s Setting) Label() string { return strings.ReplaceAll(strings.Join(s, ", "
 // Client is a system as its users see it, for one measurement. Its methods
 // that create are safe for many goroutines.
 type Client interface {
-	// Nodes are the processes beside the workers that the system needs.
-	Nodes() []*rig.Process
 	// Create creates one task.
 	Create(ctx context.Context, due time.Time) error
 	// Bulks are the ways to create many tasks in one call.
@@ -86,21 +87,34 @@ type Query struct {
 	Ask  func(ctx context.Context, i int) error
 }
 
-// The questions that are put to all systems, where they have an answer.
+// The questions to which all systems have an answer, and the size of a page.
 const (
-	askAll    = "page, no filter"
 	askStatus = "page by status"
-	askType   = "page by type"
-	askBoth   = "page by status and type"
 	askOne    = "one by id"
+	pageSize  = 50
 )
 
-// pageSize is how many tasks a page holds.
-const pageSize = 50
+// pages are the questions for a page of tasks of one of four statuses, and of
+// one of the types. For list, an empty filter is none.
+func pages(statuses []string, list func(ctx context.Context, status, taskType string) error) []Query {
+	return []Query{
+		{"page, no filter", func(ctx context.Context, _ int) error { return list(ctx, "", "") }},
+		{askStatus, func(ctx context.Context, i int) error { return list(ctx, statuses[i%4], "") }},
+		{"page by type", func(ctx context.Context, i int) error { return list(ctx, "", typeNames[i%4]) }},
+		{"page by status and type", func(ctx context.Context, i int) error { return list(ctx, statuses[i%4], typeNames[i/4%4]) }},
+	}
+}
 
-// errNothingFound says that a question was answered with nothing, which would
-// make its time worthless.
-var errNothingFound = errors.New("the answer is empty")
+// notEmpty refuses an answer with nothing in it, whose time is worthless.
+func notEmpty(found int) error {
+	if found == 0 {
+		return errors.New("the answer is empty")
+	}
+	return nil
+}
+
+// NoSchema is the migration of a system that needs none.
+func NoSchema(context.Context, string) error { return nil }
 
 // All lists the systems; timewheel comes first.
 func All() []System { return []System{timewheel(), asynqSystem(), riverSystem()} }

@@ -2,6 +2,7 @@ package systems
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,10 +12,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 	"github.com/valyala/fasthttp"
 
 	"github.com/timewheel/timewheel/bench/rig"
-	"github.com/timewheel/timewheel/bench/witness"
 	"github.com/timewheel/timewheel/internal/app"
 	"github.com/timewheel/timewheel/internal/config"
 	"github.com/timewheel/timewheel/internal/task"
@@ -31,12 +32,13 @@ const (
 	timewheelPool = 4
 )
 
-// apiAnnounced finds in the log of the API where it listens.
-var apiAnnounced = regexp.MustCompile(`"http server listening","addr":"([^"]+)"`)
+// APIAnnounced finds in the log of the API where it listens.
+var APIAnnounced = regexp.MustCompile(`"http server listening","addr":"([^"]+)"`)
 
 func timewheel() System {
 	return System{
 		Name:    "timewheel",
+		API:     apiRole,
 		Migrate: func(_ context.Context, url string) error { return migrations.Up(url) },
 		Connect: connectTimewheel,
 		Settings: map[Purpose][]Setting{
@@ -63,7 +65,7 @@ func runTimewheelWorker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seen, err := witness.Start()
+	seen, err := rig.NewWitness()
 	if err != nil {
 		return err
 	}
@@ -77,41 +79,22 @@ func runTimewheelWorker(ctx context.Context) error {
 	}.Run(ctx, cfg, os.Stderr)
 }
 
-// timewheelHistory makes rows as the services would have left them over the
-// last five days. The ids are of version 7 and older than any that is made
-// now; the statuses and types are spread evenly and independently.
-const timewheelHistory = `
-	INSERT INTO tasks (id, task_type, status, execution_time, due_at, payload, attempt, worker_id,
-		started_at, finished_at, failure_code, failure_message, created_at)
-	SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(i::text), 1, 3)
-	        || '8' || substr(md5(i::text), 4, 15))::uuid,
-	       ($2::text[])[1 + i / 4 % 4], status, due, due, '{"bench": true}',
-	       CASE WHEN ran THEN 1 ELSE 0 END, CASE WHEN ran THEN gen_random_uuid() END,
-	       CASE WHEN ran THEN due END, CASE WHEN status <> 'submitted' THEN due END,
-	       CASE WHEN status = 'failed' THEN 'handler_error' END, CASE WHEN status = 'failed' THEN 'it failed' END, at
-	FROM generate_series(1, $1::int) i
-	CROSS JOIN LATERAL (SELECT now() - interval '6 days' + i * interval '5 days' / $1) AS begin (at)
-	CROSS JOIN LATERAL (SELECT (ARRAY['done', 'failed', 'deleted', 'submitted'])[1 + i % 4]) AS state (status)
-	CROSS JOIN LATERAL (SELECT status IN ('done', 'failed'),
-	                           CASE status WHEN 'submitted' THEN at + interval '60 days' ELSE at + interval '1 hour' END) AS run (ran, due)`
+// timewheelHistory makes rows, given their number and the types.
+//
+//go:embed timewheel_history.sql
+var timewheelHistory string
 
 type timewheelClient struct {
 	store
-	rig  *rig.Rig
-	api  *rig.Process
-	http *fasthttp.HostClient
+	redis *redis.Client
+	http  *fasthttp.HostClient
 }
 
-func connectTimewheel(ctx context.Context, r *rig.Rig) (Client, error) {
+func connectTimewheel(ctx context.Context, r *rig.Rig, api string) (Client, error) {
 	// It asks through indexes, as timewheel's own pool does: to look through a
 	// long history for what is left would be measured as work.
 	pool, err := openPool(ctx, r.DatabaseURL+"&enable_seqscan=off&enable_bitmapscan=off", timewheelPool)
 	if err != nil {
-		return nil, err
-	}
-	api, err := r.Spawn(ctx, apiRole, apiAnnounced)
-	if err != nil {
-		pool.Close()
 		return nil, err
 	}
 	return &timewheelClient{
@@ -119,21 +102,17 @@ func connectTimewheel(ctx context.Context, r *rig.Rig) (Client, error) {
 			pool: pool, table: "tasks", finished: "status = 'done'", history: timewheelHistory,
 			idle: `SELECT NOT EXISTS (SELECT FROM tasks WHERE outcome = 'open' AND due_at <= now() ORDER BY due_at LIMIT 1)`,
 		},
-		rig: r, api: api,
+		redis: r.Redis,
 		// No request is sent twice: what is repeated would be measured once.
-		http: &fasthttp.HostClient{Addr: api.Address, MaxIdemponentCallAttempts: 1, NoDefaultUserAgentHeader: true},
+		http: &fasthttp.HostClient{Addr: api, MaxIdemponentCallAttempts: 1, NoDefaultUserAgentHeader: true},
 	}, nil
 }
 
-// Close closes the connections and stops the API.
+// Close closes the connections.
 func (c *timewheelClient) Close() error {
 	c.http.CloseIdleConnections()
-	c.pool.Close()
-	return c.api.Stop()
+	return c.store.Close()
 }
-
-// Nodes is the API.
-func (c *timewheelClient) Nodes() []*rig.Process { return []*rig.Process{c.api} }
 
 // do sends one request, by a client that costs the machine, which it shares
 // with the server, much less than that of net/http does.
@@ -143,7 +122,7 @@ func (c *timewheelClient) do(ctx context.Context, method, path string, body []by
 	defer fasthttp.ReleaseResponse(response)
 	request.Header.SetMethod(method)
 	request.Header.SetContentType("application/json")
-	request.SetRequestURI("http://" + c.api.Address + path)
+	request.SetRequestURI("http://" + c.http.Addr + path)
 	request.SetBodyRaw(body)
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -194,37 +173,32 @@ func (c *timewheelClient) Preload(ctx context.Context, due []time.Time) error {
 
 // Warm looks whether a worker has built the wheel.
 func (c *timewheelClient) Warm(ctx context.Context) (bool, error) {
-	built, err := c.rig.Redis.HExists(ctx, "timewheel:{wheel}:epoch", "indexed_until").Result()
+	built, err := c.redis.HExists(ctx, "timewheel:{wheel}:epoch", "indexed_until").Result()
 	if err != nil {
 		return false, fmt.Errorf("look whether the wheel is built: %w", err)
 	}
 	return built, nil
 }
 
-// Queries are asked over one connection.
+// Queries implements Client.
 func (c *timewheelClient) Queries(ctx context.Context) ([]Query, error) {
 	ids, err := pick[uuid.UUID](ctx, c.store)
-	if err != nil {
-		return nil, err
-	}
-	statuses := []string{"done", "failed", "deleted", "submitted"}
-	page := func(filter func(i int) string) func(context.Context, int) error {
-		return func(ctx context.Context, i int) error { return c.list(ctx, filter(i)) }
-	}
-	return []Query{
-		{askAll, page(func(int) string { return "" })},
-		{askStatus, page(func(i int) string { return "&status=" + statuses[i%4] })},
-		{askType, page(func(i int) string { return "&type=" + typeNames[i%4] })},
-		{askBoth, page(func(i int) string { return "&status=" + statuses[i%4] + "&type=" + typeNames[i/4%4] })},
-		{askOne, func(ctx context.Context, i int) error {
-			_, err := c.do(ctx, fasthttp.MethodGet, "/task/"+ids[i%len(ids)].String(), nil, fasthttp.StatusOK)
-			return err
-		}},
-	}, nil
+	one := Query{askOne, func(ctx context.Context, i int) error {
+		_, err := c.do(ctx, fasthttp.MethodGet, "/task/"+ids[i%len(ids)].String(), nil, fasthttp.StatusOK)
+		return err
+	}}
+	return append(pages([]string{"done", "failed", "deleted", "submitted"}, c.list), one), err
 }
 
-func (c *timewheelClient) list(ctx context.Context, filter string) error {
-	body, err := c.do(ctx, fasthttp.MethodGet, fmt.Sprintf("/task?limit=%d%s", pageSize, filter), nil, fasthttp.StatusOK)
+func (c *timewheelClient) list(ctx context.Context, status, taskType string) error {
+	path := fmt.Sprintf("/task?limit=%d", pageSize)
+	if status != "" {
+		path += "&status=" + status
+	}
+	if taskType != "" {
+		path += "&type=" + taskType
+	}
+	body, err := c.do(ctx, fasthttp.MethodGet, path, nil, fasthttp.StatusOK)
 	if err != nil {
 		return err
 	}
@@ -234,8 +208,5 @@ func (c *timewheelClient) list(ctx context.Context, filter string) error {
 	if err := json.Unmarshal(body, &page); err != nil {
 		return fmt.Errorf("decode a page: %w", err)
 	}
-	if len(page.Tasks) == 0 {
-		return errNothingFound
-	}
-	return nil
+	return notEmpty(len(page.Tasks))
 }

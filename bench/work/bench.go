@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/timewheel/timewheel/bench/report"
 	"github.com/timewheel/timewheel/bench/rig"
@@ -33,128 +37,129 @@ type Options struct {
 	Out io.Writer
 }
 
+// choice is how a system's workers are configured.
+type choice map[systems.Purpose]systems.Setting
+
 // bench is one run.
 type bench struct {
 	Options
-	rig     *rig.Rig
+	*rig.Rig
 	systems []systems.System
 	choices map[string]choice // by the system's name
 	results *report.Results
 }
 
-// choice is how a system's workers are configured.
-type choice map[systems.Purpose]systems.Setting
-
-// begin brings up the stores for a run, with these settings of Postgres, and
-// makes every system's schema. The caller closes the rig, if there is one.
-func begin(ctx context.Context, o Options, settings map[string]string) (*bench, error) {
+func newBench(o Options) *bench {
 	b := &bench{Options: o, choices: map[string]choice{}}
 	b.results = &report.Results{Began: time.Now(), Command: o.Command, Rounds: o.Rounds}
-	var err error
-	if b.rig, err = rig.Start(ctx, o.Out, settings); err != nil {
-		return b, err
-	}
 	for _, system := range systems.All() {
-		if !slices.ContainsFunc(o.Systems, func(name string) bool { return strings.EqualFold(name, system.Name) }) {
-			continue
-		}
-		b.systems = append(b.systems, system)
-		b.results.Systems = append(b.results.Systems, system.Name)
-		b.choices[system.Name] = choice{}
-		for purpose, settings := range system.Settings {
-			b.choices[system.Name][purpose] = settings[0]
-		}
-		if err := b.rig.Template(ctx, template(system), system.Migrate); err != nil {
-			return b, err
+		if slices.ContainsFunc(o.Systems, func(name string) bool { return strings.EqualFold(name, system.Name) }) {
+			b.systems = append(b.systems, system)
+			b.results.Systems = append(b.results.Systems, system.Name)
+			b.choices[system.Name] = choice{}
+			for purpose, settings := range system.Settings {
+				b.choices[system.Name][purpose] = settings[0]
+			}
 		}
 	}
-	return b, nil
+	return b
 }
-
-// template is the name of the database that holds the system's schema.
-func template(system systems.System) string { return "template_" + strings.ToLower(system.Name) }
 
 // Run measures, round by round and in each round one system after the other.
 // What fails is noted in the results and does not end the run; the error is for
 // what made a run impossible, or ctx's. The results are there in any case.
 func Run(ctx context.Context, o Options) (results *report.Results, err error) {
-	b, err := begin(ctx, o, nil)
-	defer func() {
-		b.results.Took = time.Since(b.results.Began)
-		if b.rig != nil {
-			err = errors.Join(err, b.rig.Close())
+	b := newBench(o)
+	defer func() { b.results.Took = time.Since(b.results.Began) }()
+	if b.Rig, err = rig.Start(ctx, o.Out, nil); err != nil {
+		return b.results, err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := b.describeMachine(ctx); err != nil {
+		return b.results, err
+	}
+	if o.Sweep {
+		if err := b.sweep(ctx); err != nil {
+			return b.results, err
 		}
-	}()
-	if err == nil {
-		err = b.describeMachine(ctx)
 	}
-	if err == nil && o.Sweep {
-		err = b.sweep(ctx)
-	}
-	if err == nil {
-		err = b.measureAll(ctx)
-	}
-	return b.results, err
-}
-
-func (b *bench) measureAll(ctx context.Context) error {
-	type turn struct {
-		measurement
-		round  int
-		system systems.System
-	}
-	var turns []turn
-	for _, m := range b.plan() {
-		for round := range b.Rounds {
+	plan := b.plan()
+	for i, m := range plan {
+		for round := range o.Rounds {
 			for _, system := range b.systems {
-				if m.concerns(system.Name) {
-					turns = append(turns, turn{m, round + 1, system})
+				what := fmt.Sprintf("[%d/%d] %s, %s, round %d: %s", i+1, len(plan), m.section, m.name, round+1, system.Name)
+				if !m.concerns(system.Name) {
+					continue
+				}
+				if err := b.attempt(ctx, what, m, system, b.results); ctx.Err() != nil {
+					return b.results, err
 				}
 			}
 		}
 	}
-	for i, t := range turns {
-		began := time.Now()
-		err := b.measure(ctx, t.measurement, t.system, b.results)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		outcome := b.latest(t.measurement, t.system)
-		if err != nil {
-			outcome = "failed: " + err.Error()
-			b.results.Failures = append(b.results.Failures, fmt.Sprintf("%s, %s, %s: %v", t.section, t.name, t.system.Name, err))
-		}
-		fmt.Fprintf(b.Out, "[%d/%d] %s, %s, round %d: %s: %s (%s)\n", i+1, len(turns), t.section, t.name, t.round, t.system.Name,
-			outcome, time.Since(began).Round(100*time.Millisecond))
+	return b.results, nil
+}
+
+// attempt measures, says so, and notes a failure.
+func (b *bench) attempt(ctx context.Context, what string, m measurement, system systems.System, results *report.Results) error {
+	began := time.Now()
+	err := b.measure(ctx, m, system, results)
+	outcome := "done"
+	if err != nil {
+		outcome = "failed: " + err.Error()
+		b.results.Failures = append(b.results.Failures, fmt.Sprintf("%s, %s, %s: %v", m.section, m.name, system.Name, err))
 	}
-	return nil
+	fmt.Fprintf(b.Out, "%s: %s (%s)\n", what, outcome, time.Since(began).Round(100*time.Millisecond))
+	return err
 }
 
 // measure gives one system fresh stores and one kind of work.
-func (b *bench) measure(ctx context.Context, m measurement, system systems.System, results *report.Results) (err error) {
+func (b *bench) measure(ctx context.Context, m measurement, system systems.System, results *report.Results) error {
 	ctx, cancel := context.WithTimeout(ctx, measurePatience)
 	defer cancel()
-	if err := b.rig.Fresh(ctx, template(system)); err != nil {
-		return err
+	s := &environment{
+		ctx: ctx, Rig: b.Rig, system: system, choice: b.choices[system.Name], scale: b.Scale,
+		section: m.section, name: m.name, results: results,
 	}
-	client, err := system.Connect(ctx, b.rig)
+	s.do(s.enter)
+	if s.err == nil {
+		m.run(s)
+	}
+	return errors.Join(s.err, s.leave())
+}
+
+// describeMachine says what the figures are taken on.
+func (b *bench) describeMachine(ctx context.Context) error {
+	m := &b.results.Machine
+	figures, err := b.Figures(ctx)
 	if err != nil {
 		return err
 	}
-	s := &environment{
-		Rig: b.rig, Client: client, system: system, choice: b.choices[system.Name], scale: b.Scale,
-		section: m.section, name: m.name, results: results,
+	m.CPUs, m.CPU, m.Go = runtime.NumCPU(), "unknown", runtime.Version()
+	m.Postgres, m.Redis = figures.PostgresVersion, figures.RedisVersion
+	proc, err := procfs.NewDefaultFS()
+	if err != nil {
+		return fmt.Errorf("open /proc: %w", err)
 	}
-	defer func() { err = errors.Join(err, s.leave()) }()
-	return m.run(ctx, s)
-}
-
-// latest is the newest value of a measurement's first metric.
-func (b *bench) latest(m measurement, system systems.System) string {
-	for _, series := range b.results.Series {
-		if series.Section == m.section && strings.HasPrefix(series.Case, m.name) && series.System == system.Name {
-			return fmt.Sprintf("%s %s %s", series.Metric.Name, report.Number(series.Values[len(series.Values)-1]), series.Metric.Unit)
+	load, err := proc.LoadAvg()
+	if err != nil {
+		return fmt.Errorf("read the load average: %w", err)
+	}
+	m.Load = load.Load1
+	cpus, err := proc.CPUInfo()
+	if err != nil {
+		return fmt.Errorf("read the kind of CPU: %w", err)
+	}
+	if len(cpus) > 0 && cpus[0].ModelName != "" {
+		m.CPU = cpus[0].ModelName
+	}
+	// The rivals' versions are those that this program was built with.
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range build.Deps {
+			if strings.HasSuffix(module.Path, "/asynq") || strings.HasSuffix(module.Path, "/river") {
+				b.results.Versions = append(b.results.Versions, module.Path+" "+module.Version)
+			}
 		}
 	}
-	return "done"
+	return nil
 }

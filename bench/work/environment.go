@@ -12,132 +12,166 @@ import (
 	"github.com/timewheel/timewheel/bench/report"
 	"github.com/timewheel/timewheel/bench/rig"
 	"github.com/timewheel/timewheel/bench/systems"
-	"github.com/timewheel/timewheel/bench/witness"
 )
 
-// environment is one system on fresh stores, for one measurement.
+// warmPause is between two looks at what a worker begins with.
+const warmPause = 10 * time.Millisecond
+
+// environment is one system on fresh stores, for one measurement, which is a
+// list of steps. Once a step has failed, the others do nothing.
 type environment struct {
+	ctx context.Context // that of the measurement
+	err error           // of the step that failed
+
 	*rig.Rig
 	systems.Client
 	system systems.System
 	choice choice
 	scale  Scale
+	// processes are all of the system's, workers those with a witness.
+	processes, workers []*rig.Process
+
 	// section and name are what is recorded, where results are kept.
 	section, name string
 	results       *report.Results
-
-	workers   []*rig.Process
-	witnesses []witness.Remote
 }
 
-// leave notes what memory the processes took, and ends them.
-func (s *environment) leave() error {
-	var err error
-	for _, node := range s.nodes() {
-		peak, peakErr := node.PeakMemory()
-		if peakErr == nil {
-			s.results.RecordPeak(s.section, node.Role, peak)
+// do carries out a step.
+func (s *environment) do(step func(ctx context.Context) error) {
+	if s.err == nil {
+		s.err = step(s.ctx)
+	}
+}
+
+// get carries out a step that has a result.
+func get[T any](s *environment, step func(ctx context.Context) (T, error)) (result T) {
+	if s.err == nil {
+		result, s.err = step(s.ctx)
+	}
+	return result
+}
+
+// enter brings the system up.
+func (s *environment) enter(ctx context.Context) (err error) {
+	if err := s.Fresh(ctx, s.system.Migrate); err != nil {
+		return err
+	}
+	address := ""
+	if s.system.API != "" {
+		api, err := s.Spawn(ctx, s.system.API, systems.APIAnnounced)
+		if err != nil {
+			return err
 		}
-		err = errors.Join(err, peakErr)
+		s.processes, address = append(s.processes, api), api.Address
 	}
-	for _, remote := range s.witnesses {
-		err = errors.Join(err, remote.Close())
-	}
-	// All at the same time: each may have to wait for something.
-	var group errgroup.Group
-	for _, worker := range s.workers {
-		group.Go(worker.Stop)
-	}
-	return errors.Join(err, group.Wait(), s.Client.Close())
+	s.Client, err = s.system.Connect(ctx, s.Rig, address)
+	return err
 }
 
-func (s *environment) nodes() []*rig.Process { return append(s.Nodes(), s.workers...) }
+// leave notes what memory the processes took, and ends them at the same time:
+// each may have to wait for something.
+func (s *environment) leave() (err error) {
+	var group errgroup.Group
+	for _, process := range s.processes {
+		peak, peakErr := process.PeakMemory()
+		err = errors.Join(err, peakErr)
+		s.results.RecordPeak(s.section, process.Role, peak)
+		group.Go(process.Stop)
+	}
+	err = errors.Join(err, group.Wait())
+	if s.Client != nil {
+		err = errors.Join(err, s.Client.Close())
+	}
+	return err
+}
 
 // startWorkers starts n worker processes, which wait to be released.
-func (s *environment) startWorkers(ctx context.Context, n int, purpose systems.Purpose) error {
+func (s *environment) startWorkers(n int, purpose systems.Purpose) {
 	for range n {
-		worker, err := s.Spawn(ctx, s.system.WorkerRole(), witness.Announced, s.choice[purpose]...)
-		if err != nil {
+		s.do(func(ctx context.Context) error {
+			worker, err := s.Spawn(ctx, s.system.WorkerRole(), rig.WitnessAnnounced, s.choice[purpose]...)
+			if err == nil {
+				s.processes, s.workers = append(s.processes, worker), append(s.workers, worker)
+			}
 			return err
-		}
-		s.workers = append(s.workers, worker)
-		remote, err := witness.Dial(worker.Address)
-		if err != nil {
-			return err
-		}
-		s.witnesses = append(s.witnesses, remote)
+		})
 	}
-	return nil
 }
 
 // release lets all workers go.
-func (s *environment) release() error {
-	for _, remote := range s.witnesses {
-		if err := remote.Release(); err != nil {
-			return err
-		}
+func (s *environment) release(context.Context) (err error) {
+	for _, worker := range s.workers {
+		err = errors.Join(err, worker.Ask("Release", nil))
 	}
-	return nil
-}
-
-// warmPause is between two looks at what a worker begins with.
-const warmPause = 10 * time.Millisecond
-
-// openForBusiness starts n workers that wait for tasks to fall due.
-func (s *environment) openForBusiness(ctx context.Context, n int, purpose systems.Purpose) error {
-	if err := s.startWorkers(ctx, n, purpose); err != nil {
-		return err
-	}
-	if err := s.release(); err != nil {
-		return err
-	}
-	return rig.Until(ctx, warmPause, func() (bool, error) { return s.Warm(ctx) })
+	return err
 }
 
 // seen is how many tasks the handlers of all workers have seen.
-func (s *environment) seen() (int, error) {
-	total := 0
-	for _, remote := range s.witnesses {
-		seen, err := remote.Seen()
-		if err != nil {
-			return 0, err
-		}
+func (s *environment) seen() (total int, err error) {
+	for _, worker := range s.workers {
+		var seen int
+		err = errors.Join(err, worker.Ask("Seen", &seen))
 		total += seen
 	}
-	return total, nil
+	return total, err
 }
 
-// preload puts tasks in and brings the stores to rest.
-func (s *environment) preload(ctx context.Context, due []time.Time) error {
-	if err := s.Preload(ctx, due); err != nil {
-		return fmt.Errorf("put tasks in: %w", err)
-	}
-	return s.Settle(ctx)
+// openForBusiness starts n workers that wait for tasks to fall due.
+func (s *environment) openForBusiness(n int, purpose systems.Purpose) {
+	s.startWorkers(n, purpose)
+	s.do(s.release)
+	s.until(warmPause, func() (bool, error) { return s.Warm(s.ctx) })
 }
 
-// cost is what do takes: CPU time, without the driver's, and time by the clock.
-// The stores' own statistics of it are kept for a profile.
-func (s *environment) cost(ctx context.Context, do func() error) (spent rig.Usage, took time.Duration, err error) {
-	if s.Profile != "" {
-		if err := s.ResetStatistics(ctx); err != nil {
-			return spent, 0, err
+// until waits until something is so.
+func (s *environment) until(pause time.Duration, so func() (bool, error)) {
+	s.do(func(ctx context.Context) error { return rig.Until(ctx, pause, so) })
+}
+
+// preload puts tasks in.
+func (s *environment) preload(due []time.Time) {
+	s.do(func(ctx context.Context) error {
+		if err := s.Preload(ctx, due); err != nil {
+			return fmt.Errorf("put tasks in: %w", err)
 		}
-	}
-	before, err := s.Usage(s.nodes())
-	if err != nil {
-		return spent, 0, err
-	}
-	began := time.Now()
-	if err := do(); err != nil {
-		return spent, 0, err
-	}
-	took = time.Since(began)
-	after, err := s.Usage(s.nodes())
-	return after.Since(before), took, err
+		return nil
+	})
+}
+
+// cost is CPU time, without the driver's, and time by the clock.
+type cost struct {
+	rig.Usage
+	took time.Duration
+}
+
+// costOf measures steps. For a profile, the stores' own statistics begin there.
+func (s *environment) costOf(steps func(ctx context.Context) error) cost {
+	return get(s, func(ctx context.Context) (c cost, err error) {
+		if s.Profile != "" {
+			if err := s.ResetStatistics(ctx); err != nil {
+				return c, err
+			}
+		}
+		before, err := s.Usage(s.processes)
+		if err != nil {
+			return c, err
+		}
+		began := time.Now()
+		if err := steps(ctx); err != nil {
+			return c, err
+		}
+		c.took = time.Since(began)
+		after, err := s.Usage(s.processes)
+		c.Usage = after.Since(before)
+		return c, err
+	})
 }
 
 // record keeps one value of the case.
 func (s *environment) record(metric, unit string, value float64) {
+	if s.err != nil {
+		return
+	}
 	better := report.Lower
 	if metric == report.Rate {
 		better = report.Higher
@@ -145,7 +179,8 @@ func (s *environment) record(metric, unit string, value float64) {
 	s.results.Record(s.section, s.name, s.system.Name, report.Metric{Name: metric, Unit: unit, Better: better}, value)
 }
 
-// recordCPU keeps CPU time, in all and of what part, as so much a second of it.
+// recordCPU keeps CPU time, in all and of what part; scale is what a second of
+// it comes to in this unit.
 func (s *environment) recordCPU(total, unit string, spent rig.Usage, scale float64) {
 	s.record(total, unit, spent.Total().Seconds()*scale)
 	s.record("CPU of its processes", unit, spent.Nodes.Seconds()*scale)

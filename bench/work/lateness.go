@@ -23,64 +23,56 @@ const (
 )
 
 // uniform is section d: tasks that fall due evenly.
-func (s *environment) uniform(ctx context.Context, rate int, span time.Duration) error {
+func (s *environment) uniform(rate int, span time.Duration) {
 	n := int(float64(rate) * span.Seconds())
-	return s.planned(ctx, n, span/time.Duration(n))
+	s.planned(n, span/time.Duration(n))
 }
 
 // planned is section d: n tasks that are put in before the first is due, at
 // this distance from each other.
-func (s *environment) planned(ctx context.Context, n int, apart time.Duration) error {
-	if err := s.openForBusiness(ctx, 1, systems.Lateness); err != nil {
-		return err
-	}
+func (s *environment) planned(n int, apart time.Duration) {
+	s.openForBusiness(1, systems.Lateness)
 	start := time.Now().Add(s.scale.Lead + time.Duration(n)*time.Second/slowestPreload).Truncate(time.Microsecond)
 	due := times(n, start, apart)
-	if err := s.Preload(ctx, due); err != nil {
-		return fmt.Errorf("put tasks in: %w", err)
+	s.preload(due)
+	if late := time.Since(start); s.err == nil && late > 0 {
+		s.err = fmt.Errorf("putting the tasks in ended %v after the first fell due", late)
 	}
-	if late := time.Since(start); late > 0 {
-		return fmt.Errorf("putting the tasks in ended %v after the first fell due", late)
-	}
-	return s.recordLateness(ctx, n, due[n-1])
+	s.recordLateness(n, due[n-1])
 }
 
 // live is section d: tasks that are created evenly over the span, by a few
 // clients and each a second before it is due, while others run.
-func live(ctx context.Context, s env) error {
-	if err := s.openForBusiness(ctx, 1, systems.Lateness); err != nil {
-		return err
-	}
+func (s *environment) live() {
+	s.openForBusiness(1, systems.Lateness)
 	n := int(float64(s.scale.Live) * s.scale.Span.Seconds())
 	at := times(n, time.Now(), s.scale.Span/time.Duration(n))
-	group, creating := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(s.ctx)
 	for client := range liveClients {
 		group.Go(func() error {
-			for i := client; i < n; i += liveClients {
-				if err := pauseUntil(creating, at[i]); err != nil {
+			for i := client; i < n && s.err == nil; i += liveClients {
+				if err := rig.Pause(ctx, time.Until(at[i])); err != nil {
 					return err
 				}
-				if err := s.Create(creating, time.Now().Add(liveAhead).Truncate(time.Microsecond)); err != nil {
+				if err := s.Create(ctx, time.Now().Add(liveAhead).Truncate(time.Microsecond)); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
+	if err := group.Wait(); s.err == nil {
+		s.err = err
 	}
-	return s.recordLateness(ctx, n, time.Now().Add(liveAhead))
+	s.recordLateness(n, time.Now().Add(liveAhead))
 }
 
 // recordLateness waits until all n tasks have been handled and records how
 // late they were. It is an error if one was handled twice or, long after the
 // last was due, not at all.
-func (s *environment) recordLateness(ctx context.Context, n int, last time.Time) error {
-	if err := pauseUntil(ctx, last); err != nil {
-		return err
-	}
-	err := rig.Until(ctx, seenPause, func() (bool, error) {
+func (s *environment) recordLateness(n int, last time.Time) {
+	s.pauseUntil(last)
+	s.until(seenPause, func() (bool, error) {
 		seen, err := s.seen()
 		switch {
 		case seen > n:
@@ -90,21 +82,14 @@ func (s *environment) recordLateness(ctx context.Context, n int, last time.Time)
 		}
 		return seen == n, err
 	})
-	if err != nil {
-		return err
-	}
 	var late []time.Duration
-	for _, remote := range s.witnesses {
-		some, err := remote.Lateness()
-		if err != nil {
-			return err
-		}
-		late = append(late, some...)
+	s.do(func(context.Context) error { return s.workers[0].Ask("Lateness", &late) })
+	if s.err != nil {
+		return
 	}
 	s.recordPercentiles("", late, 50, 95, 99)
-	s.record("max", "ms", ms(late[len(late)-1]))
+	s.record("max", "ms", ms(late[n-1]))
 	s.record("min", "ms", ms(late[0]))
 	early, _ := slices.BinarySearch(late, 0)
 	s.record("early", "%", 100*float64(early)/float64(n))
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/timewheel/timewheel/bench/report"
+	"github.com/timewheel/timewheel/bench/rig"
 )
 
 // profileClients create while the API is profiled.
@@ -19,30 +20,26 @@ const profileClients = 64
 // one by one, and while a worker executes, with what Postgres and Redis say of
 // the same stretch. They go to the folder profile in dir, with a text of them.
 func Profile(ctx context.Context, o Options, dir string) (err error) {
-	dir = filepath.Join(dir, "profile")
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: for everyone to read.
-		return fmt.Errorf("make the folder of the profiles: %w", err)
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return fmt.Errorf("name the folder of the profiles: %w", err)
-	}
-	o.Systems = []string{"timewheel"}
-	b, err := begin(ctx, o, map[string]string{"shared_preload_libraries": "pg_stat_statements"})
-	if b.rig != nil {
-		defer func() { err = errors.Join(err, b.rig.Close()) }()
+	dir, err = filepath.Abs(filepath.Join(dir, "profile"))
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755) //nolint:gosec // G301: for everyone to read.
 	}
 	if err != nil {
+		return fmt.Errorf("make the folder of the profiles: %w", err)
+	}
+	b := newBench(o)
+	if b.Rig, err = rig.Start(ctx, o.Out, map[string]string{"shared_preload_libraries": "pg_stat_statements"}); err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, b.Close()) }()
 	var text strings.Builder
-	parts := []measurement{
-		{name: "create", run: func(ctx context.Context, s env) error { return s.createOneByOne(ctx, profileClients) }},
-		{name: "execute", run: func(ctx context.Context, s env) error { return s.execute(ctx, o.Scale.Execute[0], 1, false) }},
-	}
-	for _, part := range parts {
-		b.rig.Profile = filepath.Join(dir, part.name)
-		if err := b.profile(ctx, part, &text); err != nil {
-			return fmt.Errorf("profile %s: %w", part.name, err)
+	for _, m := range []measurement{
+		{name: "create", run: func(s env) { s.createOneByOne(profileClients) }},
+		{name: "execute", run: func(s env) { s.execute(s.scale.Execute[0], 1, false) }},
+	} {
+		b.Profile = filepath.Join(dir, m.name)
+		if err := b.profile(ctx, m, &text); err != nil {
+			return fmt.Errorf("profile %s: %w", m.name, err)
 		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, "profile.txt"), []byte(text.String()), 0o644); err != nil { //nolint:gosec // G306: as above.
@@ -55,44 +52,31 @@ func Profile(ctx context.Context, o Options, dir string) (err error) {
 // profile writes down what the work came to, and what the processes and both
 // stores did meanwhile.
 func (b *bench) profile(ctx context.Context, m measurement, text *strings.Builder) error {
-	work, results := m.run, &report.Results{}
+	work, statistics := m.run, ""
+	m.run = func(s env) {
+		work(s)
+		statistics = get(s, s.Statistics)
+	}
+	var results report.Results
+	if err := b.measure(ctx, m, b.systems[0], &results); err != nil {
+		return err
+	}
 	fmt.Fprintf(text, "# %s\n\n", m.name)
-	m.run = func(ctx context.Context, s env) error {
-		if err := work(ctx, s); err != nil {
-			return err
-		}
-		for _, series := range results.Series {
-			fmt.Fprintf(text, "%s: %s %s\n", series.Metric.Name, report.Number(series.Median), series.Metric.Unit)
-		}
-		for _, part := range []struct {
-			title string
-			lines func(context.Context) ([]string, error)
-		}{
-			{"The ten costliest statements of Postgres", s.TopStatements},
-			{"Commands of Redis", s.CommandStats},
-			{"What Redis kept its clients waiting for, from a millisecond on", s.Latencies},
-		} {
-			lines, err := part.lines(ctx)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(text, "\n## %s\n\n%s\n", part.title, strings.Join(lines, "\n"))
-		}
-		return nil
+	for _, series := range results.Series {
+		fmt.Fprintf(text, "%s: %s %s\n", series.Metric.Name, report.Number(series.Median), series.Metric.Unit)
 	}
-	if err := b.measure(ctx, m, b.systems[0], results); err != nil {
-		return err
-	}
-	profiles, err := filepath.Glob(b.rig.Profile + "-*.pprof")
+	// They are whole now that the processes have ended.
+	profiles, err := filepath.Glob(b.Profile + "-*.pprof")
 	if err != nil {
-		return err
+		return fmt.Errorf("find the profiles: %w", err)
 	}
-	for _, file := range profiles { // which are whole now that the processes have ended
+	for _, file := range profiles {
 		top, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=30", file).Output() //nolint:gosec // G204: the path is our own.
 		if err != nil {
 			return fmt.Errorf("read the profile: %w", err)
 		}
-		fmt.Fprintf(text, "\n## CPU of %s\n\n%s\n", filepath.Base(file), top)
+		fmt.Fprintf(text, "\n## CPU of %s\n\n%s", filepath.Base(file), top)
 	}
+	fmt.Fprintf(text, "\n## What took the stores' time\n\n%s\n", statistics)
 	return nil
 }
