@@ -2,7 +2,7 @@ package report
 
 import "fmt"
 
-// The sections, cases and metrics that goals refer to.
+// The sections and the metric that goals refer to.
 const (
 	Create   = "a. Create one by one"
 	Bulk     = "b. Create in bulk"
@@ -12,46 +12,44 @@ const (
 	Read     = "f. Lists and look-ups"
 	Growth   = "g. Growth"
 	Workers  = "h. Workers"
-
-	Rate = "rate"
+	Rate     = "rate"
 )
 
-// goal is one line of what must be seen: a ratio of at least want to a rival,
-// or a median of timewheel's of at most want.
+// goal is one line of what must be seen, of a case named as the run has named
+// it: a ratio of at least want to a rival, or a median of timewheel's of at most
+// want. Those with a label tell the story, and are in the plot.
 type goal struct {
-	what, section, name, metric string
-	rival                       string
-	want                        float64
-	unit                        string
+	what, section, name, metric, rival string
+	want                               float64
+	unit, label                        string
 }
 
-// goals are for cases named as the run has named them.
 var goals = []goal{
-	{"execute in due order, against River", Execute, "100,000 in due order", Rate, "River", 5, "×"},
-	{"execute in due order, against asynq", Execute, "100,000 in due order", Rate, "asynq", 8, "×"},
-	{"execute in random order, against River", Execute, "100,000 in random order", Rate, "River", 3, "×"},
-	{"create one by one, 64 clients, against River", Create, "64 clients", Rate, "River", 6, "×"},
-	{"create one by one, 64 clients, against asynq", Create, "64 clients", Rate, "asynq", 0.7, "×"},
-	{"create in bulk, 1,000 a call, against River's COPY", Bulk, "1,000 a call, 4 clients", Rate, "River", 2, "×"},
-	{"burst of 10,000, the last start", Lateness, "burst of 10,000", "max", "", 150, "ms"},
-	{"at rest, all together", Rest, "100,000 tasks within the hour", "CPU", "", 1, "% of a core"},
-	{"at rest, Redis bytes a task within the horizon", Rest, "100,000 tasks within the hour", "Redis", "", 150, "bytes"},
-	{"at rest, Redis bytes a task beyond the horizon", Rest, "100,000 tasks beyond the horizon", "Redis", "", 0, "bytes"},
-	{"lateness at 500/s, p50", Lateness, "500/s", "p50", "", 2, "ms"},
-	{"lateness at 500/s, p99", Lateness, "500/s", "p99", "", 5, "ms"},
-	{"lateness at 500/s, early", Lateness, "500/s", "early", "", 0, "%"},
-	{"lateness at 2,000/s, p50", Lateness, "2,000/s", "p50", "", 2, "ms"},
-	{"lateness at 2,000/s, p99", Lateness, "2,000/s", "p99", "", 10, "ms"},
-	{"lateness at 2,000/s, early", Lateness, "2,000/s", "early", "", 0, "%"},
-	{"1,000,000 rows, page, no filter, p50", Read, "1,000,000 rows: page, no filter", "p50", "", 2, "ms"},
-	{"1,000,000 rows, page by status, p50", Read, "1,000,000 rows: page by status", "p50", "", 2, "ms"},
-	{"1,000,000 rows, page by type, p50", Read, "1,000,000 rows: page by type", "p50", "", 2, "ms"},
-	{"1,000,000 rows, page by status and type, p50", Read, "1,000,000 rows: page by status and type", "p50", "", 2, "ms"},
-	{"1,000,000 rows, one by id, p50", Read, "1,000,000 rows: one by id", "p50", "", 2, "ms"},
+	{"create one by one, 64 clients, against River", Create, "64 clients", Rate, "River", 6, "×", "create one by one, 64 clients"},
+	{"create one by one, 64 clients, against asynq", Create, "64 clients", Rate, "asynq", 0.7, "×", ""},
+	{"create in bulk, 1,000 a call, against River's COPY", Bulk, "1,000 a call, 4 clients", Rate, "River", 2, "×", "create in bulk, 1,000 a call"},
+	{"execute in due order, against River", Execute, "100,000 in due order", Rate, "River", 5, "×", "execute 100,000, due order"},
+	{"execute in due order, against asynq", Execute, "100,000 in due order", Rate, "asynq", 8, "×", ""},
+	{"execute in random order, against River", Execute, "100,000 in random order", Rate, "River", 3, "×", "execute 100,000, random order"},
+	{"lateness at 500/s, p50", Lateness, "500/s", "p50", "", 2, "ms", ""},
+	{"lateness at 500/s, p99", Lateness, "500/s", "p99", "", 5, "ms", "lateness at 500/s, p99"},
+	{"lateness at 500/s, early", Lateness, "500/s", "early", "", 0, "%", ""},
+	{"lateness at 2,000/s, p50", Lateness, "2,000/s", "p50", "", 2, "ms", ""},
+	{"lateness at 2,000/s, p99", Lateness, "2,000/s", "p99", "", 10, "ms", "lateness at 2,000/s, p99"},
+	{"lateness at 2,000/s, early", Lateness, "2,000/s", "early", "", 0, "%", ""},
+	{"burst of 10,000, the last start", Lateness, "burst of 10,000", "max", "", 150, "ms", "burst of 10,000, last start"},
+	{"at rest, all together", Rest, "100,000 tasks within the hour", "CPU", "", 1, "% of a core", "CPU at rest"},
+	{"at rest, Redis bytes a task within the horizon", Rest, "100,000 tasks within the hour", "Redis", "", 150, "bytes", ""},
+	{"at rest, Redis bytes a task beyond the horizon", Rest, "100,000 tasks beyond the horizon", "Redis", "", 0, "bytes", ""},
+	{"1,000,000 rows, page, no filter, p50", Read, "1,000,000 rows: page, no filter", "p50", "", 2, "ms", ""},
+	{"1,000,000 rows, page by status, p50", Read, "1,000,000 rows: page by status", "p50", "", 2, "ms", ""},
+	{"1,000,000 rows, page by type, p50", Read, "1,000,000 rows: page by type", "p50", "", 2, "ms", ""},
+	{"1,000,000 rows, page by status and type, p50", Read, "1,000,000 rows: page by status and type", "p50", "", 2, "ms", "list by status and type, 1,000,000 rows"},
+	{"1,000,000 rows, one by id, p50", Read, "1,000,000 rows: one by id", "p50", "", 2, "ms", ""},
 }
 
-// maxMemory is what API and worker may each have resident, in bytes.
-const maxMemory = 100e6
+// maxMemory is what API and worker may each have resident, in MB.
+const maxMemory = 100
 
 // verdict is a goal and what was seen of it.
 type verdict struct {
@@ -65,27 +63,23 @@ func (r *Results) verdicts() []verdict {
 	var verdicts []verdict
 	for _, g := range goals {
 		ours := r.Find(g.section, g.name, r.Systems[0], g.metric)
+		want := fmt.Sprintf("%s %s", Number(g.want), g.unit)
 		if ratio, known := Ratio(ours, r.Find(g.section, g.name, g.rival, g.metric)); known {
-			verdicts = append(verdicts, g.judge(">=", ratio, ratio >= g.want))
+			verdicts = append(verdicts, verdict{g.what, ">= " + want, Number(ratio) + " " + g.unit, ratio >= g.want})
 		} else if g.rival == "" && ours != nil {
-			verdicts = append(verdicts, g.judge("<=", ours.Median, ours.Median <= g.want))
+			verdicts = append(verdicts, verdict{g.what, "<= " + want, Number(ours.Median) + " " + g.unit, ours.Median <= g.want})
 		}
 	}
+	most := map[string]float64{}
+	for _, p := range r.Peaks {
+		most[p.Role] = max(most[p.Role], p.Bytes/1e6)
+	}
 	for _, role := range []string{"timewheel-api", "timewheel-worker"} {
-		most := 0.0
-		for _, p := range r.Peaks {
-			if p.Role == role {
-				most = max(most, p.Bytes)
-			}
-		}
-		if most > 0 {
-			seen := fmt.Sprintf("%.0f MB", most/1e6)
-			verdicts = append(verdicts, verdict{"memory of " + role + " throughout", "<= 100 MB", seen, most <= maxMemory})
+		if mb, known := most[role]; known {
+			verdicts = append(verdicts, verdict{
+				"memory of " + role + " throughout", fmt.Sprintf("<= %d MB", maxMemory), fmt.Sprintf("%.0f MB", mb), mb <= maxMemory,
+			})
 		}
 	}
 	return verdicts
-}
-
-func (g goal) judge(sign string, seen float64, met bool) verdict {
-	return verdict{g.what, fmt.Sprintf("%s %s %s", sign, Number(g.want), g.unit), Number(seen) + " " + g.unit, met}
 }

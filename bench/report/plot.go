@@ -22,19 +22,6 @@ const (
 // colours are those of the rivals, readable on light and on dark.
 var colours = []string{"#d97706", "#2563eb"}
 
-// plotted are the cases that tell the story; the tables have all of them.
-var plotted = []struct{ section, name, metric, label string }{
-	{Create, "64 clients", Rate, "create one by one, 64 clients"},
-	{Bulk, "1,000 a call, 4 clients", Rate, "create in bulk, 1,000 a call"},
-	{Execute, "100,000 in due order", Rate, "execute 100,000, due order"},
-	{Execute, "100,000 in random order", Rate, "execute 100,000, random order"},
-	{Lateness, "500/s", "p99", "lateness at 500/s, p99"},
-	{Lateness, "2,000/s", "p99", "lateness at 2,000/s, p99"},
-	{Lateness, "burst of 10,000", "max", "burst of 10,000, last start"},
-	{Rest, "100,000 tasks within the hour", "CPU", "CPU at rest"},
-	{Read, "1,000,000 rows: page by status and type", "p50", "list by status and type, 1,000,000 rows"},
-}
-
 // figure is what the template of the plot draws.
 type figure struct {
 	Height, GridHeight         int
@@ -56,17 +43,20 @@ func (r *Results) plot() ([]byte, error) {
 		f.Legend = append(f.Legend, mark{X: float64(legendX + i*legendWidth), Label: rival, Colour: colours[i]})
 	}
 	y := topMargin
-	for _, p := range plotted {
+	for _, g := range goals {
+		if g.label == "" {
+			continue
+		}
 		top := y
 		for i, rival := range r.Systems[1:] {
-			ours := r.Find(p.section, p.name, r.Systems[0], p.metric)
-			if ratio, ok := Ratio(ours, r.Find(p.section, p.name, rival, p.metric)); ok {
+			ours := r.Find(g.section, g.name, r.Systems[0], g.metric)
+			if ratio, ok := Ratio(ours, r.Find(g.section, g.name, rival, g.metric)); ok {
 				f.Bars = append(f.Bars, mark{Y: y, Ratio: ratio, Colour: colours[i]})
 				y += barDistance
 			}
 		}
 		if y > top {
-			f.Labels = append(f.Labels, mark{Y: (top+y)/2 + 3, Label: p.label})
+			f.Labels = append(f.Labels, mark{Y: (top+y)/2 + 3, Label: g.label})
 			y += groupGap
 		}
 	}

@@ -10,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"text/template"
 	"time"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
 )
 
 //go:embed report.md.tmpl
@@ -23,7 +25,11 @@ var markdown string
 // it is missing.
 func (r *Results) Write(dir string) error {
 	encoded, err := json.MarshalIndent(r, "", "  ")
-	text, textErr := r.markdown()
+	text, textErr := execute(markdown, struct {
+		*Results
+		Verdicts []verdict
+		Sections []section
+	}{r, r.verdicts(), r.sections()})
 	plot, plotErr := r.plot()
 	if err := errors.Join(err, textErr, plotErr); err != nil {
 		return fmt.Errorf("write the results down: %w", err)
@@ -41,15 +47,7 @@ func (r *Results) Write(dir string) error {
 	return nil
 }
 
-// markdown is the whole report for a person.
-func (r *Results) markdown() ([]byte, error) {
-	return execute(markdown, struct {
-		*Results
-		Verdicts []verdict
-		Sections []section
-	}{r, r.verdicts(), r.sections()})
-}
-
+// execute fills in one of our templates.
 func execute(text string, data any) ([]byte, error) {
 	parsed, err := template.New("").Funcs(template.FuncMap{
 		"cell": cell, "ratio": ratioCell, "number": Number, "join": strings.Join,
@@ -68,7 +66,7 @@ func execute(text string, data any) ([]byte, error) {
 // section is one table of the report.
 type section struct {
 	Title string
-	Lines []*line
+	Lines []line
 }
 
 // line is one row of a table: a case, a metric, and each system's series, which
@@ -79,38 +77,33 @@ type line struct {
 	Series []*Series
 }
 
-// sections are the tables in the order of their titles, and the rows in each in
-// the order in which they were measured.
+// sections are the tables in the order of their titles. The lines of a case
+// stand together, whichever system was the first with a metric.
 func (r *Results) sections() []section {
 	var sections []section
+	cases := map[string]int{} // their order
 	for _, s := range r.Series {
 		at := slices.IndexFunc(sections, func(other section) bool { return other.Title == s.Section })
 		if at < 0 {
 			at = len(sections)
 			sections = append(sections, section{Title: s.Section})
 		}
-		sections[at].line(s, len(r.Systems)).Series[slices.Index(r.Systems, s.System)] = s
+		lines := &sections[at].Lines
+		row := slices.IndexFunc(*lines, func(l line) bool { return l.Case == s.Case && l.Metric.Name == s.Metric.Name })
+		if row < 0 {
+			row = len(*lines)
+			*lines = append(*lines, line{s.Case, s.Metric, make([]*Series, len(r.Systems))})
+		}
+		(*lines)[row].Series[slices.Index(r.Systems, s.System)] = s
+		if _, known := cases[s.Case]; !known {
+			cases[s.Case] = len(cases)
+		}
+	}
+	for _, t := range sections {
+		slices.SortStableFunc(t.Lines, func(a, b line) int { return cases[a.Case] - cases[b.Case] })
 	}
 	slices.SortFunc(sections, func(a, b section) int { return strings.Compare(a.Title, b.Title) })
 	return sections
-}
-
-// line is the row of a series. A new one joins the others of its case,
-// whichever system was the first with this metric.
-func (t *section) line(s *Series, systems int) *line {
-	end := len(t.Lines)
-	for i, l := range t.Lines {
-		if l.Case != s.Case {
-			continue
-		}
-		if l.Metric.Name == s.Metric.Name {
-			return l
-		}
-		end = i + 1
-	}
-	added := &line{s.Case, s.Metric, make([]*Series, systems)}
-	t.Lines = slices.Insert(t.Lines, end, added)
-	return added
 }
 
 func cell(s *Series) string {
@@ -131,23 +124,16 @@ func ratioCell(ours, theirs *Series) string {
 	return Number(ratio) + "×"
 }
 
+var english = message.NewPrinter(language.English)
+
 // Number writes a value with as many digits as say something, and thousands
 // apart.
 func Number(v float64) string {
 	switch size := math.Abs(v); {
-	case v == math.Trunc(v) && size < 1000, size >= 100 && size < 1000:
-		return strconv.FormatFloat(v, 'f', 0, 64)
+	case v == math.Trunc(v) || size >= 100:
+		return english.Sprintf("%.0f", v)
 	case size < 1:
-		return strconv.FormatFloat(v, 'g', 2, 64)
-	case size < 100:
-		return strconv.FormatFloat(v, 'f', 1, 64)
+		return fmt.Sprintf("%.2g", v)
 	}
-	digits := strconv.FormatFloat(math.Abs(v), 'f', 0, 64)
-	for at := len(digits) - 3; at > 0; at -= 3 {
-		digits = digits[:at] + "," + digits[at:]
-	}
-	if v < 0 {
-		return "-" + digits
-	}
-	return digits
+	return fmt.Sprintf("%.1f", v)
 }

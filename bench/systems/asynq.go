@@ -27,7 +27,7 @@ func asynqSystem() System {
 	}
 	return System{
 		Name:    "asynq",
-		Migrate: NoSchema,
+		Migrate: noSchema,
 		Connect: connectAsynq,
 		Settings: map[Purpose][]Setting{
 			Rate: {
@@ -42,7 +42,7 @@ func asynqSystem() System {
 
 // runAsynqWorker is an asynq server with a handler that does nothing. It begins
 // when the driver lets it.
-func runAsynqWorker(ctx context.Context) (err error) {
+func runAsynqWorker(ctx context.Context, seen *rig.Witness) (err error) {
 	cfg, err := env.ParseAs[struct {
 		RedisURL     string        `env:"REDIS_URL,required"`
 		Concurrency  int           `env:"Concurrency,required"`
@@ -58,10 +58,6 @@ func runAsynqWorker(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, connection.Close()) }()
-	seen, err := rig.NewWitness()
-	if err != nil {
-		return err
-	}
 	handler := func(_ context.Context, task *asynq.Task) error {
 		if len(task.Payload()) != 8 {
 			return errors.New("the payload is not a due time")

@@ -78,7 +78,7 @@ func (riverArgs) Kind() string { return noop }
 
 // runRiverWorker is a River client that works. It begins when the driver lets
 // it.
-func runRiverWorker(ctx context.Context) error {
+func runRiverWorker(ctx context.Context, seen *rig.Witness) error {
 	cfg, err := env.ParseAs[struct {
 		DatabaseURL string        `env:"DATABASE_URL,required"`
 		MaxWorkers  int           `env:"MaxWorkers,required"`
@@ -93,10 +93,6 @@ func runRiverWorker(ctx context.Context) error {
 		return err
 	}
 	defer pool.Close()
-	seen, err := rig.NewWitness()
-	if err != nil {
-		return err
-	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, river.WorkFunc(func(_ context.Context, job *river.Job[riverArgs]) error {
 		seen.Saw(job.ScheduledAt)
@@ -213,12 +209,11 @@ func (c *riverClient) Warm(ctx context.Context) (bool, error) {
 
 // Queries implements Client.
 func (c *riverClient) Queries(ctx context.Context) ([]Query, error) {
-	ids, err := pick[int64](ctx, c.store)
-	one := Query{askOne, func(ctx context.Context, i int) error {
-		_, err := c.client.JobGet(ctx, ids[i%len(ids)])
-		return err
-	}}
-	return append(pages([]string{"completed", "discarded", "cancelled", "scheduled"}, c.list), one), err
+	return queries(ctx, c.store, []string{"completed", "discarded", "cancelled", "scheduled"}, c.list,
+		func(ctx context.Context, id int64) error {
+			_, err := c.client.JobGet(ctx, id)
+			return err
+		})
 }
 
 func (c *riverClient) list(ctx context.Context, state, kind string) error {

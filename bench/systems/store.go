@@ -67,15 +67,26 @@ func (s store) History(ctx context.Context, n int) error {
 	return nil
 }
 
-// pick returns the ids of a thousand tasks from anywhere.
-func pick[T any](ctx context.Context, s store) ([]T, error) {
+// queries are the questions for a page of tasks of one of four statuses and of
+// one of the types, and for one of a thousand tasks from anywhere. For list, an
+// empty filter is none.
+func queries[ID any](
+	ctx context.Context, s store, statuses []string, list func(ctx context.Context, status, taskType string) error,
+	get func(ctx context.Context, id ID) error,
+) ([]Query, error) {
 	rows, err := s.pool.Query(ctx, "SELECT id FROM "+s.table+" ORDER BY md5(id::text) LIMIT 1000")
-	var ids []T
-	if err == nil {
-		ids, err = pgx.CollectRows(rows, pgx.RowTo[T])
-	}
 	if err != nil {
 		return nil, fmt.Errorf("pick tasks to ask for: %w", err)
 	}
-	return ids, nil
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[ID])
+	if err != nil {
+		return nil, fmt.Errorf("pick tasks to ask for: %w", err)
+	}
+	return []Query{
+		{"page, no filter", func(ctx context.Context, _ int) error { return list(ctx, "", "") }},
+		{askStatus, func(ctx context.Context, i int) error { return list(ctx, statuses[i%4], "") }},
+		{"page by type", func(ctx context.Context, i int) error { return list(ctx, "", typeNames[i%4]) }},
+		{"page by status and type", func(ctx context.Context, i int) error { return list(ctx, statuses[i%4], typeNames[i/4%4]) }},
+		{askOne, func(ctx context.Context, i int) error { return get(ctx, ids[i%len(ids)]) }},
+	}, nil
 }

@@ -94,17 +94,6 @@ const (
 	pageSize  = 50
 )
 
-// pages are the questions for a page of tasks of one of four statuses, and of
-// one of the types. For list, an empty filter is none.
-func pages(statuses []string, list func(ctx context.Context, status, taskType string) error) []Query {
-	return []Query{
-		{"page, no filter", func(ctx context.Context, _ int) error { return list(ctx, "", "") }},
-		{askStatus, func(ctx context.Context, i int) error { return list(ctx, statuses[i%4], "") }},
-		{"page by type", func(ctx context.Context, i int) error { return list(ctx, "", typeNames[i%4]) }},
-		{"page by status and type", func(ctx context.Context, i int) error { return list(ctx, statuses[i%4], typeNames[i/4%4]) }},
-	}
-}
-
 // notEmpty refuses an answer with nothing in it, whose time is worthless.
 func notEmpty(found int) error {
 	if found == 0 {
@@ -113,25 +102,29 @@ func notEmpty(found int) error {
 	return nil
 }
 
-// NoSchema is the migration of a system that needs none.
-func NoSchema(context.Context, string) error { return nil }
+// noSchema is the migration of a system that needs none.
+func noSchema(context.Context, string) error { return nil }
 
 // All lists the systems; timewheel comes first.
 func All() []System { return []System{timewheel(), asynqSystem(), riverSystem()} }
 
 // Play is this program as one process of a system.
 func Play(ctx context.Context, role string) error {
-	roles := map[string]func(context.Context) error{
-		apiRole:            runTimewheelAPI,
-		"timewheel-worker": runTimewheelWorker,
-		"asynq-worker":     runAsynqWorker,
-		"river-worker":     runRiverWorker,
+	workers := map[string]func(context.Context, *rig.Witness) error{
+		"timewheel-worker": runTimewheelWorker, "asynq-worker": runAsynqWorker, "river-worker": runRiverWorker,
 	}
-	run, ok := roles[role]
-	if !ok {
+	work, ok := workers[role]
+	switch {
+	case role == apiRole:
+		return runTimewheelAPI(ctx)
+	case !ok:
 		return errors.New("there is no role " + role)
 	}
-	return run(ctx)
+	seen, err := rig.NewWitness()
+	if err != nil {
+		return err
+	}
+	return work(ctx, seen)
 }
 
 // noop is the type of the tasks that do nothing. Its name is one of those that

@@ -4,11 +4,11 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,6 +26,8 @@ import (
 const (
 	// apiRole is the role of timewheel's API.
 	apiRole = "timewheel-api"
+	// requestPatience is longer than the API takes to answer at most.
+	requestPatience = 30 * time.Second
 	// batchLimit is how many tasks one request may create.
 	batchLimit = 1000
 	// timewheelPool is for what the store says.
@@ -60,12 +62,8 @@ func runTimewheelAPI(ctx context.Context) error {
 // runTimewheelWorker is the worker as it is deployed, with a handler that does
 // nothing in place of those that ship. The background loops run at once;
 // claiming begins when the driver lets it.
-func runTimewheelWorker(ctx context.Context) error {
+func runTimewheelWorker(ctx context.Context, seen *rig.Witness) error {
 	cfg, err := config.LoadWorker()
-	if err != nil {
-		return err
-	}
-	seen, err := rig.NewWitness()
 	if err != nil {
 		return err
 	}
@@ -116,19 +114,15 @@ func (c *timewheelClient) Close() error {
 
 // do sends one request, by a client that costs the machine, which it shares
 // with the server, much less than that of net/http does.
-func (c *timewheelClient) do(ctx context.Context, method, path string, body []byte, want int) ([]byte, error) {
+func (c *timewheelClient) do(ctx context.Context, method, path, body string, want int) ([]byte, error) {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(response)
 	request.Header.SetMethod(method)
 	request.Header.SetContentType("application/json")
 	request.SetRequestURI("http://" + c.http.Addr + path)
-	request.SetBodyRaw(body)
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return nil, errors.New("a request needs a deadline")
-	}
-	if err := c.http.DoDeadline(request, response, deadline); err != nil {
+	request.SetBodyString(body)
+	if err := c.http.DoTimeout(request, response, requestPatience); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	answer := slices.Clone(response.Body())
@@ -140,15 +134,14 @@ func (c *timewheelClient) do(ctx context.Context, method, path string, body []by
 
 // Create posts one task.
 func (c *timewheelClient) Create(ctx context.Context, due time.Time) error {
-	_, err := c.do(ctx, fasthttp.MethodPost, "/task", appendTask(nil, due), fasthttp.StatusCreated)
+	_, err := c.do(ctx, fasthttp.MethodPost, "/task", timewheelTask(due), fasthttp.StatusCreated)
 	return err
 }
 
-// appendTask writes one task as the API takes it.
-func appendTask(body []byte, due time.Time) []byte {
-	body = append(body, `{"task_type":"`+noop+`","execution_time":"`...)
-	body = due.UTC().AppendFormat(body, "2006-01-02T15:04:05.000000Z")
-	return append(body, `","payload":`+payload+`}`...)
+// timewheelTask is one task as the API takes it.
+func timewheelTask(due time.Time) string {
+	at := due.UTC().Format("2006-01-02T15:04:05.000000Z")
+	return `{"task_type":"` + noop + `","execution_time":"` + at + `","payload":` + payload + `}`
 }
 
 // Bulks has the one request for many tasks.
@@ -157,14 +150,12 @@ func (c *timewheelClient) Bulks() []Bulk { return []Bulk{{"POST /task/batch", c.
 // Preload takes the request for many tasks too.
 func (c *timewheelClient) Preload(ctx context.Context, due []time.Time) error {
 	for part := range slices.Chunk(due, batchLimit) {
-		body := []byte(`{"tasks":[`)
+		tasks := make([]string, len(part))
 		for i, at := range part {
-			if i > 0 {
-				body = append(body, ',')
-			}
-			body = appendTask(body, at)
+			tasks[i] = timewheelTask(at)
 		}
-		if _, err := c.do(ctx, fasthttp.MethodPost, "/task/batch", append(body, "]}"...), fasthttp.StatusCreated); err != nil {
+		body := `{"tasks":[` + strings.Join(tasks, ",") + `]}`
+		if _, err := c.do(ctx, fasthttp.MethodPost, "/task/batch", body, fasthttp.StatusCreated); err != nil {
 			return err
 		}
 	}
@@ -182,12 +173,11 @@ func (c *timewheelClient) Warm(ctx context.Context) (bool, error) {
 
 // Queries implements Client.
 func (c *timewheelClient) Queries(ctx context.Context) ([]Query, error) {
-	ids, err := pick[uuid.UUID](ctx, c.store)
-	one := Query{askOne, func(ctx context.Context, i int) error {
-		_, err := c.do(ctx, fasthttp.MethodGet, "/task/"+ids[i%len(ids)].String(), nil, fasthttp.StatusOK)
-		return err
-	}}
-	return append(pages([]string{"done", "failed", "deleted", "submitted"}, c.list), one), err
+	return queries(ctx, c.store, []string{"done", "failed", "deleted", "submitted"}, c.list,
+		func(ctx context.Context, id uuid.UUID) error {
+			_, err := c.do(ctx, fasthttp.MethodGet, "/task/"+id.String(), "", fasthttp.StatusOK)
+			return err
+		})
 }
 
 func (c *timewheelClient) list(ctx context.Context, status, taskType string) error {
@@ -198,7 +188,7 @@ func (c *timewheelClient) list(ctx context.Context, status, taskType string) err
 	if taskType != "" {
 		path += "&type=" + taskType
 	}
-	body, err := c.do(ctx, fasthttp.MethodGet, path, nil, fasthttp.StatusOK)
+	body, err := c.do(ctx, fasthttp.MethodGet, path, "", fasthttp.StatusOK)
 	if err != nil {
 		return err
 	}

@@ -37,44 +37,39 @@ type Options struct {
 	Out io.Writer
 }
 
-// choice is how a system's workers are configured.
-type choice map[systems.Purpose]systems.Setting
-
 // bench is one run.
 type bench struct {
 	Options
 	*rig.Rig
-	systems []systems.System
-	choices map[string]choice // by the system's name
+	systems []systems.System // the first setting for each purpose is the one to take
 	results *report.Results
 }
 
-func newBench(o Options) *bench {
-	b := &bench{Options: o, choices: map[string]choice{}}
-	b.results = &report.Results{Began: time.Now(), Command: o.Command, Rounds: o.Rounds}
+// begin brings up the stores of a run, with these settings of Postgres.
+func begin(ctx context.Context, o Options, settings map[string]string) (b *bench, err error) {
+	b = &bench{Options: o, results: &report.Results{Began: time.Now(), Command: o.Command, Rounds: o.Rounds}}
 	for _, system := range systems.All() {
 		if slices.ContainsFunc(o.Systems, func(name string) bool { return strings.EqualFold(name, system.Name) }) {
 			b.systems = append(b.systems, system)
 			b.results.Systems = append(b.results.Systems, system.Name)
-			b.choices[system.Name] = choice{}
-			for purpose, settings := range system.Settings {
-				b.choices[system.Name][purpose] = settings[0]
-			}
 		}
 	}
-	return b
+	b.Rig, err = rig.Start(ctx, o.Out, settings)
+	return b, err
 }
 
 // Run measures, round by round and in each round one system after the other.
 // What fails is noted in the results and does not end the run; the error is for
 // what made a run impossible, or ctx's. The results are there in any case.
 func Run(ctx context.Context, o Options) (results *report.Results, err error) {
-	b := newBench(o)
-	defer func() { b.results.Took = time.Since(b.results.Began) }()
-	if b.Rig, err = rig.Start(ctx, o.Out, nil); err != nil {
+	b, err := begin(ctx, o, nil)
+	if err != nil {
 		return b.results, err
 	}
-	defer func() { err = errors.Join(err, b.Close()) }()
+	defer func() {
+		b.results.Took = time.Since(b.results.Began)
+		err = errors.Join(err, b.Close())
+	}()
 	if err := b.describeMachine(ctx); err != nil {
 		return b.results, err
 	}
@@ -91,8 +86,9 @@ func Run(ctx context.Context, o Options) (results *report.Results, err error) {
 				if !m.concerns(system.Name) {
 					continue
 				}
-				if err := b.attempt(ctx, what, m, system, b.results); ctx.Err() != nil {
-					return b.results, err
+				b.attempt(ctx, what, m, system, b.results)
+				if ctx.Err() != nil {
+					return b.results, ctx.Err()
 				}
 			}
 		}
@@ -101,7 +97,7 @@ func Run(ctx context.Context, o Options) (results *report.Results, err error) {
 }
 
 // attempt measures, says so, and notes a failure.
-func (b *bench) attempt(ctx context.Context, what string, m measurement, system systems.System, results *report.Results) error {
+func (b *bench) attempt(ctx context.Context, what string, m measurement, system systems.System, results *report.Results) {
 	began := time.Now()
 	err := b.measure(ctx, m, system, results)
 	outcome := "done"
@@ -110,7 +106,6 @@ func (b *bench) attempt(ctx context.Context, what string, m measurement, system 
 		b.results.Failures = append(b.results.Failures, fmt.Sprintf("%s, %s, %s: %v", m.section, m.name, system.Name, err))
 	}
 	fmt.Fprintf(b.Out, "%s: %s (%s)\n", what, outcome, time.Since(began).Round(100*time.Millisecond))
-	return err
 }
 
 // measure gives one system fresh stores and one kind of work.
@@ -118,8 +113,7 @@ func (b *bench) measure(ctx context.Context, m measurement, system systems.Syste
 	ctx, cancel := context.WithTimeout(ctx, measurePatience)
 	defer cancel()
 	s := &environment{
-		ctx: ctx, Rig: b.Rig, system: system, choice: b.choices[system.Name], scale: b.Scale,
-		section: m.section, name: m.name, results: results,
+		ctx: ctx, Rig: b.Rig, system: system, scale: b.Scale, section: m.section, name: m.name, results: results,
 	}
 	s.do(s.enter)
 	if s.err == nil {
@@ -142,14 +136,11 @@ func (b *bench) describeMachine(ctx context.Context) error {
 		return fmt.Errorf("open /proc: %w", err)
 	}
 	load, err := proc.LoadAvg()
-	if err != nil {
-		return fmt.Errorf("read the load average: %w", err)
+	cpus, cpuErr := proc.CPUInfo()
+	if err := errors.Join(err, cpuErr); err != nil {
+		return fmt.Errorf("read what the machine is: %w", err)
 	}
 	m.Load = load.Load1
-	cpus, err := proc.CPUInfo()
-	if err != nil {
-		return fmt.Errorf("read the kind of CPU: %w", err)
-	}
 	if len(cpus) > 0 && cpus[0].ModelName != "" {
 		m.CPU = cpus[0].ModelName
 	}

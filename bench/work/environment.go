@@ -26,7 +26,6 @@ type environment struct {
 	*rig.Rig
 	systems.Client
 	system systems.System
-	choice choice
 	scale  Scale
 	// processes are all of the system's, workers those with a witness.
 	processes, workers []*rig.Process
@@ -89,7 +88,7 @@ func (s *environment) leave() (err error) {
 func (s *environment) startWorkers(n int, purpose systems.Purpose) {
 	for range n {
 		s.do(func(ctx context.Context) error {
-			worker, err := s.Spawn(ctx, s.system.WorkerRole(), rig.WitnessAnnounced, s.choice[purpose]...)
+			worker, err := s.Spawn(ctx, s.system.WorkerRole(), rig.WitnessAnnounced, s.system.Settings[purpose][0]...)
 			if err == nil {
 				s.processes, s.workers = append(s.processes, worker), append(s.workers, worker)
 			}

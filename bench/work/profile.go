@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/timewheel/timewheel/bench/report"
-	"github.com/timewheel/timewheel/bench/rig"
 )
 
 // profileClients create while the API is profiled.
@@ -27,8 +26,8 @@ func Profile(ctx context.Context, o Options, dir string) (err error) {
 	if err != nil {
 		return fmt.Errorf("make the folder of the profiles: %w", err)
 	}
-	b := newBench(o)
-	if b.Rig, err = rig.Start(ctx, o.Out, map[string]string{"shared_preload_libraries": "pg_stat_statements"}); err != nil {
+	b, err := begin(ctx, o, map[string]string{"shared_preload_libraries": "pg_stat_statements"})
+	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()

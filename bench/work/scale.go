@@ -2,10 +2,7 @@
 // order in which it is.
 package work
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Scale is how much of everything a run does.
 type Scale struct {
@@ -17,26 +14,22 @@ type Scale struct {
 	// Execute are the numbers of due tasks that are executed.
 	Execute []int
 	// Rates are uniform arrivals a second, over Span; Live is the rate of the
-	// creates that go on while their tasks run; Burst is due at one instant.
+	// creates that go on while their tasks run; Burst is due at one instant, and
+	// Lead the least time that there is for putting tasks in.
 	Rates       []int
-	Span        time.Duration
 	Burst, Live int
-	// Lead is the least time between the first task put in and the first that
-	// is due.
-	Lead time.Duration
-	// Rest is how long a system at rest is watched, with Ahead tasks to come,
-	// after it was left alone for Calm.
+	Span, Lead  time.Duration
+	// Rest is how long a system at rest is watched, after Calm, with Ahead tasks
+	// to come.
 	Rest, Calm time.Duration
 	Ahead      int
-	// Rows is how many tasks are stored when lists are read, Asks how often
-	// each question is put.
+	// Rows is how many tasks are stored when each question is put Asks times.
 	Rows, Asks int
 	// Growth are the numbers of stored rows that everything is tried at, with
 	// GrowthExecute tasks to execute each time.
 	Growth        []int
 	GrowthExecute int
-	// Workers are the numbers of worker processes, Idle is how many idle ones
-	// are watched.
+	// Workers are the numbers of worker processes, Idle is how many have no work.
 	Workers []int
 	Idle    int
 	// SweepExecute and SweepSpan are the work that settings are tried with. The
@@ -46,8 +39,11 @@ type Scale struct {
 	SweepSpan    time.Duration
 }
 
-// The scales: the run whose figures are kept, the same with the work that takes
-// long, a look within three minutes, and a test that everything still works.
+// QuickSections are those of a quick run.
+const QuickSections = "abcdef"
+
+// The scales: the run whose figures are kept, a look within three minutes, and
+// a test that everything still works.
 var (
 	Normal = Scale{
 		Create: 5 * time.Second, Clients: []int{1, 16, 64}, BulkClients: []int{1, 4}, Bulk: 1000, Execute: []int{100_000},
@@ -56,7 +52,6 @@ var (
 		Growth: []int{10_000, 100_000, 1_000_000}, GrowthExecute: 20_000, Workers: []int{1, 2, 4}, Idle: 20,
 		SweepExecute: 20_000, SweepSpan: 12 * time.Second,
 	}
-	Full  = full()
 	Quick = Scale{
 		Create: time.Second, Clients: []int{1, 64}, BulkClients: []int{4}, Bulk: 1000, Execute: []int{20_000},
 		Rates: []int{500}, Span: 3 * time.Second, Burst: 2000, Live: 200, Lead: 2 * time.Second,
@@ -72,12 +67,3 @@ var (
 		SweepExecute: 100, SweepSpan: 200 * time.Millisecond,
 	}
 )
-
-func full() Scale {
-	s := Normal
-	s.Execute = append(slices.Clone(s.Execute), 1_000_000)
-	return s
-}
-
-// QuickSections are those of a quick run.
-const QuickSections = "abcdef"

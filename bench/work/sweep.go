@@ -3,6 +3,7 @@ package work
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/timewheel/timewheel/bench/report"
 	"github.com/timewheel/timewheel/bench/systems"
@@ -29,30 +30,28 @@ func (b *bench) sweep(ctx context.Context) error {
 // metric. A setting that fails once is not chosen. Figures and memory are kept
 // apart from those of the work.
 func (b *bench) try(ctx context.Context, system systems.System, purpose systems.Purpose, metric string, run func(env)) error {
-	settings := system.Settings[purpose]
+	settings := slices.Clone(system.Settings[purpose])
 	scratch := report.Results{Systems: []string{system.Name}}
-	failed := map[string]bool{}
 	for range b.Rounds {
 		for _, setting := range settings {
-			b.choices[system.Name][purpose] = setting
+			system.Settings[purpose][0] = setting
 			m := measurement{section: "sweep", name: setting.Label(), run: run}
-			err := b.attempt(ctx, fmt.Sprintf("sweep, %s, %s, %s", system.Name, purpose, m.name), m, system, &scratch)
+			b.attempt(ctx, fmt.Sprintf("sweep, %s, %s, %s", system.Name, purpose, m.name), m, system, &scratch)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			failed[m.name] = failed[m.name] || err != nil
 		}
 	}
 	best := -1
 	for _, setting := range settings {
-		if failed[setting.Label()] {
+		series := scratch.Find("sweep", setting.Label(), system.Name, metric)
+		if series == nil || len(series.Values) < b.Rounds {
 			continue
 		}
-		series := scratch.Find("sweep", setting.Label(), system.Name, metric)
 		series.Metric.Name = string(purpose)
 		if best < 0 || series.Better(b.results.Trials[best].Series) {
 			best = len(b.results.Trials)
-			b.choices[system.Name][purpose] = setting
+			system.Settings[purpose][0] = setting
 		}
 		b.results.Trials = append(b.results.Trials, report.Trial{Series: series, Purpose: string(purpose)})
 	}
