@@ -7,7 +7,6 @@ import (
 	"net/rpc"
 	"os"
 	"os/exec"
-	"regexp"
 	"runtime/pprof"
 	"syscall"
 	"time"
@@ -25,7 +24,6 @@ const (
 	profileVariable = "BENCH_PROFILE"
 
 	bootPatience = 30 * time.Second
-	bootPause    = 5 * time.Millisecond
 	stopPatience = 40 * time.Second
 )
 
@@ -36,13 +34,13 @@ type Process struct {
 
 	child   *process.Child
 	log     string
-	witness *rpc.Client // once it was asked
+	witness *rpc.Client // which ends with the process
 }
 
 // Spawn runs this very program in a role, on the rig's stores and with the
-// variables of env, and returns once its log says where it listens: announced
-// has the address as its group.
-func (r *Rig) Spawn(ctx context.Context, role string, announced *regexp.Regexp, env ...string) (*Process, error) {
+// variables of env, and returns once its witness says that it is ready. What it
+// logs goes to a file.
+func (r *Rig) Spawn(ctx context.Context, role string, env ...string) (*Process, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -60,29 +58,32 @@ func (r *Rig) Spawn(ctx context.Context, role string, announced *regexp.Regexp, 
 		command.Env = append(command.Env, profileVariable+"="+r.Profile+"-"+role+".pprof")
 	}
 	command.Env = append(command.Env, env...)
-	command.Stdout, command.Stderr = log, log
+	command.Stderr = log
+	stdin, err := command.StdinPipe()
+	stdout, err2 := command.StdoutPipe()
+	if err := errors.Join(err, err2); err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", role, err)
+	}
 	if p.child, err = process.Start(command, syscall.SIGKILL); err != nil {
 		return nil, err
 	}
+	p.witness = rpc.NewClient(stdio{stdout, stdin})
 	booting, cancel := context.WithTimeout(ctx, bootPatience)
 	defer cancel()
-	err = Until(booting, bootPause, func() (bool, error) {
-		select {
-		case <-p.child.Done():
-			return false, errors.New("it has ended")
-		default:
-		}
-		log, err := os.ReadFile(p.log)
-		found := announced.FindSubmatch(log)
-		if found != nil {
-			p.Address = string(found[1])
-		}
-		return found != nil, err
-	})
-	if err != nil {
+	// A kill ends the call too.
+	defer context.AfterFunc(booting, func() { _ = p.child.Signal(syscall.SIGKILL) })()
+	if err := p.Ask("Ready", &p.Address); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s did not come up: %w", role, err), p.Stop())
 	}
 	return p, nil
+}
+
+// Ask calls a method of the process's witness.
+func (p *Process) Ask(method string, answer any) error {
+	if err := p.witness.Call("Witness."+method, 0, answer); err != nil {
+		return fmt.Errorf("ask the witness of %s: %w", p.Role, err)
+	}
+	return nil
 }
 
 // PeakMemory is the most memory that the process has had resident, in bytes.
@@ -103,9 +104,6 @@ func (p *Process) PeakMemory() (float64, error) {
 func (p *Process) Stop() error {
 	defer os.Remove(p.log) // Should it stay, it is a temporary file.
 	err := errors.Join(p.child.Stop(syscall.SIGTERM, stopPatience), p.child.Err())
-	if p.witness != nil {
-		err = errors.Join(err, p.witness.Close())
-	}
 	if err == nil {
 		return nil
 	}

@@ -3,7 +3,7 @@ package rig
 import (
 	"context"
 	"fmt"
-	"net"
+	"io"
 	"net/rpc"
 	"os"
 	"regexp"
@@ -14,15 +14,21 @@ import (
 // keepSamples bounds the memory of a witness.
 const keepSamples = 200_000
 
-// WitnessAnnounced finds in a worker's log where its witness listens.
-var WitnessAnnounced = regexp.MustCompile(`the witness listens at (\S+)\n`)
+// listening finds in the log of timewheel's API where it listens.
+var listening = regexp.MustCompile(`"http server listening","addr":"([^"]+)"`)
 
-// Witness stands inside a worker process, whosever it is: it holds the worker
-// back until the driver lets it go, sees every task that is handled, and tells
-// the driver how late each was by this machine's wall clock. The driver calls
-// Release, Seen and Lateness from its own process, by net/rpc.
+// stdio connects the driver and a witness.
+type stdio struct {
+	io.Reader
+	io.WriteCloser
+}
+
+// Witness stands inside a process, whosever it is: it holds a worker back until
+// the driver lets it go, sees every task that is handled, and tells the driver
+// how late each was by this machine's wall clock. The driver calls it by net/rpc
+// over standard input and output.
 type Witness struct {
-	listener net.Listener
+	ready    chan string
 	released chan struct{}
 	release  sync.Once
 
@@ -31,31 +37,35 @@ type Witness struct {
 	late []time.Duration
 }
 
-// NewWitness makes a witness that listens until the process ends.
+// NewWitness makes the witness of this process.
 func NewWitness() (*Witness, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It does not wait.
-	if err != nil {
-		return nil, fmt.Errorf("listen for the driver: %w", err)
-	}
-	w := &Witness{listener: listener, released: make(chan struct{})}
+	w := &Witness{ready: make(chan string, 1), released: make(chan struct{})}
 	server := rpc.NewServer()
 	if err := server.Register(w); err != nil {
 		return nil, fmt.Errorf("serve the driver: %w", err)
 	}
-	go server.Accept(listener)
+	go server.ServeConn(stdio{os.Stdin, os.Stdout})
 	return w, nil
 }
 
 // Hold says that the worker is ready, and waits until the driver lets it go or,
 // which is the error, for the end of ctx.
 func (w *Witness) Hold(ctx context.Context) error {
-	fmt.Fprintf(os.Stderr, "the witness listens at %s\n", w.listener.Addr())
+	w.ready <- ""
 	select {
 	case <-w.released:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Write passes the log of an API on, and says that it is ready once it listens.
+func (w *Witness) Write(line []byte) (int, error) {
+	if found := listening.FindSubmatch(line); found != nil {
+		w.ready <- string(found[1])
+	}
+	return os.Stderr.Write(line)
 }
 
 // Saw notes that the handler of a task that was due at this time is running.
@@ -67,6 +77,12 @@ func (w *Witness) Saw(due time.Time) {
 	if len(w.late) < keepSamples {
 		w.late = append(w.late, late)
 	}
+}
+
+// Ready waits until the process is ready, and is where it listens.
+func (w *Witness) Ready(_ int, address *string) error {
+	*address = <-w.ready
+	return nil
 }
 
 // Release lets the worker go.
@@ -89,18 +105,5 @@ func (w *Witness) Lateness(_ int, late *[]time.Duration) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	*late = w.late
-	return nil
-}
-
-// Ask calls the process's witness: Release, Seen or Lateness.
-func (p *Process) Ask(method string, answer any) (err error) {
-	if p.witness == nil {
-		if p.witness, err = rpc.Dial("tcp", p.Address); err != nil {
-			return fmt.Errorf("connect to a witness: %w", err)
-		}
-	}
-	if err := p.witness.Call("Witness."+method, 0, answer); err != nil {
-		return fmt.Errorf("ask a witness: %w", err)
-	}
 	return nil
 }

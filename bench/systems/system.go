@@ -110,21 +110,19 @@ func All() []System { return []System{timewheel(), asynqSystem(), riverSystem()}
 
 // Play is this program as one process of a system.
 func Play(ctx context.Context, role string) error {
-	workers := map[string]func(context.Context, *rig.Witness) error{
-		"timewheel-worker": runTimewheelWorker, "asynq-worker": runAsynqWorker, "river-worker": runRiverWorker,
+	roles := map[string]func(context.Context, *rig.Witness) error{
+		apiRole: runTimewheelAPI, "timewheel-worker": runTimewheelWorker,
+		"asynq-worker": runAsynqWorker, "river-worker": runRiverWorker,
 	}
-	work, ok := workers[role]
-	switch {
-	case role == apiRole:
-		return runTimewheelAPI(ctx)
-	case !ok:
+	run, ok := roles[role]
+	if !ok {
 		return errors.New("there is no role " + role)
 	}
 	seen, err := rig.NewWitness()
 	if err != nil {
 		return err
 	}
-	return work(ctx, seen)
+	return run(ctx, seen)
 }
 
 // noop is the type of the tasks that do nothing. Its name is one of those that

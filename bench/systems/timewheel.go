@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,9 +33,6 @@ const (
 	timewheelPool = 4
 )
 
-// APIAnnounced finds in the log of the API where it listens.
-var APIAnnounced = regexp.MustCompile(`"http server listening","addr":"([^"]+)"`)
-
 func timewheel() System {
 	return System{
 		Name:    "timewheel",
@@ -51,12 +47,12 @@ func timewheel() System {
 	}
 }
 
-func runTimewheelAPI(ctx context.Context) error {
+func runTimewheelAPI(ctx context.Context, log *rig.Witness) error {
 	cfg, err := config.LoadAPI()
 	if err != nil {
 		return err
 	}
-	return app.RunAPI(ctx, cfg, os.Stderr)
+	return app.RunAPI(ctx, cfg, log)
 }
 
 // runTimewheelWorker is the worker as it is deployed, with a handler that does

@@ -57,7 +57,7 @@ func (s *environment) enter(ctx context.Context) (err error) {
 	}
 	address := ""
 	if s.system.API != "" {
-		api, err := s.Spawn(ctx, s.system.API, systems.APIAnnounced)
+		api, err := s.Spawn(ctx, s.system.API)
 		if err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func (s *environment) leave() (err error) {
 func (s *environment) startWorkers(n int, purpose systems.Purpose) {
 	for range n {
 		s.do(func(ctx context.Context) error {
-			worker, err := s.Spawn(ctx, s.system.WorkerRole(), rig.WitnessAnnounced, s.system.Settings[purpose][0]...)
+			worker, err := s.Spawn(ctx, s.system.WorkerRole(), s.system.Settings[purpose][0]...)
 			if err == nil {
 				s.processes, s.workers = append(s.processes, worker), append(s.workers, worker)
 			}
