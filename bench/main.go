@@ -1,5 +1,5 @@
-// Command bench runs timewheel, asynq and River side by side on one machine and
-// says how they compare. README.md tells what is measured and how.
+// Command bench runs timewheel, asynq and River side by side on one machine and says how
+// they compare. README.md tells what is measured and how.
 package main
 
 import (

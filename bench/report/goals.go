@@ -15,9 +15,9 @@ const (
 	Rate     = "rate"
 )
 
-// goal is one line of what must be seen, of a case named as the run has named
-// it: a ratio of at least want to a rival, or a median of timewheel's of at most
-// want. Those with a label tell the story, and are in the plot.
+// goal is one line of what must be seen, of a case named as the run has named it: a ratio
+// of at least want to a rival, or a median of timewheel's of at most want. Those with a
+// label tell the story, and are in the plot.
 type goal struct {
 	what, section, name, metric, rival string
 	want                               float64
@@ -57,8 +57,7 @@ type verdict struct {
 	Met              bool
 }
 
-// verdicts holds what was measured against the goals. What was not measured is
-// left out.
+// verdicts holds what was measured against the goals. What was not measured is left out.
 func (r *Results) verdicts() []verdict {
 	var verdicts []verdict
 	for _, g := range goals {

@@ -35,8 +35,8 @@ type mark struct {
 	Label, Colour   string
 }
 
-// plot draws how many times better timewheel is than each rival, on a
-// logarithmic scale, as SVG.
+// plot draws how many times better timewheel is than each rival, on a logarithmic scale, as
+// SVG.
 func (r *Results) plot() ([]byte, error) {
 	var f figure
 	for i, rival := range r.Systems[1:] {

@@ -1,5 +1,5 @@
-// Package report keeps what was measured, and writes it down: medians, spreads
-// and ratios as Markdown, JSON and a plot.
+// Package report keeps what was measured, and writes it down: medians, spreads and ratios
+// as Markdown, JSON and a plot.
 package report
 
 import (
@@ -43,8 +43,7 @@ func (s *Series) Add(value float64) {
 	s.Min, s.Max, s.Median = sorted[0], sorted[len(sorted)-1], (sorted[low]+sorted[high])/2
 }
 
-// Better reports whether the median is better than that of the other, which
-// may be nil.
+// Better reports whether the median is better than that of the other, which may be nil.
 func (s *Series) Better(than *Series) bool {
 	switch {
 	case than == nil:
@@ -55,9 +54,8 @@ func (s *Series) Better(than *Series) bool {
 	return s.Median > than.Median
 }
 
-// Ratio is how many times better ours is than theirs: above 1 it is ahead. It
-// is false where a ratio says nothing, as for values of 0 or of different
-// signs.
+// Ratio is how many times better ours is than theirs: above 1 it is ahead. It is false
+// where a ratio says nothing, as for values of 0 or of different signs.
 func Ratio(ours, theirs *Series) (float64, bool) {
 	switch {
 	case ours == nil || theirs == nil || ours.Median <= 0 || theirs.Median <= 0:

@@ -21,8 +21,8 @@ import (
 //go:embed report.md.tmpl
 var markdown string
 
-// Write puts latest.md, latest.json and latest.svg into dir, which it makes if
-// it is missing.
+// Write puts latest.md, latest.json and latest.svg into dir, which it makes if it is
+// missing.
 func (r *Results) Write(dir string) error {
 	encoded, err := json.MarshalIndent(r, "", "  ")
 	text, textErr := execute(markdown, struct {
@@ -69,16 +69,15 @@ type section struct {
 	Lines []line
 }
 
-// line is one row of a table: a case, a metric, and each system's series, which
-// may be nil.
+// line is one row of a table: a case, a metric, and each system's series, which may be nil.
 type line struct {
 	Case   string
 	Metric Metric
 	Series []*Series
 }
 
-// sections are the tables in the order of their titles. The lines of a case
-// stand together, whichever system was the first with a metric.
+// sections are the tables in the order of their titles. The lines of a case stand together,
+// whichever system was the first with a metric.
 func (r *Results) sections() []section {
 	var sections []section
 	cases := map[string]int{} // their order
@@ -126,8 +125,7 @@ func ratioCell(ours, theirs *Series) string {
 
 var english = message.NewPrinter(language.English)
 
-// Number writes a value with as many digits as say something, and thousands
-// apart.
+// Number writes a value with as many digits as say something, and thousands apart.
 func Number(v float64) string {
 	switch size := math.Abs(v); {
 	case v == math.Trunc(v) || size >= 100:

@@ -17,8 +17,7 @@ import (
 // ticksPerSecond is the unit of CPU time in /proc, which Linux fixes for programs.
 const ticksPerSecond = 100
 
-// Usage is CPU time, in user and kernel mode; Nodes is the system's own
-// processes.
+// Usage is CPU time, in user and kernel mode; Nodes is the system's own processes.
 type Usage struct{ Nodes, Redis, Postgres time.Duration }
 
 // Total is all of it.
@@ -29,8 +28,8 @@ func (u Usage) Since(before Usage) Usage {
 	return Usage{u.Nodes - before.Nodes, u.Redis - before.Redis, u.Postgres - before.Postgres}
 }
 
-// Usage reads the CPU time of both stores and of the given processes, each
-// with all of its descendants.
+// Usage reads the CPU time of both stores and of the given processes, each with all of its
+// descendants.
 func (r *Rig) Usage(nodes []*Process) (u Usage, err error) {
 	all, err := procfs.AllProcs()
 	if err != nil {
@@ -65,12 +64,13 @@ func (r *Rig) Usage(nodes []*Process) (u Usage, err error) {
 	return u, nil
 }
 
-// Figures are what the stores say of themselves: Redis' bytes, and how many
-// Redis commands, those inside scripts included, and Postgres transactions
-// there have been. Idle backends report theirs within a second or so.
+// Figures are what the stores say of themselves: how many bytes they hold, and how many
+// Redis commands, those inside scripts included, and Postgres transactions there have been.
+// Idle backends report theirs within a second or so.
 type Figures struct {
-	PostgresVersion, RedisVersion  string
-	Memory, Commands, Transactions float64
+	PostgresVersion, RedisVersion string
+	PostgresBytes, RedisBytes     float64
+	Commands, Transactions        float64
 }
 
 // Figures asks both stores.
@@ -85,15 +85,16 @@ func (r *Rig) Figures(ctx context.Context) (f Figures, err error) {
 	if err := errors.Join(err, err2); err != nil {
 		return f, fmt.Errorf("read the figures of redis: %w", err)
 	}
-	f.Memory, f.Commands = memory, commands
+	f.RedisBytes, f.Commands = memory, commands
 	err = ask(ctx, r.postgres.URL(), `
-		SELECT current_setting('server_version'), coalesce(sum(xact_commit + xact_rollback), 0)::float8
-		FROM pg_stat_database WHERE datname = '`+databaseName+`'`, &f.PostgresVersion, &f.Transactions)
+		SELECT current_setting('server_version'), coalesce(sum(xact_commit + xact_rollback), 0)::float8,
+			coalesce(sum(pg_database_size(datid)), 0)::float8
+		FROM pg_stat_database WHERE datname = '`+databaseName+`'`, &f.PostgresVersion, &f.Transactions, &f.PostgresBytes)
 	return f, err
 }
 
-// ResetStatistics lets pg_stat_statements and Redis' command statistics start
-// from zero, and lets Redis note from now on what takes it a millisecond or more.
+// ResetStatistics lets pg_stat_statements and Redis' command statistics start from zero,
+// and lets Redis note from now on what takes it a millisecond or more.
 func (r *Rig) ResetStatistics(ctx context.Context) error {
 	err := execute(ctx, r.DatabaseURL, "CREATE EXTENSION IF NOT EXISTS pg_stat_statements", "SELECT pg_stat_statements_reset()")
 	if err != nil {
@@ -111,9 +112,9 @@ func (r *Rig) ResetStatistics(ctx context.Context) error {
 	return nil
 }
 
-// Statistics are what both stores have done since ResetStatistics, as text: the
-// ten costliest statements of Postgres, the commands of Redis, and what kept
-// its clients waiting.
+// Statistics are what both stores have done since ResetStatistics, as text: the ten
+// costliest statements of Postgres, the commands of Redis, and what kept its clients
+// waiting.
 func (r *Rig) Statistics(ctx context.Context) (string, error) {
 	var statements string
 	err := ask(ctx, r.DatabaseURL, `

@@ -1,6 +1,6 @@
-// Package rig is what every measurement stands on: one private Postgres and one
-// private Redis with durable settings, the processes of the systems with a
-// witness in each worker, and what the kernel and the stores say of their cost.
+// Package rig is what every measurement stands on: one private Postgres and one private
+// Redis with durable settings, the processes of the systems with a witness in each worker,
+// and what the kernel and the stores say of their cost.
 package rig
 
 import (
@@ -26,17 +26,17 @@ type Rig struct {
 	DatabaseURL, RedisURL string
 	// Redis is a client for looking at the store, not for the work.
 	Redis *redis.Client
-	// Profile is what the names of the CPU profiles begin with that each process
-	// makes of itself. Empty: none are made.
+	// Profile is what the names of the CPU profiles begin with that each process makes of
+	// itself. Empty: none are made.
 	Profile string
 
 	postgres *stores.Postgres
 	redis    *stores.Redis
 }
 
-// Start brings both stores up with fsync and synchronous_commit on and the
-// append-only file synced every second, which are the defaults of package
-// stores. What an installation says goes to out. The settings are Postgres'.
+// Start brings both stores up with fsync and synchronous_commit on and the append-only file
+// synced every second, which are the defaults of package stores. What an installation says
+// goes to out. The settings are Postgres'.
 func Start(ctx context.Context, out io.Writer, settings map[string]string) (*Rig, error) {
 	if err := stores.Install(ctx, out); err != nil {
 		return nil, err
@@ -59,8 +59,8 @@ func Start(ctx context.Context, out io.Writer, settings map[string]string) (*Rig
 // Close ends the stores and removes their data.
 func (r *Rig) Close() error { return errors.Join(r.Redis.Close(), r.redis.Close(), r.postgres.Close()) }
 
-// OpenRedis is a client with the settings that timewheel, asynq and the rig
-// itself share: no handshakes that an older server refuses.
+// OpenRedis is a client with the settings that timewheel, asynq and the rig itself share:
+// no handshakes that an older server refuses.
 func OpenRedis(url string, connections int) (*redis.Client, error) {
 	options, err := redis.ParseURL(url)
 	if err != nil {
@@ -72,8 +72,8 @@ func OpenRedis(url string, connections int) (*redis.Client, error) {
 	return redis.NewClient(options), nil
 }
 
-// Fresh empties Redis and its append-only file, and replaces the database by
-// one that migrate fills, so that no measurement sees another's leftovers.
+// Fresh empties Redis and its append-only file, and replaces the database by one that
+// migrate fills, so that no measurement sees another's leftovers.
 func (r *Rig) Fresh(ctx context.Context, migrate func(ctx context.Context, url string) error) error {
 	if err := r.Redis.FlushAll(ctx).Err(); err != nil {
 		return fmt.Errorf("empty redis: %w", err)
@@ -88,9 +88,9 @@ func (r *Rig) Fresh(ctx context.Context, migrate func(ctx context.Context, url s
 	return r.Settle(ctx)
 }
 
-// Settle brings both stores to rest after rows were put in: statistics are
-// fresh, nothing waits to be written, and no rewrite of the append-only file
-// is left to fall into the measurement.
+// Settle brings both stores to rest after rows were put in: statistics are fresh, nothing
+// waits to be written, and no rewrite of the append-only file is left to fall into the
+// measurement.
 func (r *Rig) Settle(ctx context.Context) error {
 	if err := execute(ctx, r.DatabaseURL, "VACUUM ANALYZE", "CHECKPOINT"); err != nil {
 		return fmt.Errorf("settle postgres: %w", err)
@@ -139,8 +139,8 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Until asks whether something is so, with a pause after each no, until it is
-// so, cannot be asked, or ctx ends.
+// Until asks whether something is so, with a pause after each no, until it is so, cannot be
+// asked, or ctx ends.
 func Until(ctx context.Context, pause time.Duration, so func() (bool, error)) error {
 	for {
 		if yes, err := so(); yes || err != nil {

@@ -40,8 +40,8 @@ func asynqSystem() System {
 	}
 }
 
-// runAsynqWorker is an asynq server with a handler that does nothing. It begins
-// when the driver lets it.
+// runAsynqWorker is an asynq server with a handler that does nothing. It begins when the
+// driver lets it.
 func runAsynqWorker(ctx context.Context, seen *rig.Witness) (err error) {
 	cfg, err := env.ParseAs[struct {
 		RedisURL     string        `env:"REDIS_URL,required"`
@@ -88,8 +88,7 @@ type asynqClient struct {
 	inspector *asynq.Inspector
 }
 
-// connectAsynq shares the client among all who create, as its documentation
-// advises.
+// connectAsynq shares the client among all who create, as its documentation advises.
 func connectAsynq(_ context.Context, r *rig.Rig, _ string) (Client, error) {
 	connection, err := rig.OpenRedis(r.RedisURL, asynqLanes)
 	if err != nil {
@@ -102,8 +101,7 @@ func connectAsynq(_ context.Context, r *rig.Rig, _ string) (Client, error) {
 // Close closes the one connection that the client and the inspector share.
 func (c *asynqClient) Close() error { return c.redis.Close() }
 
-// Create puts the due time into the payload: nothing else tells it to the
-// handler.
+// Create puts the due time into the payload: nothing else tells it to the handler.
 func (c *asynqClient) Create(ctx context.Context, due time.Time) error {
 	task := asynq.NewTask(noop, binary.BigEndian.AppendUint64(nil, uint64(due.UnixMicro())))
 	if _, err := c.client.EnqueueContext(ctx, task, asynq.ProcessAt(due), asynq.MaxRetry(0)); err != nil {
@@ -139,8 +137,8 @@ func (c *asynqClient) Preload(ctx context.Context, due []time.Time) error {
 // Warm has nothing to look at: the forwarder runs from the start.
 func (c *asynqClient) Warm(context.Context) (bool, error) { return true, nil }
 
-// Idle looks at what is to be done or being done. A task that is created due
-// is pending at once.
+// Idle looks at what is to be done or being done. A task that is created due is pending at
+// once.
 func (c *asynqClient) Idle(context.Context) (bool, error) {
 	queue, err := c.inspector.GetQueueInfo(asynqQueue)
 	if err != nil {
@@ -158,8 +156,8 @@ func (c *asynqClient) Finished(context.Context) (int, error) {
 	return queue.ProcessedTotal, nil
 }
 
-// History is of scheduled tasks only: asynq forgets ended ones, unless told
-// otherwise task by task.
+// History is of scheduled tasks only: asynq forgets ended ones, unless told otherwise task
+// by task.
 func (c *asynqClient) History(ctx context.Context, n int) error {
 	due := make([]time.Time, n)
 	for i := range due {
@@ -185,6 +183,3 @@ func (c *asynqClient) Queries(context.Context) ([]Query, error) {
 		}},
 	}, nil
 }
-
-// Bytes is nothing: asynq has no Postgres.
-func (c *asynqClient) Bytes(context.Context) (float64, error) { return 0, nil }

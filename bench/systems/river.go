@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// riverConnections lets each of 64 clients have a connection, so that none
-	// waits for the pool.
+	// riverConnections lets each of 64 clients have a connection, so that none waits for
+	// the pool.
 	riverConnections = 64
 	// riverWorkerConnections are those with which River's other settings were swept.
 	riverWorkerConnections = 10
@@ -67,8 +67,7 @@ func migrateRiver(ctx context.Context, url string) error {
 	return nil
 }
 
-// riverArgs are those of the one kind of job that runs. Its due time is in its
-// row.
+// riverArgs are those of the one kind of job that runs. Its due time is in its row.
 type riverArgs struct {
 	Bench bool `json:"bench"`
 }
@@ -76,8 +75,7 @@ type riverArgs struct {
 // Kind names the job to River.
 func (riverArgs) Kind() string { return noop }
 
-// runRiverWorker is a River client that works. It begins when the driver lets
-// it.
+// runRiverWorker is a River client that works. It begins when the driver lets it.
 func runRiverWorker(ctx context.Context, seen *rig.Witness) error {
 	cfg, err := env.ParseAs[struct {
 		DatabaseURL string        `env:"DATABASE_URL,required"`
@@ -181,8 +179,8 @@ func riverParams(due []time.Time) []river.InsertManyParams {
 	return params
 }
 
-// Preload makes jobs that are due already available at once, which is what
-// River's scheduler would do with them at its own pace.
+// Preload makes jobs that are due already available at once, which is what River's
+// scheduler would do with them at its own pace.
 func (c *riverClient) Preload(ctx context.Context, due []time.Time) error {
 	for part := range slices.Chunk(due, riverChunk) {
 		if part[0].After(time.Now()) {

@@ -55,9 +55,9 @@ func runTimewheelAPI(ctx context.Context, log *rig.Witness) error {
 	return app.RunAPI(ctx, cfg, log)
 }
 
-// runTimewheelWorker is the worker as it is deployed, with a handler that does
-// nothing in place of those that ship. The background loops run at once;
-// claiming begins when the driver lets it.
+// runTimewheelWorker is the worker as it is deployed, with a handler that does nothing in
+// place of those that ship. The background loops run at once; claiming begins when the
+// driver lets it.
 func runTimewheelWorker(ctx context.Context, seen *rig.Witness) error {
 	cfg, err := config.LoadWorker()
 	if err != nil {
@@ -85,8 +85,8 @@ type timewheelClient struct {
 }
 
 func connectTimewheel(ctx context.Context, r *rig.Rig, api string) (Client, error) {
-	// It asks through indexes, as timewheel's own pool does: to look through a
-	// long history for what is left would be measured as work.
+	// It asks through indexes, as timewheel's own pool does: to look through a long history
+	// for what is left would be measured as work.
 	pool, err := openPool(ctx, r.DatabaseURL+"&enable_seqscan=off&enable_bitmapscan=off", timewheelPool)
 	if err != nil {
 		return nil, err
@@ -108,8 +108,8 @@ func (c *timewheelClient) Close() error {
 	return c.store.Close()
 }
 
-// do sends one request, by a client that costs the machine, which it shares
-// with the server, much less than that of net/http does.
+// do sends one request, by a client that costs the machine, which it shares with the
+// server, much less than that of net/http does.
 func (c *timewheelClient) do(ctx context.Context, method, path, body string, want int) ([]byte, error) {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)

@@ -17,8 +17,8 @@ import (
 // warmPause is between two looks at what a worker begins with.
 const warmPause = 10 * time.Millisecond
 
-// environment is one system on fresh stores, for one measurement, which is a
-// list of steps. Once a step has failed, the others do nothing.
+// environment is one system on fresh stores, for one measurement, which is a list of steps.
+// Once a step has failed, the others do nothing.
 type environment struct {
 	ctx context.Context // that of the measurement
 	err error           // of the step that failed
@@ -67,8 +67,8 @@ func (s *environment) enter(ctx context.Context) (err error) {
 	return err
 }
 
-// leave notes what memory the processes took, and ends them at the same time:
-// each may have to wait for something.
+// leave notes what memory the processes took, and ends them at the same time: each may have
+// to wait for something.
 func (s *environment) leave() (err error) {
 	var group errgroup.Group
 	for _, process := range s.processes {
@@ -178,8 +178,8 @@ func (s *environment) record(metric, unit string, value float64) {
 	s.results.Record(s.section, s.name, s.system.Name, report.Metric{Name: metric, Unit: unit, Better: better}, value)
 }
 
-// recordCPU keeps CPU time, in all and of what part; scale is what a second of
-// it comes to in this unit.
+// recordCPU keeps CPU time, in all and of what part; scale is what a second of it comes to
+// in this unit.
 func (s *environment) recordCPU(total, unit string, spent rig.Usage, scale float64) {
 	s.record(total, unit, spent.Total().Seconds()*scale)
 	s.record("CPU of its processes", unit, spent.Nodes.Seconds()*scale)

@@ -15,9 +15,9 @@ import (
 // profileClients create while the API is profiled.
 const profileClients = 64
 
-// Profile takes CPU profiles of timewheel's processes while 64 clients create
-// one by one, and while a worker executes, with what Postgres and Redis say of
-// the same stretch. They go to the folder profile in dir, with a text of them.
+// Profile takes CPU profiles of timewheel's processes while 64 clients create one by one,
+// and while a worker executes, with what Postgres and Redis say of the same stretch. They
+// go to the folder profile in dir, with a text of them.
 func Profile(ctx context.Context, o Options, dir string) (err error) {
 	dir, err = filepath.Abs(filepath.Join(dir, "profile"))
 	if err == nil {
@@ -48,8 +48,8 @@ func Profile(ctx context.Context, o Options, dir string) (err error) {
 	return nil
 }
 
-// profile writes down what the work came to, and what the processes and both
-// stores did meanwhile.
+// profile writes down what the work came to, and what the processes and both stores did
+// meanwhile.
 func (b *bench) profile(ctx context.Context, m measurement, text *strings.Builder) error {
 	work, statistics := m.run, ""
 	m.run = func(s env) {

@@ -15,32 +15,32 @@ import (
 )
 
 const (
-	// ahead is how far in the future created tasks are due: within timewheel's
-	// horizon, so that it has to index each.
+	// ahead is how far in the future created tasks are due: within timewheel's horizon, so
+	// that it has to index each.
 	ahead = 30 * time.Minute
-	// idlePause is between two looks at whether work is left. It bounds the error
-	// of a time, and must not become a load itself.
+	// idlePause is between two looks at whether work is left. It bounds the error of a
+	// time, and must not become a load itself.
 	idlePause = 5 * time.Millisecond
 )
 
-// createOneByOne is section a: each client waits for its answer before it
-// creates the next task.
+// createOneByOne is section a: each client waits for its answer before it creates the next
+// task.
 func (s *environment) createOneByOne(clients int) {
 	latency := s.create(clients, 1, func(ctx context.Context, due []time.Time) error { return s.Create(ctx, due[0]) })
 	s.recordPercentiles("", latency, 50, 99)
 }
 
-// createInBulk is section b: many tasks a call. way is which of the system's
-// calls is taken.
+// createInBulk is section b: many tasks a call. way is which of the system's calls is
+// taken.
 func (s *environment) createInBulk(clients, way int) {
 	bulk := s.Bulks()[way]
 	s.results.Note(fmt.Sprintf("Bulk creates of %s are %s.", s.system.Name, bulk.Name))
 	s.create(clients, s.scale.Bulk, bulk.Create)
 }
 
-// create lets every client call, with size due times that all differ, again and
-// again for the scale's time, records the rate and returns how long the calls
-// took. Calls that begin in the warm-up or end after the time are not counted.
+// create lets every client call, with size due times that all differ, again and again for
+// the scale's time, records the rate and returns how long the calls took. Calls that begin
+// in the warm-up or end after the time are not counted.
 func (s *environment) create(clients, size int, call func(ctx context.Context, due []time.Time) error) []time.Duration {
 	warm := time.Now().Add(s.scale.Create / 10)
 	end := warm.Add(s.scale.Create)
@@ -74,9 +74,9 @@ func (s *environment) create(clients, size int, call func(ctx context.Context, d
 	return all
 }
 
-// execute is section c: n tasks are due when the workers are let go. The clock
-// stops when the store says that nothing is left. Afterwards the store must
-// have n more finished tasks.
+// execute is section c: n tasks are due when the workers are let go. The clock stops when
+// the store says that nothing is left. Afterwards the store must have n more finished
+// tasks.
 func (s *environment) execute(n, workers int, shuffled bool) {
 	s.startWorkers(workers, systems.Rate)
 	const apart = 10 * time.Microsecond
@@ -101,9 +101,9 @@ func (s *environment) execute(n, workers int, shuffled bool) {
 	s.recordRate(n, c.took, c.Usage)
 }
 
-// allDone asks the store whether nothing is left, but only when the handlers
-// have seen all: to ask means to step over the dead versions of all rows that
-// have just been changed, and that slows them down.
+// allDone asks the store whether nothing is left, but only when the handlers have seen all:
+// to ask means to step over the dead versions of all rows that have just been changed, and
+// that slows them down.
 func (s *environment) allDone(ctx context.Context, n int) (bool, error) {
 	if seen, err := s.seen(); seen < n || err != nil {
 		return false, err
