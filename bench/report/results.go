@@ -43,17 +43,6 @@ func (s *Series) Add(value float64) {
 	s.Min, s.Max, s.Median = sorted[0], sorted[len(sorted)-1], (sorted[low]+sorted[high])/2
 }
 
-// Better reports whether the median is better than that of the other, which may be nil.
-func (s *Series) Better(than *Series) bool {
-	switch {
-	case than == nil:
-		return true
-	case s.Metric.Better == Lower:
-		return s.Median < than.Median
-	}
-	return s.Median > than.Median
-}
-
 // Ratio is how many times better ours is than theirs: above 1 it is ahead. It is false
 // where a ratio says nothing, as for values of 0 or of different signs.
 func Ratio(ours, theirs *Series) (float64, bool) {
@@ -100,7 +89,7 @@ type Results struct {
 	Versions []string      `json:"versions"`
 	Systems  []string      `json:"systems"`
 	Series   []*Series     `json:"series"`
-	Trials   []Trial       `json:"trials"`
+	Trials   []*Trial      `json:"trials"`
 	Peaks    []Peak        `json:"peaks"`
 	// Notes are what was left out, and Failures what went wrong.
 	Notes    []string `json:"notes"`

@@ -112,24 +112,22 @@ func (c *asynqClient) Create(ctx context.Context, due time.Time) error {
 
 // Bulks has a loop: the library has no call for many tasks.
 func (c *asynqClient) Bulks() []Bulk {
-	return []Bulk{{"Enqueue in a loop", func(ctx context.Context, due []time.Time) error { return c.createEach(ctx, due, 0, 1) }}}
-}
-
-// createEach creates one task after the other, from the first on in steps.
-func (c *asynqClient) createEach(ctx context.Context, due []time.Time, first, step int) error {
-	for i := first; i < len(due); i += step {
-		if err := c.Create(ctx, due[i]); err != nil {
-			return err
+	return []Bulk{{"Enqueue in a loop", func(ctx context.Context, due []time.Time) error {
+		for _, at := range due {
+			if err := c.Create(ctx, at); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	}}}
 }
 
 // Preload keeps the order only roughly: its lanes run side by side.
 func (c *asynqClient) Preload(ctx context.Context, due []time.Time) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for lane := range asynqLanes {
-		group.Go(func() error { return c.createEach(ctx, due, lane, asynqLanes) })
+	group.SetLimit(asynqLanes)
+	for _, at := range due {
+		group.Go(func() error { return c.Create(ctx, at) })
 	}
 	return group.Wait()
 }

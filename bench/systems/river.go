@@ -20,11 +20,6 @@ import (
 )
 
 const (
-	// riverConnections lets each of 64 clients have a connection, so that none waits for
-	// the pool.
-	riverConnections = 64
-	// riverWorkerConnections are those with which River's other settings were swept.
-	riverWorkerConnections = 10
 	// riverChunk is how many jobs one COPY puts in when it is not measured.
 	riverChunk = 5000
 	// riverStopPatience is how long a River client may take to stop.
@@ -52,7 +47,7 @@ func riverSystem() System {
 }
 
 func migrateRiver(ctx context.Context, url string) error {
-	pool, err := openPool(ctx, url, 1)
+	pool, err := openPool(ctx, url, "pool_max_conns=1")
 	if err != nil {
 		return err
 	}
@@ -86,7 +81,8 @@ func runRiverWorker(ctx context.Context, seen *rig.Witness) error {
 	if err != nil {
 		return fmt.Errorf("read the environment: %w", err)
 	}
-	pool, err := openPool(ctx, cfg.DatabaseURL, riverWorkerConnections)
+	// With so many connections River's other settings were swept.
+	pool, err := openPool(ctx, cfg.DatabaseURL, "pool_max_conns=10")
 	if err != nil {
 		return err
 	}
@@ -136,7 +132,8 @@ type riverClient struct {
 }
 
 func connectRiver(ctx context.Context, r *rig.Rig, _ string) (Client, error) {
-	pool, err := openPool(ctx, r.DatabaseURL, riverConnections)
+	// Each of 64 clients has a connection, so that none waits for the pool.
+	pool, err := openPool(ctx, r.DatabaseURL, "pool_max_conns=64")
 	if err != nil {
 		return nil, err
 	}

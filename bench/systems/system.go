@@ -148,17 +148,13 @@ type store struct {
 	idle, finished, history string
 }
 
-// openPool opens a pool of at most so many connections.
-func openPool(ctx context.Context, url string, connections int32) (*pgxpool.Pool, error) {
-	cfg, err := pgxpool.ParseConfig(url)
-	if err == nil {
-		cfg.MaxConns = connections
-		var pool *pgxpool.Pool
-		if pool, err = pgxpool.NewWithConfig(ctx, cfg); err == nil {
-			return pool, nil
-		}
+// openPool opens a pool with more parameters of the URL.
+func openPool(ctx context.Context, url, parameters string) (*pgxpool.Pool, error) {
+	pool, err := pgxpool.New(ctx, url+"&"+parameters)
+	if err != nil {
+		return nil, fmt.Errorf("open a pool: %w", err)
 	}
-	return nil, fmt.Errorf("open a pool: %w", err)
+	return pool, nil
 }
 
 // ask reads the one value that a query gives.

@@ -29,8 +29,6 @@ const (
 	requestPatience = 30 * time.Second
 	// batchLimit is how many tasks one request may create.
 	batchLimit = 1000
-	// timewheelPool is for what the store says.
-	timewheelPool = 4
 )
 
 func timewheel() System {
@@ -87,7 +85,7 @@ type timewheelClient struct {
 func connectTimewheel(ctx context.Context, r *rig.Rig, api string) (Client, error) {
 	// It asks through indexes, as timewheel's own pool does: to look through a long history
 	// for what is left would be measured as work.
-	pool, err := openPool(ctx, r.DatabaseURL+"&enable_seqscan=off&enable_bitmapscan=off", timewheelPool)
+	pool, err := openPool(ctx, r.DatabaseURL, "enable_seqscan=off&enable_bitmapscan=off")
 	if err != nil {
 		return nil, err
 	}

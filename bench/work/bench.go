@@ -188,22 +188,26 @@ func (b *bench) try(ctx context.Context, system systems.System, purpose systems.
 			}
 		}
 	}
-	best := -1
+	var best *report.Trial
 	for _, setting := range settings {
 		series := scratch.Find("sweep", setting.Label(), system.Name, metric)
 		if series == nil || len(series.Values) < b.Rounds {
 			continue
 		}
 		series.Metric.Name = string(purpose)
-		if best < 0 || series.Better(b.results.Trials[best].Series) {
-			best = len(b.results.Trials)
-			system.Settings[purpose][0] = setting
+		trial := &report.Trial{Series: series, Purpose: string(purpose)}
+		b.results.Trials = append(b.results.Trials, trial)
+		if best != nil {
+			if ratio, ok := report.Ratio(series, best.Series); !ok || ratio <= 1 {
+				continue
+			}
 		}
-		b.results.Trials = append(b.results.Trials, report.Trial{Series: series, Purpose: string(purpose)})
+		best = trial
+		system.Settings[purpose][0] = setting
 	}
-	if best < 0 {
+	if best == nil {
 		return fmt.Errorf("no setting of %s works", system.Name)
 	}
-	b.results.Trials[best].Chosen = true
+	best.Chosen = true
 	return nil
 }

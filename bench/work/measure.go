@@ -2,6 +2,7 @@ package work
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -47,24 +48,13 @@ func (s *environment) planned(n int, apart time.Duration) {
 func (s *environment) live() {
 	s.openForBusiness(1, systems.Lateness)
 	n := int(float64(s.scale.Live) * s.scale.Span.Seconds())
-	at := times(n, time.Now(), s.scale.Span/time.Duration(n))
 	group, ctx := errgroup.WithContext(s.ctx)
-	for client := range liveClients {
-		group.Go(func() error {
-			for i := client; i < n && s.err == nil; i += liveClients {
-				if err := rig.Pause(ctx, time.Until(at[i])); err != nil {
-					return err
-				}
-				if err := s.Create(ctx, time.Now().Add(liveAhead).Truncate(time.Microsecond)); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	group.SetLimit(liveClients)
+	for _, at := range times(n, time.Now(), s.scale.Span/time.Duration(n)) {
+		s.pauseUntil(at)
+		group.Go(func() error { return s.Create(ctx, time.Now().Add(liveAhead).Truncate(time.Microsecond)) })
 	}
-	if err := group.Wait(); s.err == nil {
-		s.err = err
-	}
+	s.err = errors.Join(s.err, group.Wait())
 	s.recordLateness(n, time.Now().Add(liveAhead))
 }
 
