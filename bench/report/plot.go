@@ -1,12 +1,6 @@
 package report
 
-import (
-	_ "embed"
-	"math"
-)
-
-//go:embed plot.svg.tmpl
-var plot string
+import "math"
 
 // The plot's measures, in pixels. The template has the others.
 const (
@@ -62,7 +56,7 @@ func (r *Results) plot() ([]byte, error) {
 	}
 	f.Height, f.GridHeight = y+bottomMargin, y-topMargin+4
 	f.scale()
-	return execute(plot, f)
+	return execute("plot.svg.tmpl", f)
 }
 
 // scale places the bars between the powers of ten that enclose them all.

@@ -2,7 +2,7 @@ package report
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,14 +18,22 @@ import (
 	"golang.org/x/text/message"
 )
 
-//go:embed report.md.tmpl
-var markdown string
+var (
+	//go:embed *.tmpl
+	files     embed.FS
+	templates = template.Must(template.New("").Funcs(template.FuncMap{
+		"cell": cell, "ratio": ratioCell, "number": Number, "join": strings.Join,
+		"megabytes": func(bytes float64) string { return fmt.Sprintf("%.0f", bytes/1e6) },
+		"second":    func() time.Duration { return time.Second },
+	}).ParseFS(files, "*.tmpl"))
+	english = message.NewPrinter(language.English)
+)
 
 // Write puts latest.md, latest.json and latest.svg into dir, which it makes if it is
 // missing.
 func (r *Results) Write(dir string) error {
 	encoded, err := json.MarshalIndent(r, "", "  ")
-	text, textErr := execute(markdown, struct {
+	text, textErr := execute("report.md.tmpl", struct {
 		*Results
 		Verdicts []verdict
 		Sections []section
@@ -48,18 +56,9 @@ func (r *Results) Write(dir string) error {
 }
 
 // execute fills in one of our templates.
-func execute(text string, data any) ([]byte, error) {
-	parsed, err := template.New("").Funcs(template.FuncMap{
-		"cell": cell, "ratio": ratioCell, "number": Number, "join": strings.Join,
-		"megabytes": func(bytes float64) string { return fmt.Sprintf("%.0f", bytes/1e6) },
-		"px":        func(v float64) string { return fmt.Sprintf("%.1f", v) },
-		"second":    func() time.Duration { return time.Second },
-	}).Parse(text)
-	if err != nil {
-		return nil, err
-	}
+func execute(name string, data any) ([]byte, error) {
 	var out bytes.Buffer
-	err = parsed.Execute(&out, data)
+	err := templates.ExecuteTemplate(&out, name, data)
 	return out.Bytes(), err
 }
 
@@ -122,8 +121,6 @@ func ratioCell(ours, theirs *Series) string {
 	}
 	return Number(ratio) + "×"
 }
-
-var english = message.NewPrinter(language.English)
 
 // Number writes a value with as many digits as say something, and thousands apart.
 func Number(v float64) string {

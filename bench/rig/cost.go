@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -80,12 +79,10 @@ func (r *Rig) Figures(ctx context.Context) (f Figures, err error) {
 		return f, fmt.Errorf("ask redis for its figures: %w", err)
 	}
 	f.RedisVersion = info["Server"]["redis_version"]
-	memory, err := strconv.ParseFloat(info["Memory"]["used_memory"], 64)
-	commands, err2 := strconv.ParseFloat(info["Stats"]["total_commands_processed"], 64)
-	if err := errors.Join(err, err2); err != nil {
+	_, err = fmt.Sscan(info["Memory"]["used_memory"]+" "+info["Stats"]["total_commands_processed"], &f.RedisBytes, &f.Commands)
+	if err != nil {
 		return f, fmt.Errorf("read the figures of redis: %w", err)
 	}
-	f.RedisBytes, f.Commands = memory, commands
 	err = ask(ctx, r.postgres.URL(), `
 		SELECT current_setting('server_version'), coalesce(sum(xact_commit + xact_rollback), 0)::float8,
 			coalesce(sum(pg_database_size(datid)), 0)::float8
