@@ -35,14 +35,6 @@ type Series struct {
 	Max     float64   `json:"max"`
 }
 
-// Add adds one round's value.
-func (s *Series) Add(value float64) {
-	s.Values = append(s.Values, value)
-	sorted := slices.Sorted(slices.Values(s.Values))
-	low, high := (len(sorted)-1)/2, len(sorted)/2 // the same one if their number is odd
-	s.Min, s.Max, s.Median = sorted[0], sorted[len(sorted)-1], (sorted[low]+sorted[high])/2
-}
-
 // Ratio is how many times better ours is than theirs: above 1 it is ahead. It is false
 // where a ratio says nothing, as for values of 0 or of different signs.
 func Ratio(ours, theirs *Series) (float64, bool) {
@@ -103,7 +95,10 @@ func (r *Results) Record(section, name, system string, metric Metric, value floa
 		s = &Series{Section: section, Case: name, System: system, Metric: metric}
 		r.Series = append(r.Series, s)
 	}
-	s.Add(value)
+	s.Values = append(s.Values, value)
+	sorted := slices.Sorted(slices.Values(s.Values))
+	low, high := (len(sorted)-1)/2, len(sorted)/2 // the same one if their number is odd
+	s.Min, s.Max, s.Median = sorted[0], sorted[len(sorted)-1], (sorted[low]+sorted[high])/2
 }
 
 // Find returns the series of a measurement, or nil.

@@ -75,11 +75,9 @@ type line struct {
 	Series []*Series
 }
 
-// sections are the tables in the order of their titles. The lines of a case stand together,
-// whichever system was the first with a metric.
+// sections are the tables, in the order in which their lines were measured.
 func (r *Results) sections() []section {
 	var sections []section
-	cases := map[string]int{} // their order
 	for _, s := range r.Series {
 		at := slices.IndexFunc(sections, func(other section) bool { return other.Title == s.Section })
 		if at < 0 {
@@ -93,14 +91,7 @@ func (r *Results) sections() []section {
 			*lines = append(*lines, line{s.Case, s.Metric, make([]*Series, len(r.Systems))})
 		}
 		(*lines)[row].Series[slices.Index(r.Systems, s.System)] = s
-		if _, known := cases[s.Case]; !known {
-			cases[s.Case] = len(cases)
-		}
 	}
-	for _, t := range sections {
-		slices.SortStableFunc(t.Lines, func(a, b line) int { return cases[a.Case] - cases[b.Case] })
-	}
-	slices.SortFunc(sections, func(a, b section) int { return strings.Compare(a.Title, b.Title) })
 	return sections
 }
 
