@@ -129,41 +129,21 @@ func (s *environment) until(pause time.Duration, so func() (bool, error)) {
 
 // preload puts tasks in.
 func (s *environment) preload(due []time.Time) {
-	s.do(func(ctx context.Context) error {
-		if err := s.Preload(ctx, due); err != nil {
-			return fmt.Errorf("put tasks in: %w", err)
-		}
-		return nil
-	})
+	s.do(func(ctx context.Context) error { return s.Preload(ctx, due) })
 }
 
-// cost is CPU time, without the driver's, and time by the clock.
-type cost struct {
-	rig.Usage
-	took time.Duration
-}
-
-// costOf measures steps. For a profile, the stores' own statistics begin there.
-func (s *environment) costOf(steps func(ctx context.Context) error) cost {
-	return get(s, func(ctx context.Context) (c cost, err error) {
-		if s.Profile != "" {
-			if err := s.ResetStatistics(ctx); err != nil {
-				return c, err
-			}
-		}
-		before, err := s.Usage(s.processes)
-		if err != nil {
-			return c, err
-		}
-		began := time.Now()
-		if err := steps(ctx); err != nil {
-			return c, err
-		}
-		c.took = time.Since(began)
-		after, err := s.Usage(s.processes)
-		c.Usage = after.Since(before)
-		return c, err
-	})
+// costOf is what steps take: CPU time, without the driver's, and time by the clock. For a
+// profile, the stores' own statistics begin there.
+func (s *environment) costOf(steps func()) (spent rig.Usage, took time.Duration) {
+	usage := func(context.Context) (rig.Usage, error) { return s.Usage(s.processes) }
+	if s.Profile != "" {
+		s.do(s.ResetStatistics)
+	}
+	before := get(s, usage)
+	began := time.Now()
+	steps()
+	took = time.Since(began)
+	return get(s, usage).Since(before), took
 }
 
 // record keeps one value of the case.

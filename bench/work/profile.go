@@ -19,11 +19,8 @@ const profileClients = 64
 // and while a worker executes, with what Postgres and Redis say of the same stretch. They
 // go to the folder profile in dir, with a text of them.
 func Profile(ctx context.Context, o Options, dir string) (err error) {
-	dir, err = filepath.Abs(filepath.Join(dir, "profile"))
-	if err == nil {
-		err = os.MkdirAll(dir, 0o755) //nolint:gosec // G301: for everyone to read.
-	}
-	if err != nil {
+	dir = filepath.Join(dir, "profile")
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: for everyone to read.
 		return fmt.Errorf("make the folder of the profiles: %w", err)
 	}
 	b, err := begin(ctx, o, map[string]string{"shared_preload_libraries": "pg_stat_statements"})

@@ -64,13 +64,13 @@ func (s *environment) create(clients, size int, call func(ctx context.Context, d
 		})
 	}
 	s.pauseUntil(warm)
-	c := s.costOf(func(context.Context) error { return rig.Pause(ctx, time.Until(end)) })
-	s.err = errors.Join(group.Wait(), s.err)
+	spent, _ := s.costOf(func() { s.pauseUntil(end) })
+	s.err = errors.Join(s.err, group.Wait())
 	all := slices.Concat(latencies...)
 	if len(all) == 0 {
 		s.err = errors.Join(s.err, errors.New("not one call was completed in the time"))
 	}
-	s.recordRate(len(all)*size, s.scale.Create, c.Usage)
+	s.recordRate(len(all)*size, s.scale.Create, spent)
 	return all
 }
 
@@ -89,26 +89,24 @@ func (s *environment) execute(n, workers int, shuffled bool) {
 	s.preload(due)
 	s.do(s.Settle)
 	before := get(s, s.Finished)
-	c := s.costOf(func(ctx context.Context) error {
-		if err := s.release(ctx); err != nil {
-			return err
-		}
-		return rig.Until(ctx, idlePause, func() (bool, error) { return s.allDone(ctx, n) })
+	spent, took := s.costOf(func() {
+		s.do(s.release)
+		s.until(idlePause, func() (bool, error) { return s.allDone(n) })
 	})
 	if finished := get(s, s.Finished) - before; s.err == nil && finished != n {
 		s.err = fmt.Errorf("%d tasks were put in, and the store has %d more finished", n, finished)
 	}
-	s.recordRate(n, c.took, c.Usage)
+	s.recordRate(n, took, spent)
 }
 
 // allDone asks the store whether nothing is left, but only when the handlers have seen all:
 // to ask means to step over the dead versions of all rows that have just been changed, and
 // that slows them down.
-func (s *environment) allDone(ctx context.Context, n int) (bool, error) {
+func (s *environment) allDone(n int) (bool, error) {
 	if seen, err := s.seen(); seen < n || err != nil {
 		return false, err
 	}
-	return s.Idle(ctx)
+	return s.Idle(s.ctx)
 }
 
 // times are n times from the first on.
