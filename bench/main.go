@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/timewheel/timewheel/bench/rig"
-	"github.com/timewheel/timewheel/bench/systems"
 	"github.com/timewheel/timewheel/bench/work"
 )
 
@@ -40,9 +38,6 @@ func main() {
 }
 
 func run(ctx context.Context, arguments []string) error {
-	if len(arguments) == 2 && arguments[0] == rig.RoleArgument {
-		return rig.Profiled(func() error { return systems.Play(ctx, arguments[1]) })
-	}
 	o, err := parse(arguments)
 	if err != nil {
 		return err

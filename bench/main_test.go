@@ -2,36 +2,18 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"flag"
-	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/timewheel/timewheel/bench/rig"
-	"github.com/timewheel/timewheel/bench/systems"
 	"github.com/timewheel/timewheel/bench/work"
 )
 
-// TestMain lets the test program play the roles too: the bench runs itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == rig.RoleArgument {
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		err := systems.Play(ctx, os.Args[2])
-		stop()
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
 	goleak.VerifyTestMain(m,
 		// They end by themselves a moment after the connections that they watch.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"),

@@ -8,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,8 +20,11 @@ import (
 	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
-// databaseName is the one database that a measurement uses.
-const databaseName = "measured"
+const (
+	// databaseName is the one database that a measurement uses.
+	databaseName = "measured"
+	nodeName     = "node"
+)
 
 // Rig is the pair of stores. It is for one goroutine.
 type Rig struct {
@@ -30,34 +36,57 @@ type Rig struct {
 	// itself. Empty: none are made.
 	Profile string
 
+	dir      string // of the node and its logs
 	postgres *stores.Postgres
 	redis    *stores.Redis
 }
 
-// Start brings both stores up with fsync and synchronous_commit on and the append-only file
-// synced every second, which are the defaults of package stores. What an installation says
-// goes to out. The settings are Postgres'.
+// Start builds the node, and brings both stores up with fsync and synchronous_commit on and
+// the append-only file synced every second, which are the defaults of package stores. What
+// an installation says goes to out. The settings are Postgres'.
 func Start(ctx context.Context, out io.Writer, settings map[string]string) (*Rig, error) {
 	if err := stores.Install(ctx, out); err != nil {
 		return nil, err
 	}
-	postgres, err := stores.StartPostgres(ctx, stores.Options{Settings: settings})
-	if err != nil {
-		return nil, err
-	}
-	redis, err := stores.StartRedis(ctx, stores.Options{})
-	if err != nil {
-		return nil, errors.Join(err, postgres.Close())
-	}
-	r := &Rig{DatabaseURL: postgres.Database(databaseName), RedisURL: redis.URL(), postgres: postgres, redis: redis}
-	if r.Redis, err = OpenRedis(r.RedisURL, 4); err != nil {
-		return nil, errors.Join(err, redis.Close(), postgres.Close())
+	r := &Rig{}
+	if err := r.start(ctx, settings); err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
 
+func (r *Rig) start(ctx context.Context, settings map[string]string) (err error) {
+	if r.dir, err = os.MkdirTemp("", "timewheel-bench-"); err != nil {
+		return fmt.Errorf("make a folder for the node: %w", err)
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(r.dir, nodeName), "./node") //nolint:gosec // G204: all are our own.
+	if output, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the node: %w: %s", err, output)
+	}
+	if r.postgres, err = stores.StartPostgres(ctx, stores.Options{Settings: settings}); err != nil {
+		return err
+	}
+	if r.redis, err = stores.StartRedis(ctx, stores.Options{}); err != nil {
+		return err
+	}
+	r.DatabaseURL, r.RedisURL = r.postgres.Database(databaseName), r.redis.URL()
+	r.Redis, err = OpenRedis(r.RedisURL, 4)
+	return err
+}
+
 // Close ends the stores and removes their data.
-func (r *Rig) Close() error { return errors.Join(r.Redis.Close(), r.redis.Close(), r.postgres.Close()) }
+func (r *Rig) Close() (err error) {
+	if r.Redis != nil {
+		err = r.Redis.Close()
+	}
+	if r.redis != nil {
+		err = errors.Join(err, r.redis.Close())
+	}
+	if r.postgres != nil {
+		err = errors.Join(err, r.postgres.Close())
+	}
+	return errors.Join(err, os.RemoveAll(r.dir))
+}
 
 // OpenRedis is a client with the settings that timewheel, asynq and the rig itself share:
 // no handshakes that an older server refuses.

@@ -119,11 +119,7 @@ func Play(ctx context.Context, role string) error {
 	if !ok {
 		return errors.New("there is no role " + role)
 	}
-	seen, err := rig.NewWitness()
-	if err != nil {
-		return err
-	}
-	return run(ctx, seen)
+	return run(ctx, rig.NewWitness())
 }
 
 // noop is the type of the tasks that do nothing. Its name is one of those that timewheel's

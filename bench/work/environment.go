@@ -100,7 +100,7 @@ func (s *environment) startWorkers(n int, purpose systems.Purpose) {
 // release lets all workers go.
 func (s *environment) release(context.Context) (err error) {
 	for _, worker := range s.workers {
-		err = errors.Join(err, worker.Ask("Release", nil))
+		err = errors.Join(err, worker.Ask(rig.Release, new(bool)))
 	}
 	return err
 }
@@ -109,7 +109,7 @@ func (s *environment) release(context.Context) (err error) {
 func (s *environment) seen() (total int, err error) {
 	for _, worker := range s.workers {
 		var seen int
-		err = errors.Join(err, worker.Ask("Seen", &seen))
+		err = errors.Join(err, worker.Ask(rig.Seen, &seen))
 		total += seen
 	}
 	return total, err

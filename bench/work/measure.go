@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/timewheel/timewheel/bench/rig"
 	"github.com/timewheel/timewheel/bench/systems"
 )
 
@@ -72,7 +73,7 @@ func (s *environment) recordLateness(n int, last time.Time) {
 		return seen == n, err
 	})
 	var late []time.Duration
-	s.do(func(context.Context) error { return s.workers[0].Ask("Lateness", &late) })
+	s.do(func(context.Context) error { return s.workers[0].Ask(rig.Lateness, &late) })
 	if s.err != nil {
 		return
 	}
