@@ -1,5 +1,5 @@
-// Command bench runs timewheel, asynq and River side by side on one machine and
-// says how they compare. README.md tells what is measured and how.
+// Command bench runs timewheel, asynq and River side by side on one machine and says how
+// they compare. README.md tells what is measured and how.
 package main
 
 import (
@@ -9,11 +9,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
-	"github.com/timewheel/timewheel/bench/rig"
-	"github.com/timewheel/timewheel/bench/systems"
 	"github.com/timewheel/timewheel/bench/work"
 )
 
@@ -39,17 +38,14 @@ func main() {
 }
 
 func run(ctx context.Context, arguments []string) error {
-	if len(arguments) == 2 && arguments[0] == rig.RoleArgument {
-		return play(ctx, arguments[1])
-	}
 	o, err := parse(arguments)
 	if err != nil {
 		return err
 	}
 	if o.profile {
-		return work.Profile(ctx, o.work, o.out)
+		return work.Profile(ctx, o.Options, o.out)
 	}
-	results, err := work.Run(ctx, o.work)
+	results, err := work.Run(ctx, o.Options)
 	// What was measured is kept, whatever came after.
 	if err = errors.Join(err, results.Write(o.out)); err != nil {
 		return err
@@ -61,31 +57,16 @@ func run(ctx context.Context, arguments []string) error {
 	return nil
 }
 
-// play is this program as one process of a system.
-func play(ctx context.Context, role string) error {
-	switch role {
-	case systems.TimewheelAPI:
-		return systems.RunTimewheelAPI(ctx)
-	case systems.TimewheelWorker:
-		return systems.RunTimewheelWorker(ctx)
-	case systems.AsynqWorker:
-		return systems.RunAsynqWorker(ctx)
-	case systems.RiverWorker:
-		return systems.RunRiverWorker(ctx)
-	}
-	return fmt.Errorf("there is no role %q", role)
-}
-
 // errCommandLine marks a command line that was refused with words already.
 var errCommandLine = errors.New("wrong command line")
 
 type options struct {
-	work    work.Options
+	work.Options
 	out     string
 	profile bool
 }
 
-func parse(arguments []string) (options, error) {
+func parse(arguments []string) (o options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), usage)
@@ -95,51 +76,47 @@ func parse(arguments []string) (options, error) {
 	full := flags.Bool("full", false, "also execute 1,000,000 tasks")
 	only := flags.String("only", "", "the letters of the sections to measure, such as c,d")
 	rounds := flags.Int("rounds", 0, "how often everything is measured (default 3, with --quick 1)")
-	systems := flags.String("systems", "timewheel,asynq,river", "who takes part; timewheel always does")
-	sweep := flags.Bool("sweep", true, "try the settings of each system first; never with --quick")
+	names := flags.String("systems", "timewheel,asynq,river", "who takes part; timewheel always does")
 	rows := flags.Int("rows", 0, "one more number of stored rows to try in section g, such as 10000000")
-	out := flags.String("out", "results", "the folder of the results")
-	profile := flags.Bool("profile", false, "profile timewheel while it creates and executes, in place of all else")
-	if err := flags.Parse(arguments); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return options{}, err
-		}
-		return options{}, errCommandLine
+	flags.BoolVar(&o.Sweep, "sweep", true, "try the settings of each system first; never with --quick")
+	flags.StringVar(&o.out, "out", "results", "the folder of the results")
+	flags.BoolVar(&o.profile, "profile", false, "profile timewheel while it creates and executes, in place of all else")
+	switch err := flags.Parse(arguments); {
+	case errors.Is(err, flag.ErrHelp):
+		return o, err
+	case err != nil:
+		return o, errCommandLine
 	}
-	refuse := func(why string) (options, error) {
-		fmt.Fprintln(flags.Output(), "bench:", why)
-		return options{}, errCommandLine
-	}
-	o := options{out: *out, profile: *profile}
-	o.work = work.Options{
-		Scale: work.Normal(), Sections: strings.ReplaceAll(*only, ",", ""), Rounds: 3, Sweep: *sweep && !*quick,
-		Systems: append([]string{"timewheel"}, strings.Split(*systems, ",")...),
-		Command: strings.Join(append([]string{"go tool stack bench"}, arguments...), " "), Out: os.Stderr,
-	}
+	o.Command, o.Out = strings.Join(append([]string{"go tool stack bench"}, arguments...), " "), os.Stderr
+	o.Systems = append([]string{"timewheel"}, strings.Split(*names, ",")...)
+	o.Scale, o.Rounds, o.Sections = work.Normal, 3, strings.ReplaceAll(*only, ",", "")
+	refusal := ""
 	switch {
 	case flags.NArg() > 0:
-		return refuse("there are no arguments beside the flags")
+		refusal = "there are no arguments beside the flags"
 	case *quick && *full:
-		return refuse("--quick and --full contradict each other")
+		refusal = "--quick and --full contradict each other"
+	case strings.Trim(o.Sections, "abcdefgh") != "":
+		refusal = "--only takes letters from a to h"
+	case *rounds < 0 || *rows < 0:
+		refusal = "there are no negative numbers of rounds or rows"
 	case *quick:
-		o.work.Scale, o.work.Rounds = work.Quick(), 1
-		if o.work.Sections == "" {
-			o.work.Sections = work.QuickSections
+		o.Scale, o.Rounds, o.Sweep = work.Quick, 1, false
+		if o.Sections == "" {
+			o.Sections = work.QuickSections
 		}
 	case *full:
-		o.work.Scale = work.Full()
+		o.Scale.Execute = append(slices.Clone(o.Scale.Execute), 1_000_000)
 	}
-	if strings.Trim(o.work.Sections, "abcdefgh") != "" {
-		return refuse("--only takes letters from a to h")
-	}
-	if *rounds < 0 || *rows < 0 {
-		return refuse("there are no negative numbers of rounds or rows")
+	if refusal != "" {
+		fmt.Fprintln(flags.Output(), "bench:", refusal)
+		return o, errCommandLine
 	}
 	if *rounds > 0 {
-		o.work.Rounds = *rounds
+		o.Rounds = *rounds
 	}
 	if *rows > 0 {
-		o.work.Scale.Growth = append(o.work.Scale.Growth, *rows)
+		o.Scale.Growth = append(slices.Clone(o.Scale.Growth), *rows)
 	}
 	return o, nil
 }

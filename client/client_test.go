@@ -34,7 +34,7 @@ func serve(t *testing.T) *client.Client {
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- app.API{}.Run(ctx, cfg, io.Discard) }()
+	go func() { ended <- app.RunAPI(ctx, cfg, io.Discard) }()
 	c, err := client.New("http://" + address)
 	require.NoError(t, err)
 	t.Cleanup(func() {

@@ -2,13 +2,13 @@ package rig
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strings"
+	"runtime/pprof"
 	"syscall"
 	"time"
 
@@ -18,118 +18,76 @@ import (
 )
 
 const (
+	// profileVariable names the file for a CPU profile of the process's life.
+	profileVariable = "BENCH_PROFILE"
+
 	bootPatience = 30 * time.Second
-	bootPause    = 5 * time.Millisecond
 	stopPatience = 40 * time.Second
 )
 
-// listening finds where a process listens in its log: in the line of Announce,
-// or in the one that timewheel's own services write.
-var listening = regexp.MustCompile(`listening\D*(127\.0\.0\.1:\d+)`)
-
-// Announce writes to the log where this process listens.
-func Announce(address string) { fmt.Fprintln(os.Stderr, "listening", address) }
-
 // Process is a part of a system that runs on its own.
 type Process struct {
-	// Address is where it listens, as host:port.
-	Address string
-	// Role is the part that it plays.
-	Role string
+	// Role is the part that it plays, and Address where it listens.
+	Role, Address string
 
-	child   *process.Child
-	command *exec.Cmd
-	log     string
+	child     *process.Child
+	log       string
+	questions *json.Encoder
+	answers   *json.Decoder
 }
 
-// Build builds a package of timewheel's module and returns the program. It
-// builds in that module, so with the versions of libraries that timewheel has
-// and not those that the bench shares with the rivals.
-func (r *Rig) Build(ctx context.Context, name string) (string, error) {
-	program := filepath.Join(r.dir, filepath.Base(name))
-	if _, err := os.Stat(program); err == nil {
-		return program, nil
-	}
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/timewheel/timewheel").Output()
-	if err != nil {
-		return "", fmt.Errorf("find timewheel's module: %w", err)
-	}
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, name) //nolint:gosec // G204: all are our own.
-	build.Dir = strings.TrimSpace(string(root))
-	if output, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w: %s", name, err, output)
-	}
-	return program, nil
-}
-
-// RoleArgument is the first argument of this program when it is one process of
-// a system; the role follows.
-const RoleArgument = "role"
-
-// SpawnRole is Spawn of this very program in another role.
-func (r *Rig) SpawnRole(ctx context.Context, role string, env map[string]string) (*Process, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
-	}
-	return r.Spawn(ctx, role, exec.Command(program, RoleArgument, role), env) //nolint:gosec,noctx // G204: this program itself. child ends it.
-}
-
-// Spawn runs the command on the rig's stores and returns once it listens. The
-// variables of env win over those of the environment. Its log goes to a file
-// beside the stores' logs.
-func (r *Rig) Spawn(ctx context.Context, role string, command *exec.Cmd, env map[string]string) (*Process, error) {
-	r.spawned++
-	p := &Process{Role: role, command: command, log: filepath.Join(r.dir, fmt.Sprintf("%s-%d.log", role, r.spawned))}
-	log, err := os.Create(p.log)
+// Spawn runs a node in a role, on the rig's stores and with the variables of env, and
+// returns once its witness says that it is ready.
+func (r *Rig) Spawn(ctx context.Context, role string, env ...string) (*Process, error) {
+	log, err := os.CreateTemp(r.dir, role+"-*.log")
 	if err != nil {
 		return nil, fmt.Errorf("make a log for %s: %w", role, err)
 	}
-	defer log.Close() // The child holds its own copy.
-	command.Env = append(os.Environ(), "DATABASE_URL="+r.DatabaseURL, "REDIS_URL="+r.RedisURL, "LISTEN_ADDR=127.0.0.1:0", "API_SHUTDOWN_DELAY=0s")
-	for name, value := range env {
-		command.Env = append(command.Env, name+"="+value)
+	defer log.Close()                                             // The child holds its own copy.
+	command := exec.Command(filepath.Join(r.dir, nodeName), role) //nolint:gosec,noctx // G204: we have built it. child ends it.
+	command.Env = append(os.Environ(), "DATABASE_URL="+r.DatabaseURL, "REDIS_URL="+r.RedisURL,
+		"LISTEN_ADDR=127.0.0.1:0", "API_SHUTDOWN_DELAY=0s")
+	if r.Profile != "" {
+		command.Env = append(command.Env, profileVariable+"="+r.Profile+"-"+role+".pprof")
 	}
-	command.Stdout, command.Stderr = log, log
+	command.Env = append(command.Env, env...)
+	command.Stderr = log
+	stdin, err := command.StdinPipe()
+	stdout, err2 := command.StdoutPipe()
+	if err := errors.Join(err, err2); err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", role, err)
+	}
+	p := &Process{Role: role, log: log.Name(), questions: json.NewEncoder(stdin), answers: json.NewDecoder(stdout)}
 	if p.child, err = process.Start(command, syscall.SIGKILL); err != nil {
 		return nil, err
 	}
-	if err := p.awaitAddress(ctx); err != nil {
-		return nil, errors.Join(err, p.Stop())
+	booting, cancel := context.WithTimeout(ctx, bootPatience)
+	defer cancel()
+	// A kill ends the question too.
+	defer context.AfterFunc(booting, func() { _ = p.child.Signal(syscall.SIGKILL) })()
+	if err := p.Ask(Ready, &p.Address); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s did not come up: %w", role, err), p.Stop())
 	}
 	return p, nil
 }
 
-func (p *Process) awaitAddress(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, bootPatience)
-	defer cancel()
-	for {
-		log, err := os.ReadFile(p.log)
-		if err != nil {
-			return fmt.Errorf("wait for %s: %w", p.Role, err)
-		}
-		if found := listening.FindSubmatch(log); found != nil {
-			p.Address = string(found[1])
-			return nil
-		}
-		select {
-		case <-p.child.Done():
-			return fmt.Errorf("%s ended before it listened; its log: %s", p.Role, p.logTail())
-		default:
-		}
-		if err := Pause(ctx, bootPause); err != nil {
-			return fmt.Errorf("%s did not come up: %w; its log: %s", p.Role, err, p.logTail())
-		}
+// Ask puts a question to the process's witness.
+func (p *Process) Ask(question Question, answer any) error {
+	err := p.questions.Encode(question)
+	if err == nil {
+		err = p.answers.Decode(answer)
 	}
+	if err != nil {
+		return fmt.Errorf("ask the witness of %s: %w", p.Role, err)
+	}
+	return nil
 }
-
-func (p *Process) pid() int { return p.command.Process.Pid }
 
 // PeakMemory is the most memory that the process has had resident, in bytes.
 func (p *Process) PeakMemory() (float64, error) {
-	process, err := procfs.NewProc(p.pid())
+	process, err := procfs.NewProc(p.child.PID())
 	if err != nil {
-		return 0, fmt.Errorf("look at %s, whose log ends: %s: %w", p.Role, p.logTail(), err)
+		return 0, fmt.Errorf("look at %s: %w", p.Role, err)
 	}
 	status, err := process.NewStatus()
 	if err != nil {
@@ -138,23 +96,31 @@ func (p *Process) PeakMemory() (float64, error) {
 	return float64(status.VmHWM), nil
 }
 
-// Stop ends the process in an orderly way. It is an error if it had ended by
-// itself, badly, or had to be killed.
+// Stop ends the process in an orderly way. It is an error, with the end of the log, if it
+// had ended by itself, badly, or had to be killed.
 func (p *Process) Stop() error {
-	if err := p.child.Stop(syscall.SIGTERM, stopPatience); err != nil {
-		return err
+	err := errors.Join(p.child.Stop(syscall.SIGTERM, stopPatience), p.child.Err())
+	if err == nil {
+		return nil
 	}
-	if err := p.child.Err(); err != nil {
-		return fmt.Errorf("%s ended with %w; its log: %s", p.Role, err, p.logTail())
-	}
-	return nil
+	log, logErr := os.ReadFile(p.log)
+	return errors.Join(fmt.Errorf("%s ended with %w; its log: %s", p.Role, err, log[max(0, len(log)-1<<10):]), logErr)
 }
 
-// logTail is the end of the process's log, at most 1 KiB.
-func (p *Process) logTail() string {
-	log, err := os.ReadFile(p.log)
-	if err != nil {
-		return err.Error()
+// Profiled is the life of a process that Spawn has started.
+func Profiled(live func() error) (err error) {
+	path := os.Getenv(profileVariable)
+	if path == "" {
+		return live()
 	}
-	return strings.TrimSpace(string(log[max(0, len(log)-1<<10):]))
+	file, err := os.Create(path) //nolint:gosec // G304: the path is our own.
+	if err != nil {
+		return fmt.Errorf("make a profile: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return fmt.Errorf("begin a profile: %w", err)
+	}
+	defer pprof.StopCPUProfile()
+	return live()
 }

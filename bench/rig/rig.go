@@ -1,6 +1,6 @@
-// Package rig is what every measurement stands on: one private Postgres and one
-// private Redis with durable settings, the processes of the systems, and
-// what the kernel and the stores say of their cost.
+// Package rig is what every measurement stands on: one private Postgres and one private
+// Redis with durable settings, the processes of the systems with a witness in each worker,
+// and what the kernel and the stores say of their cost.
 package rig
 
 import (
@@ -8,11 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
@@ -21,8 +20,11 @@ import (
 	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
-// databaseName is the one database that a measurement uses.
-const databaseName = "measured"
+const (
+	// databaseName is the one database that a measurement uses.
+	databaseName = "measured"
+	nodeName     = "node"
+)
 
 // Rig is the pair of stores. It is for one goroutine.
 type Rig struct {
@@ -30,72 +32,50 @@ type Rig struct {
 	DatabaseURL, RedisURL string
 	// Redis is a client for looking at the store, not for the work.
 	Redis *redis.Client
+	// Profile is what the names of the CPU profiles begin with that each process makes of
+	// itself. Empty: none are made.
+	Profile string
 
-	dir         string
-	adminURL    string
-	postgres    *stores.Postgres
-	redis       *stores.Redis
-	postgresPID int
-	redisPID    int
-	spawned     int
+	dir      string // of the node and its logs
+	postgres *stores.Postgres
+	redis    *stores.Redis
 }
 
-// Start brings both stores up with fsync and synchronous_commit on and the
-// append-only file synced every second, which are the defaults of package
-// stores, and logs in a folder of its own. What an installation says goes to
-// out. statements loads pg_stat_statements.
-func Start(ctx context.Context, out io.Writer, statements bool) (*Rig, error) {
+// Start builds the node, and brings both stores up with fsync and synchronous_commit on and
+// the append-only file synced every second, which are the defaults of package stores. What
+// an installation says goes to out. The settings are Postgres'.
+func Start(ctx context.Context, out io.Writer, settings map[string]string) (*Rig, error) {
 	if err := stores.Install(ctx, out); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "timewheel-bench-")
-	if err != nil {
-		return nil, fmt.Errorf("make a folder for the stores: %w", err)
-	}
-	r := &Rig{dir: dir}
-	if err := r.start(ctx, statements); err != nil {
+	r := &Rig{}
+	if err := r.start(ctx, settings); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
 
-func (r *Rig) start(ctx context.Context, statements bool) (err error) {
-	if err := os.Chmod(r.dir, 0o711); err != nil { //nolint:gosec // G302: Postgres' own user must get through.
-		return fmt.Errorf("open the folder of the stores: %w", err)
+func (r *Rig) start(ctx context.Context, settings map[string]string) (err error) {
+	if r.dir, err = os.MkdirTemp("", "timewheel-bench-"); err != nil {
+		return fmt.Errorf("make a folder for the node: %w", err)
 	}
-	settings := map[string]string{}
-	if statements {
-		settings["shared_preload_libraries"] = "pg_stat_statements"
+	build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(r.dir, nodeName), "./node") //nolint:gosec // G204: all are our own.
+	if output, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the node: %w: %s", err, output)
 	}
-	if r.postgres, err = stores.StartPostgres(ctx, stores.Options{Dir: r.dir, Settings: settings}); err != nil {
+	if r.postgres, err = stores.StartPostgres(ctx, stores.Options{Settings: settings}); err != nil {
 		return err
 	}
-	if r.redis, err = stores.StartRedis(ctx, stores.Options{Dir: r.dir}); err != nil {
+	if r.redis, err = stores.StartRedis(ctx, stores.Options{}); err != nil {
 		return err
 	}
-	r.adminURL, r.RedisURL = r.postgres.URL(), r.redis.URL()
-	if r.DatabaseURL, err = inDatabase(r.adminURL, databaseName); err != nil {
-		return err
-	}
-	if r.Redis, err = OpenRedis(r.RedisURL, 4); err != nil {
-		return err
-	}
-	if r.postgresPID, err = postmaster(r.dir); err != nil {
-		return err
-	}
-	info, err := r.redisInfo(ctx, "server")
-	if err != nil {
-		return err
-	}
-	if r.redisPID, err = strconv.Atoi(info["process_id"]); err != nil {
-		return fmt.Errorf("read the process id of redis: %w", err)
-	}
-	return nil
+	r.DatabaseURL, r.RedisURL = r.postgres.Database(databaseName), r.redis.URL()
+	r.Redis, err = OpenRedis(r.RedisURL, 4)
+	return err
 }
 
 // Close ends the stores and removes their data.
-func (r *Rig) Close() error {
-	var err error
+func (r *Rig) Close() (err error) {
 	if r.Redis != nil {
 		err = r.Redis.Close()
 	}
@@ -108,60 +88,62 @@ func (r *Rig) Close() error {
 	return errors.Join(err, os.RemoveAll(r.dir))
 }
 
-// Template makes the database that Fresh copies for this name, and lets migrate
-// fill it.
-func (r *Rig) Template(ctx context.Context, name string, migrate func(ctx context.Context, url string) error) error {
-	if err := r.admin(ctx, "CREATE DATABASE "+template(name)); err != nil {
-		return fmt.Errorf("make a template database: %w", err)
-	}
-	target, err := inDatabase(r.adminURL, template(name))
+// OpenRedis is a client with the settings that timewheel, asynq and the rig itself share:
+// no handshakes that an older server refuses.
+func OpenRedis(url string, connections int) (*redis.Client, error) {
+	options, err := redis.ParseURL(url)
 	if err != nil {
-		return err
+		return nil, errors.New("the redis URL is not valid") // The cause quotes the password.
 	}
-	if err := migrate(ctx, target); err != nil {
-		return fmt.Errorf("migrate the template database of %s: %w", name, err)
-	}
-	return nil
+	options.PoolSize = connections
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewClient(options), nil
 }
 
-func template(name string) string { return "template_" + strings.ToLower(name) }
-
-// Fresh empties Redis and its append-only file, and replaces the database by a
-// copy of the template of this name, so that no measurement sees another's
-// leftovers. The statistics of both stores start from zero.
-func (r *Rig) Fresh(ctx context.Context, name string) error {
-	if err := r.flushRedis(ctx); err != nil {
+// Fresh empties Redis and its append-only file, and replaces the database by one that
+// migrate fills, so that no measurement sees another's leftovers.
+func (r *Rig) Fresh(ctx context.Context, migrate func(ctx context.Context, url string) error) error {
+	if err := r.Redis.FlushAll(ctx).Err(); err != nil {
 		return fmt.Errorf("empty redis: %w", err)
 	}
-	err := r.admin(ctx,
-		"DROP DATABASE IF EXISTS "+databaseName+" WITH (FORCE)",
-		"CREATE DATABASE "+databaseName+" TEMPLATE "+template(name),
-		"CHECKPOINT")
+	err := execute(ctx, r.postgres.URL(), "DROP DATABASE IF EXISTS "+databaseName+" WITH (FORCE)", "CREATE DATABASE "+databaseName)
 	if err != nil {
 		return fmt.Errorf("make a fresh database: %w", err)
 	}
+	if err := migrate(ctx, r.DatabaseURL); err != nil {
+		return fmt.Errorf("make the schema: %w", err)
+	}
+	return r.Settle(ctx)
+}
+
+// Settle brings both stores to rest after rows were put in: statistics are fresh, nothing
+// waits to be written, and no rewrite of the append-only file is left to fall into the
+// measurement.
+func (r *Rig) Settle(ctx context.Context) error {
+	if err := execute(ctx, r.DatabaseURL, "VACUUM ANALYZE", "CHECKPOINT"); err != nil {
+		return fmt.Errorf("settle postgres: %w", err)
+	}
+	const pause = 5 * time.Millisecond
+	rewritten := func() (bool, error) {
+		info, err := r.Redis.InfoMap(ctx, "persistence").Result()
+		now := info["Persistence"]
+		return now["aof_rewrite_in_progress"] == "0" && now["aof_rewrite_scheduled"] == "0", err
+	}
+	err := Until(ctx, pause, rewritten)
+	if err == nil {
+		err = r.Redis.BgRewriteAOF(ctx).Err()
+	}
+	if err == nil {
+		err = Until(ctx, pause, rewritten)
+	}
+	if err != nil {
+		return fmt.Errorf("settle redis: %w", err)
+	}
 	return nil
 }
 
-// Settle brings both stores to rest after rows were put in: statistics are
-// fresh, nothing waits to be written, and no rewrite of the append-only file
-// is left to fall into the measurement.
-func (r *Rig) Settle(ctx context.Context) error {
-	if err := r.Exec(ctx, "VACUUM ANALYZE", "CHECKPOINT"); err != nil {
-		return fmt.Errorf("settle the stores: %w", err)
-	}
-	return r.rewriteAppendOnly(ctx)
-}
-
-// Exec runs statements in the measured database, each on its own.
-func (r *Rig) Exec(ctx context.Context, statements ...string) error {
-	return execute(ctx, r.DatabaseURL, statements...)
-}
-
-func (r *Rig) admin(ctx context.Context, statements ...string) error {
-	return execute(ctx, r.adminURL, statements...)
-}
-
+// execute runs statements, each on its own.
 func execute(ctx context.Context, url string, statements ...string) (err error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
@@ -176,38 +158,25 @@ func execute(ctx context.Context, url string, statements ...string) (err error) 
 	return nil
 }
 
-// OpenRedis is a client with the settings that timewheel, asynq and the rig
-// itself share: no handshakes that an older server refuses.
-func OpenRedis(target string, connections int) (*redis.Client, error) {
-	options, err := redis.ParseURL(target)
-	if err != nil {
-		return nil, errors.New("the redis URL is not valid")
+// Pause waits for d or the end of ctx, which is the error.
+func Pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
-	options.PoolSize = connections
-	options.DisableIdentity = true
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return redis.NewClient(options), nil
 }
 
-func inDatabase(server, database string) (string, error) {
-	parsed, err := url.Parse(server)
-	if err != nil {
-		return "", errors.New("the postgres URL is not valid")
+// Until asks whether something is so, with a pause after each no, until it is so, cannot be
+// asked, or ctx ends.
+func Until(ctx context.Context, pause time.Duration, so func() (bool, error)) error {
+	for {
+		if yes, err := so(); yes || err != nil {
+			return err
+		}
+		if err := Pause(ctx, pause); err != nil {
+			return err
+		}
 	}
-	parsed.Path = "/" + database
-	return parsed.String(), nil
-}
-
-// postmaster reads the process id that Postgres leaves in its data folder.
-func postmaster(dir string) (int, error) {
-	content, err := os.ReadFile(filepath.Join(dir, "postgres", "postmaster.pid")) //nolint:gosec // G304: the path is our own.
-	if err != nil {
-		return 0, fmt.Errorf("read the process id of postgres: %w", err)
-	}
-	first, _, _ := strings.Cut(string(content), "\n")
-	id, err := strconv.Atoi(strings.TrimSpace(first))
-	if err != nil {
-		return 0, fmt.Errorf("read the process id of postgres: %w", err)
-	}
-	return id, nil
 }

@@ -2,57 +2,54 @@ package systems
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
+	"log/slog"
+	"os"
+	"slices"
 	"time"
 
+	"github.com/caarlos0/env/v11"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/timewheel/timewheel/bench/rig"
 )
 
-// RiverWorker is the role of River's worker.
-const RiverWorker = "river-worker"
-
 const (
-	// riverConnections lets each of 64 clients have a connection, so that none
-	// waits for the pool.
-	riverConnections = 64
 	// riverChunk is how many jobs one COPY puts in when it is not measured.
 	riverChunk = 5000
+	// riverStopPatience is how long a River client may take to stop.
+	riverStopPatience = 20 * time.Second
 )
 
 func riverSystem() System {
 	setting := func(workers, cooldown, poll string) Setting {
-		return Setting{
-			fmt.Sprintf("MaxWorkers %s, FetchCooldown %s, FetchPollInterval %s", workers, cooldown, poll),
-			map[string]string{"RIVER_MAX_WORKERS": workers, "RIVER_COOLDOWN": cooldown, "RIVER_POLL": poll},
-		}
+		return Setting{"MaxWorkers=" + workers, "FetchCooldown=" + cooldown, "FetchPollInterval=" + poll}
 	}
 	return System{
-		Name:       "River",
-		WorkerRole: RiverWorker,
-		Migrate:    migrateRiver,
-		Connect:    connectRiver,
-		ForRate: []Setting{
-			setting("1000", "10ms", "1s"), setting("100", "100ms", "1s"), setting("1000", "100ms", "1s"),
-			setting("1000", "1ms", "1s"), setting("2000", "10ms", "1s"), setting("2000", "50ms", "1s"),
-			setting("5000", "50ms", "1s"),
+		Name:    "River",
+		Migrate: migrateRiver,
+		Connect: connectRiver,
+		Settings: map[Purpose][]Setting{
+			Rate: {
+				setting("1000", "10ms", "1s"), setting("100", "100ms", "1s"), setting("1000", "100ms", "1s"),
+				setting("1000", "1ms", "1s"), setting("2000", "10ms", "1s"), setting("2000", "50ms", "1s"),
+				setting("5000", "50ms", "1s"),
+			},
+			Lateness: {setting("1000", "10ms", "100ms"), setting("100", "100ms", "1s"), setting("1000", "1ms", "10ms")},
+			Rest:     {setting("100", "100ms", "1s")},
 		},
-		ForTime: []Setting{
-			setting("1000", "10ms", "100ms"), setting("100", "100ms", "1s"), setting("1000", "1ms", "10ms"),
-		},
-		AtRest: setting("100", "100ms", "1s"),
 	}
 }
 
 func migrateRiver(ctx context.Context, url string) error {
-	pool, err := pgxpool.New(ctx, url)
+	pool, err := openPool(ctx, url, "pool_max_conns=1")
 	if err != nil {
-		return fmt.Errorf("open a pool: %w", err)
+		return err
 	}
 	defer pool.Close()
 	migrator, err := rivermigrate.New(riverpgxv5.New(pool), nil)
@@ -65,8 +62,7 @@ func migrateRiver(ctx context.Context, url string) error {
 	return nil
 }
 
-// riverArgs are those of the one kind of job that runs. Its due time is in its
-// row.
+// riverArgs are those of the one kind of job that runs. Its due time is in its row.
 type riverArgs struct {
 	Bench bool `json:"bench"`
 }
@@ -74,66 +70,102 @@ type riverArgs struct {
 // Kind names the job to River.
 func (riverArgs) Kind() string { return noop }
 
+// runRiverWorker is a River client that works. It begins when the driver lets it.
+func runRiverWorker(ctx context.Context, seen *rig.Witness) error {
+	cfg, err := env.ParseAs[struct {
+		DatabaseURL string        `env:"DATABASE_URL,required"`
+		MaxWorkers  int           `env:"MaxWorkers,required"`
+		Cooldown    time.Duration `env:"FetchCooldown,required"`
+		Poll        time.Duration `env:"FetchPollInterval,required"`
+	}]()
+	if err != nil {
+		return fmt.Errorf("read the environment: %w", err)
+	}
+	// With so many connections River's other settings were swept.
+	pool, err := openPool(ctx, cfg.DatabaseURL, "pool_max_conns=10")
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	workers := river.NewWorkers()
+	river.AddWorker(workers, river.WorkFunc(func(_ context.Context, job *river.Job[riverArgs]) error {
+		seen.Saw(job.ScheduledAt)
+		return nil
+	}))
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: cfg.MaxWorkers}},
+		Workers:           workers,
+		FetchCooldown:     cfg.Cooldown,
+		FetchPollInterval: cfg.Poll,
+		Logger:            slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+	})
+	if err != nil {
+		return fmt.Errorf("open a River client: %w", err)
+	}
+	if seen.Hold(ctx) != nil {
+		return nil // It was stopped before it was let go.
+	}
+	background := context.WithoutCancel(ctx)
+	if err := client.Start(background); err != nil {
+		return fmt.Errorf("start River: %w", err)
+	}
+	<-ctx.Done()
+	bounded, cancel := context.WithTimeout(background, riverStopPatience)
+	defer cancel()
+	if err := client.Stop(bounded); err != nil {
+		return fmt.Errorf("stop River: %w", err)
+	}
+	return nil
+}
+
+var (
+	//go:embed river_idle.sql
+	riverIdle string
+	// riverHistory makes rows, given their number and the kinds.
+	//go:embed river_history.sql
+	riverHistory string
+)
+
 type riverClient struct {
-	pool   *pgxpool.Pool
+	store
 	client *river.Client[pgx.Tx]
 }
 
-func connectRiver(ctx context.Context, r *rig.Rig) (Client, error) {
-	cfg, err := pgxpool.ParseConfig(r.DatabaseURL)
+func connectRiver(ctx context.Context, r *rig.Rig, _ string) (Client, error) {
+	// Each of 64 clients has a connection, so that none waits for the pool.
+	pool, err := openPool(ctx, r.DatabaseURL, "pool_max_conns=64")
 	if err != nil {
-		return nil, fmt.Errorf("read the postgres URL: %w", err)
-	}
-	cfg.MaxConns = riverConnections
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("open a pool: %w", err)
+		return nil, err
 	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{})
 	if err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("open a River client: %w", err)
 	}
-	return &riverClient{pool, client}, nil
+	asked := store{pool: pool, table: "river_job", finished: "state = 'completed'", idle: riverIdle, history: riverHistory}
+	return &riverClient{asked, client}, nil
 }
-
-// Close closes the pool.
-func (c *riverClient) Close() error {
-	c.pool.Close()
-	return nil
-}
-
-// Nodes has none: River is a library.
-func (c *riverClient) Nodes() []*rig.Process { return nil }
-
-// Submitter shares the client, which is made for that.
-func (c *riverClient) Submitter(context.Context) (Submitter, error) {
-	return riverSubmitter{c.client}, nil
-}
-
-type riverSubmitter struct{ client *river.Client[pgx.Tx] }
 
 // Create inserts one job.
-func (s riverSubmitter) Create(ctx context.Context, due time.Time) error {
-	_, err := s.client.Insert(ctx, riverArgs{Bench: true}, &river.InsertOpts{ScheduledAt: due})
+func (c *riverClient) Create(ctx context.Context, due time.Time) error {
+	_, err := c.client.Insert(ctx, riverArgs{Bench: true}, &river.InsertOpts{ScheduledAt: due})
 	return err
 }
-
-// Close has nothing to close.
-func (s riverSubmitter) Close() error { return nil }
 
 // Bulks has the faster call first.
 func (c *riverClient) Bulks() []Bulk {
 	return []Bulk{
-		{"InsertManyFast (COPY)", func(ctx context.Context, due []time.Time) error {
-			_, err := c.client.InsertManyFast(ctx, riverParams(due))
-			return err
-		}},
+		{"InsertManyFast (COPY)", c.copy},
 		{"InsertMany", func(ctx context.Context, due []time.Time) error {
 			_, err := c.client.InsertMany(ctx, riverParams(due))
 			return err
 		}},
 	}
+}
+
+func (c *riverClient) copy(ctx context.Context, due []time.Time) error {
+	_, err := c.client.InsertManyFast(ctx, riverParams(due))
+	return err
 }
 
 func riverParams(due []time.Time) []river.InsertManyParams {
@@ -144,13 +176,15 @@ func riverParams(due []time.Time) []river.InsertManyParams {
 	return params
 }
 
-// Preload makes jobs that are due already available at once, which is what
-// River's scheduler would do with them at its own pace.
+// Preload makes jobs that are due already available at once, which is what River's
+// scheduler would do with them at its own pace.
 func (c *riverClient) Preload(ctx context.Context, due []time.Time) error {
-	return chunks(due, riverChunk, func(part []time.Time) error {
+	for part := range slices.Chunk(due, riverChunk) {
 		if part[0].After(time.Now()) {
-			_, err := c.client.InsertManyFast(ctx, riverParams(part))
-			return err
+			if err := c.copy(ctx, part); err != nil {
+				return err
+			}
+			continue
 		}
 		_, err := c.pool.Exec(ctx, `
 			INSERT INTO river_job (args, kind, max_attempts, scheduled_at, state)
@@ -159,45 +193,35 @@ func (c *riverClient) Preload(ctx context.Context, due []time.Time) error {
 		if err != nil {
 			return fmt.Errorf("make jobs available: %w", err)
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
-// Warm waits until a worker leads: only a leader moves scheduled jobs.
-func (c *riverClient) Warm(ctx context.Context) error {
-	for {
-		var leads bool
-		if err := c.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM river_leader)`).Scan(&leads); err != nil {
-			return fmt.Errorf("look for River's leader: %w", err)
-		}
-		if leads {
-			return nil
-		}
-		if err := rig.Pause(ctx, lookPause); err != nil {
+// Warm looks whether a worker leads: only a leader moves scheduled jobs.
+func (c *riverClient) Warm(ctx context.Context) (bool, error) {
+	return ask[bool](ctx, c.store, "SELECT EXISTS (SELECT FROM river_leader)")
+}
+
+// Queries implements Client.
+func (c *riverClient) Queries(ctx context.Context) ([]Query, error) {
+	return queries(ctx, c.store, []string{"completed", "discarded", "cancelled", "scheduled"}, c.list,
+		func(ctx context.Context, id int64) error {
+			_, err := c.client.JobGet(ctx, id)
 			return err
-		}
-	}
+		})
 }
 
-// Idle names every state, as the index wants it.
-func (c *riverClient) Idle(ctx context.Context) (idle bool, err error) {
-	err = c.pool.QueryRow(ctx, `
-		SELECT NOT EXISTS (
-			SELECT FROM unnest('{available,running,retryable,scheduled}'::river_job_state[]) AS waiting (state)
-			CROSS JOIN LATERAL (
-				SELECT FROM river_job
-				WHERE river_job.state = waiting.state AND queue = 'default' AND priority = 1 AND scheduled_at <= now()
-				ORDER BY scheduled_at LIMIT 1) AS job)`).Scan(&idle)
+func (c *riverClient) list(ctx context.Context, state, kind string) error {
+	params := river.NewJobListParams().OrderBy(river.JobListOrderByID, river.SortOrderDesc).First(pageSize)
+	if state != "" {
+		params = params.States(rivertype.JobState(state))
+	}
+	if kind != "" {
+		params = params.Kinds(kind)
+	}
+	page, err := c.client.JobList(ctx, params)
 	if err != nil {
-		return false, fmt.Errorf("ask postgres what is left: %w", err)
+		return err
 	}
-	return idle, nil
-}
-
-// Finished counts the jobs of the kind that runs; those of History are others.
-func (c *riverClient) Finished(ctx context.Context) (n int, err error) {
-	if err := c.pool.QueryRow(ctx, `SELECT count(*) FROM river_job WHERE state = 'completed'`).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count what is done: %w", err)
-	}
-	return n, nil
+	return notEmpty(len(page.Jobs))
 }

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/prometheus/procfs"
 
 	"github.com/timewheel/timewheel/bench/report"
 	"github.com/timewheel/timewheel/bench/rig"
@@ -33,47 +37,40 @@ type Options struct {
 	Out io.Writer
 }
 
-// Bench is one run.
-type Bench struct {
-	rig     *rig.Rig
-	scale   Scale
-	systems []systems.System
-	choices map[string]choice
+// bench is one run.
+type bench struct {
+	Options
+	*rig.Rig
+	systems []systems.System // the first setting for each purpose is the one to take
 	results *report.Results
-	out     io.Writer
 }
 
-// measurement is one kind of work in one size.
-type measurement struct {
-	section, name string
-	// only and not are the name of the one system that takes part, or does not.
-	only, not string
-	run       func(ctx context.Context, s *environment) error
-}
-
-func (m measurement) concerns(system string) bool {
-	return (m.only == "" || m.only == system) && m.not != system
-}
-
-// Run measures, round by round and in each round one system after the other.
-// What fails is noted in the results and does not end the run; the error is for
-// what made a run impossible, or ctx's. The results is there in any case.
-func Run(ctx context.Context, o Options) (results *report.Results, err error) {
-	b := &Bench{scale: o.Scale, choices: map[string]choice{}, out: o.Out}
-	b.results = &report.Results{Began: time.Now(), Command: o.Command, Rounds: o.Rounds}
+// begin brings up the stores of a run, with these settings of Postgres.
+func begin(ctx context.Context, o Options, settings map[string]string) (b *bench, err error) {
+	b = &bench{Options: o, results: &report.Results{Began: time.Now(), Command: o.Command, Rounds: o.Rounds}}
 	for _, system := range systems.All() {
 		if slices.ContainsFunc(o.Systems, func(name string) bool { return strings.EqualFold(name, system.Name) }) {
 			b.systems = append(b.systems, system)
 			b.results.Systems = append(b.results.Systems, system.Name)
-			b.choices[system.Name] = choice{system.ForRate[0], system.ForTime[0], system.AtRest}
 		}
 	}
-	defer func() { b.results.Took = time.Since(b.results.Began) }()
-	if b.rig, err = rig.Start(ctx, o.Out, false); err != nil {
+	b.Rig, err = rig.Start(ctx, o.Out, settings)
+	return b, err
+}
+
+// Run measures, round by round and in each round one system after the other. What fails is
+// noted in the results and does not end the run; the error is for what made a run
+// impossible, or ctx's. The results are there in any case.
+func Run(ctx context.Context, o Options) (results *report.Results, err error) {
+	b, err := begin(ctx, o, nil)
+	if err != nil {
 		return b.results, err
 	}
-	defer func() { err = errors.Join(err, b.rig.Close()) }()
-	if err := b.prepare(ctx); err != nil {
+	defer func() {
+		b.results.Took = time.Since(b.results.Began)
+		err = errors.Join(err, b.Close())
+	}()
+	if err := b.describeMachine(ctx); err != nil {
 		return b.results, err
 	}
 	if o.Sweep {
@@ -81,113 +78,136 @@ func Run(ctx context.Context, o Options) (results *report.Results, err error) {
 			return b.results, err
 		}
 	}
-	return b.results, b.measureAll(ctx, b.plan(o.Sections), o.Rounds)
+	plan := b.plan()
+	for i, m := range plan {
+		for round := range o.Rounds {
+			for _, system := range b.systems {
+				what := fmt.Sprintf("[%d/%d] %s, %s, round %d: %s", i+1, len(plan), m.section, m.name, round+1, system.Name)
+				if !m.concerns(system.Name) {
+					continue
+				}
+				b.attempt(ctx, what, m, system, b.results)
+				if ctx.Err() != nil {
+					return b.results, ctx.Err()
+				}
+			}
+		}
+	}
+	return b.results, nil
 }
 
-// prepare describes the machine and makes every system's schema.
-func (b *Bench) prepare(ctx context.Context) (err error) {
-	if b.results.Machine, err = describeMachine(ctx, b.rig); err != nil {
+// attempt measures, says so, and notes a failure.
+func (b *bench) attempt(ctx context.Context, what string, m measurement, system systems.System, results *report.Results) {
+	began := time.Now()
+	err := b.measure(ctx, m, system, results)
+	outcome := "done"
+	if err != nil {
+		outcome = "failed: " + err.Error()
+		b.results.Failures = append(b.results.Failures, fmt.Sprintf("%s, %s, %s: %v", m.section, m.name, system.Name, err))
+	}
+	fmt.Fprintf(b.Out, "%s: %s (%s)\n", what, outcome, time.Since(began).Round(100*time.Millisecond))
+}
+
+// measure gives one system fresh stores and one kind of work.
+func (b *bench) measure(ctx context.Context, m measurement, system systems.System, results *report.Results) error {
+	ctx, cancel := context.WithTimeout(ctx, measurePatience)
+	defer cancel()
+	s := &environment{
+		ctx: ctx, Rig: b.Rig, system: system, scale: b.Scale, section: m.section, name: m.name, results: results,
+	}
+	s.do(s.enter)
+	if s.err == nil {
+		m.run(s)
+	}
+	return errors.Join(s.err, s.leave())
+}
+
+// describeMachine says what the figures are taken on.
+func (b *bench) describeMachine(ctx context.Context) error {
+	m := &b.results.Machine
+	figures, err := b.Figures(ctx)
+	if err != nil {
 		return err
 	}
-	b.results.Versions = rivalVersions()
+	m.CPUs, m.CPU, m.Go = runtime.NumCPU(), "unknown", runtime.Version()
+	m.Postgres, m.Redis = figures.PostgresVersion, figures.RedisVersion
+	proc, err := procfs.NewDefaultFS()
+	if err != nil {
+		return fmt.Errorf("open /proc: %w", err)
+	}
+	load, err := proc.LoadAvg()
+	cpus, cpuErr := proc.CPUInfo()
+	if err := errors.Join(err, cpuErr); err != nil {
+		return fmt.Errorf("read what the machine is: %w", err)
+	}
+	m.Load = load.Load1
+	if len(cpus) > 0 && cpus[0].ModelName != "" {
+		m.CPU = cpus[0].ModelName
+	}
+	// The rivals' versions are those that this program was built with.
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range build.Deps {
+			if strings.HasSuffix(module.Path, "/asynq") || strings.HasSuffix(module.Path, "/river") {
+				b.results.Versions = append(b.results.Versions, module.Path+" "+module.Version)
+			}
+		}
+	}
+	return nil
+}
+
+// sweep tries every setting of every system, as often as everything else is measured, and
+// chooses the best of each for what follows.
+func (b *bench) sweep(ctx context.Context) error {
 	for _, system := range b.systems {
-		if err := b.rig.Template(ctx, system.Name, system.Migrate); err != nil {
+		err := b.try(ctx, system, systems.Rate, report.Rate, func(s env) { s.execute(s.scale.SweepExecute, 1, false) })
+		if err != nil {
+			return err
+		}
+		// Whether tasks ran early it does not look at: that the tables show.
+		err = b.try(ctx, system, systems.Lateness, "p99", func(s env) { s.uniform(500, s.scale.SweepSpan) })
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// plan lists the measurements of the sections, in their order.
-func (b *Bench) plan(sections string) []measurement {
-	var all []measurement
-	for _, clients := range b.scale.Clients {
-		all = append(all, createOneByOne(clients))
-	}
-	for _, clients := range b.scale.BulkClients {
-		all = append(all, createInBulk(clients, b.scale.Bulk, 0), createInBulk(clients, b.scale.Bulk, 1))
-	}
-	for _, n := range b.scale.Execute {
-		all = append(all, executeDue(n, false), executeDue(n, true))
-	}
-	for _, rate := range b.scale.Rates {
-		all = append(all, uniform(rate, b.scale.Span))
-	}
-	all = append(all, burst(b.scale.Burst), live(b.scale.Live, b.scale.Span),
-		atRest(b.scale.Ahead), farAhead(b.scale.Ahead), readRows(b.scale.Rows))
-	for _, n := range b.scale.Growth {
-		all = append(all, growth(n))
-	}
-	for _, workers := range b.scale.Workers {
-		all = append(all, severalWorkers(workers, b.scale.Execute[0]))
-	}
-	all = append(all, idleWorkers(b.scale.Idle))
-	return slices.DeleteFunc(all, func(m measurement) bool {
-		return sections != "" && !strings.Contains(sections, m.section[:1])
-	})
-}
-
-func (b *Bench) measureAll(ctx context.Context, plan []measurement, rounds int) error {
-	total := 0
-	for _, m := range plan {
-		for _, system := range b.systems {
-			if m.concerns(system.Name) {
-				total += rounds
+// try tries the settings for a purpose in turns and chooses by the median of a metric. A
+// setting that fails once is not chosen. Figures and memory are kept apart from those of
+// the work.
+func (b *bench) try(ctx context.Context, system systems.System, purpose systems.Purpose, metric string, run func(env)) error {
+	settings := slices.Clone(system.Settings[purpose])
+	scratch := report.Results{Systems: []string{system.Name}}
+	for range b.Rounds {
+		for _, setting := range settings {
+			system.Settings[purpose][0] = setting
+			m := measurement{section: "sweep", name: setting.Label(), run: run}
+			b.attempt(ctx, fmt.Sprintf("sweep, %s, %s, %s", system.Name, purpose, m.name), m, system, &scratch)
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
 		}
 	}
-	progress := newProgress(b.out, total)
-	defer progress.finish()
-	for _, m := range plan {
-		for round := range rounds {
-			for _, system := range b.systems {
-				if !m.concerns(system.Name) {
-					continue
-				}
-				progress.begin(fmt.Sprintf("%s, %s, round %d: %s", m.section, m.name, round+1, system.Name))
-				err := b.measure(ctx, m, system)
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				progress.end(b.settle(m, system, err))
+	var best *report.Trial
+	for _, setting := range settings {
+		series := scratch.Find("sweep", setting.Label(), system.Name, metric)
+		if series == nil || len(series.Values) < b.Rounds {
+			continue
+		}
+		series.Metric.Name = string(purpose)
+		trial := &report.Trial{Series: series, Purpose: string(purpose)}
+		b.results.Trials = append(b.results.Trials, trial)
+		if best != nil {
+			if ratio, ok := report.Ratio(series, best.Series); !ok || ratio <= 1 {
+				continue
 			}
 		}
+		best = trial
+		system.Settings[purpose][0] = setting
 	}
+	if best == nil {
+		return fmt.Errorf("no setting of %s works", system.Name)
+	}
+	best.Chosen = true
 	return nil
-}
-
-// measure gives one system fresh stores and one kind of work.
-func (b *Bench) measure(ctx context.Context, m measurement, system systems.System) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, measurePatience)
-	defer cancel()
-	s, err := b.enter(ctx, m.section, system)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.leave()) }()
-	return m.run(ctx, s)
-}
-
-// settle keeps what became of a measurement, and words it.
-func (b *Bench) settle(m measurement, system systems.System, err error) string {
-	var skipped *skippedError
-	switch {
-	case errors.As(err, &skipped):
-		b.results.Note(fmt.Sprintf("Skipped %s, %s: %s.", m.section, m.name, skipped.why))
-		return "skipped: " + skipped.why
-	case err != nil:
-		b.results.Failures = append(b.results.Failures, fmt.Sprintf("%s, %s, %s: %v", m.section, m.name, system.Name, err))
-		return "failed: " + err.Error()
-	}
-	return b.latest(m, system)
-}
-
-// latest is the newest value of a measurement's first metric.
-func (b *Bench) latest(m measurement, system systems.System) string {
-	for _, series := range b.results.Series {
-		if series.Section == m.section && strings.HasPrefix(series.Case, m.name) && series.System == system.Name {
-			return fmt.Sprintf("%s %s %s", series.Metric.Name, report.Number(series.Values[len(series.Values)-1]), series.Metric.Unit)
-		}
-	}
-	return "done"
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -35,15 +34,8 @@ const (
 	apiMemory = 96 << 20
 )
 
-// API is the HTTP service. The zero value is the one that is deployed; its fields are
-// for those who run it under observation.
-type API struct {
-	// Wrap gives the handler that is served. Nil: the API's own.
-	Wrap func(http.Handler) http.Handler
-}
-
-// Run serves the REST API until ctx ends. It logs to out.
-func (a API) Run(ctx context.Context, cfg config.API, out io.Writer) error {
+// RunAPI serves the REST API until ctx ends. It logs to out.
+func RunAPI(ctx context.Context, cfg config.API, out io.Writer) error {
 	debug.SetGCPercent(gcPercent)
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(apiMemory)
@@ -87,9 +79,6 @@ func (a API) Run(ctx context.Context, cfg config.API, out io.Writer) error {
 		Log:         log,
 		MaxInFlight: cfg.MaxInFlight,
 	})
-	if a.Wrap != nil {
-		handler = a.Wrap(handler)
-	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.ListenAddr)
 	if err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)

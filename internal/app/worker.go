@@ -29,8 +29,6 @@ const workerConnections = 9
 type Worker struct {
 	// Lookup finds handlers. Nil: those of the task types that ship.
 	Lookup worker.Lookup
-	// Wrap gives the handler that is served beside the work. Nil: health and metrics.
-	Wrap func(http.Handler) http.Handler
 	// Hold returns when claiming may begin. Nil: at once.
 	Hold func(context.Context) error
 }
@@ -88,9 +86,6 @@ func (w Worker) Run(ctx context.Context, cfg config.Worker, out io.Writer) error
 		Metrics:      registry,
 	}, log)
 	admin := telemetry.Admin(registry, untilDraining(ctx, stores.ready))
-	if w.Wrap != nil {
-		admin = w.Wrap(admin)
-	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.ListenAddr)
 	if err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)

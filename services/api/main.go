@@ -12,6 +12,6 @@ func main() {
 		Name: "api",
 		Load: config.LoadAPI,
 		Addr: func(cfg config.API) string { return cfg.ListenAddr },
-		Run:  app.API{}.Run,
+		Run:  app.RunAPI,
 	}.Main()
 }

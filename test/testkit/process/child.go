@@ -51,6 +51,9 @@ func Start(cmd *exec.Cmd, onParentDeath syscall.Signal) (*Child, error) {
 	return c, nil
 }
 
+// PID is the process id of the child.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
 // Done is closed once the child has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
 

@@ -183,14 +183,15 @@ func (p *Postgres) StopImmediately() error {
 }
 
 // URL is where the server listens, as a postgres:// URL of an empty database.
-func (p *Postgres) URL() string { return p.database(databaseName) }
+func (p *Postgres) URL() string { return p.Database(databaseName) }
 
-func (p *Postgres) database(name string) string {
+// Database is the URL of another database on the server, which need not be there.
+func (p *Postgres) Database(name string) string {
 	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", databaseName, p.password, p.port.number, name)
 }
 
 func (p *Postgres) connect(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, p.database("postgres"))
+	conn, err := pgx.Connect(ctx, p.Database("postgres"))
 	if err != nil {
 		return err
 	}
@@ -198,7 +199,7 @@ func (p *Postgres) connect(ctx context.Context) error {
 }
 
 func (p *Postgres) createDatabase(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, p.database("postgres"))
+	conn, err := pgx.Connect(ctx, p.Database("postgres"))
 	if err != nil {
 		return fmt.Errorf("connect to the new postgres: %w", err)
 	}

@@ -158,6 +158,9 @@ func (s *server) Close() error {
 // Done is closed when the server that runs now has ended.
 func (s *server) Done() <-chan struct{} { return s.program.Done() }
 
+// PID is the process id of the server that runs now.
+func (s *server) PID() int { return s.program.PID() }
+
 // LogFile is the path of the server's log.
 func (s *server) LogFile() string { return filepath.Join(s.dir, s.name+".log") }
 
