@@ -162,12 +162,26 @@ func stopUntil(point string, wait injection) injection {
 				time.Sleep(5 * time.Millisecond)
 			}
 			err := wait(context.WithoutCancel(ctx), r)
-			if err = errors.Join(err, n.Signal(syscall.SIGCONT), n.Plan("")); err != nil {
+			if err = errors.Join(err, wake(context.WithoutCancel(ctx), r, n), n.Plan("")); err != nil {
 				return fmt.Errorf("stop %s at %s: %w", n.Name, point, err)
 			}
 		}
 		return nil
 	}
+}
+
+// wake lets a stopped worker go on while no session can be renewed for a moment. Else the
+// worker may learn that its session is dead before it sends what it was stopped with, and
+// the guard is never asked.
+func wake(ctx context.Context, r *rig.Rig, n *rig.Node) error {
+	return pgx.BeginFunc(ctx, r.DB, func(tx pgx.Tx) error {
+		// A renewal writes to this table; a start only locks a row of it, and an end does
+		// neither.
+		_, err := tx.Exec(ctx, `LOCK TABLE workers IN SHARE MODE`)
+		err = errors.Join(err, n.Signal(syscall.SIGCONT))
+		time.Sleep(500 * time.Millisecond)
+		return err
+	})
 }
 
 // slowCommits keeps inserts from committing for three seconds at a time, after
