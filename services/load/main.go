@@ -9,15 +9,19 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/timewheel/timewheel/client"
 )
+
+const requestTimeout = 30 * time.Second
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -27,7 +31,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
-		_, _ = fmt.Fprintln(stderr, "load:", err)
+		fmt.Fprintln(stderr, "load:", err)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -36,15 +40,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop)
 
 	r, err := load(ctx, opts, stdout, stderr)
+	if err == nil {
+		err = r.print(stdout)
+	}
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "load:", err)
-		return 1
+		fmt.Fprintln(stderr, "load:", err)
 	}
-	if err := r.print(stdout); err != nil {
-		_, _ = fmt.Fprintln(stderr, "load: write report:", err)
-		return 1
-	}
-	if r.broken() {
+	if err != nil || r.broken() {
 		return 1
 	}
 	return 0
@@ -52,45 +54,45 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // load is one whole run: plan, submit, follow, judge. An end of ctx cuts the
 // first two short, and what is known by then is judged.
-func load(ctx context.Context, opts options, stdout, stderr io.Writer) (_ *report, err error) {
-	log := slog.New(slog.NewTextHandler(stderr, nil))
-	api, err := newAPI(opts.url, opts.clients)
+func load(ctx context.Context, opts options, stdout, stderr io.Writer) (*report, error) {
+	api, err := client.New(opts.url, client.WithHTTPClient(&http.Client{
+		Timeout:   requestTimeout,
+		Transport: &http.Transport{MaxIdleConns: opts.clients, MaxIdleConnsPerHost: opts.clients},
+	}))
 	if err != nil {
 		return nil, err
 	}
 	defer api.CloseIdleConnections()
-	if err := alive(ctx, api); err != nil {
-		return nil, err
+	if err := api.Live(ctx); err != nil {
+		return nil, fmt.Errorf("nothing to load, is the API up? %w", err)
 	}
-
-	var watcher *arrivals
 	run := uuid.NewString()
+	sink := &sink{}
 	if opts.witness {
-		watcher, err = startWitness(run)
-		if err != nil {
+		if sink, err = openSink(run); err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, watcher.Close()) }()
-		opts.types, opts.payload = []string{"webhook"}, watcher.payload()
+		opts.types = []string{"webhook"}
 	}
-
-	_, err = fmt.Fprintf(stdout, "run %s, seed %d: %d tasks of type %v due from %v to %v around now\n",
+	fmt.Fprintf(stdout, "run %s, seed %d: %d tasks of type %v due from %v to %v around now\n",
 		run, opts.seed, opts.tasks, opts.types, opts.from, opts.to)
-	if err != nil {
-		return nil, fmt.Errorf("write heading: %w", err)
-	}
 	plans := planTasks(opts, run, time.Now(), rand.New(rand.NewPCG(opts.seed, opts.seed)))
-
-	began := time.Now()
-	submissions := submit(ctx, api, plans, opts.clients, newProgress(stderr, "submit", len(plans)))
-	took := time.Since(began)
-
-	seen := follow(ctx, api, submissions, opts, log, func(total int) *progress {
-		return newProgress(stderr, "follow", total)
-	})
-	e := evidence{planned: len(plans), submissions: submissions, took: took, followed: seen, grace: opts.grace}
-	if watcher != nil {
-		e.witnessed, e.arrivals = true, watcher.calls()
+	for i := range plans {
+		if opts.witness {
+			plans[i].Payload = sink.Payload(run, int64(i), nil)
+		}
 	}
-	return judge(e), nil
+
+	e := evidence{planned: len(plans), grace: opts.grace, witnessed: opts.witness}
+	began := time.Now()
+	e.calls = submit(ctx, api, plans, opts.clients, newBar(stderr, "submit", len(plans)))
+	e.took = time.Since(began)
+	e.followed = follow(ctx, api, e.calls, opts, stderr)
+	if opts.witness {
+		if err := sink.Close(); err != nil {
+			return nil, err
+		}
+		e.arrivals = sink.seen // nobody adds to them any more
+	}
+	return judgeRun(e), nil
 }

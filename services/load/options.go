@@ -7,15 +7,16 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/timewheel/timewheel/client"
 )
 
 // options are the command line.
 type options struct {
-	url      *url.URL
+	url      string
 	tasks    int
 	from, to time.Duration
 	clients  int
@@ -53,10 +54,10 @@ Flags:
 // for, and returns flag.ErrHelp then.
 func parseOptions(args []string, out io.Writer) (options, error) {
 	o := options{poll: time.Second}
-	var target, types, payload string
+	var types, payload string
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&target, "url", "http://127.0.0.1:8080", "`address` of the API")
+	flags.StringVar(&o.url, "url", "http://127.0.0.1:8080", "`address` of the API")
 	flags.IntVar(&o.tasks, "n", 10_000, "`number` of tasks to submit")
 	flags.DurationVar(&o.from, "from", -30*time.Minute, "earliest execution time, a `duration` from now")
 	flags.DurationVar(&o.to, "to", 30*time.Minute, "latest execution time, a `duration` from now")
@@ -71,7 +72,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			_, _ = fmt.Fprint(out, usage)
+			fmt.Fprint(out, usage)
 			flags.SetOutput(out)
 			flags.PrintDefaults()
 		}
@@ -90,12 +91,6 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	}
 	o.types = strings.Split(types, ",")
 	o.payload = json.RawMessage(payload)
-	base, err := url.Parse(target)
-	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-		// The text is not repeated: it may hold a password.
-		return o, errors.New("-url is not an http or https URL")
-	}
-	o.url = base
 	return o, o.validate()
 }
 
@@ -111,6 +106,9 @@ func (o options) validate() error {
 		return errors.New("-type has an empty name")
 	case o.wait < 0, o.stall <= 0, o.grace < 0:
 		return errors.New("-wait and -grace may not be negative, and -stall must be positive")
+	}
+	if _, err := client.New(o.url); err != nil {
+		return fmt.Errorf("-url: %w", err)
 	}
 	if len(o.payload) > 0 {
 		var object map[string]json.RawMessage

@@ -2,116 +2,98 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
 	"github.com/timewheel/timewheel/client"
+	"github.com/timewheel/timewheel/test/judge"
 )
 
-const (
-	// maxTries bounds how often one create is sent.
-	maxTries = 8
-	// maxPause bounds how long a Retry-After is heeded.
-	maxPause = 10 * time.Second
-)
-
-// plan is a task that is about to be submitted.
-type plan struct {
-	taskType string
-	at       time.Time
-	payload  json.RawMessage
-	key      string
-}
+// maxTries bounds how often one create is sent.
+const maxTries = 8
 
 // planTasks spreads the tasks over the window and the types. Times are in
 // whole microseconds, which the scheduler keeps exactly.
-func planTasks(o options, run string, now time.Time, random *rand.Rand) []plan {
+func planTasks(o options, run string, now time.Time, random *rand.Rand) []client.NewTask {
 	now = now.UTC().Truncate(time.Microsecond)
 	window := (o.to - o.from).Microseconds()
-	plans := make([]plan, o.tasks)
+	plans := make([]client.NewTask, o.tasks)
 	for i := range plans {
 		offset := o.from + time.Duration(random.Int64N(window+1))*time.Microsecond
-		plans[i] = plan{
-			taskType: o.types[i%len(o.types)],
-			at:       now.Add(offset).Truncate(time.Microsecond),
-			payload:  o.payload,
-			key:      fmt.Sprintf("load-%s-%d", run, i),
+		plans[i] = client.NewTask{
+			Type:          o.types[i%len(o.types)],
+			ExecutionTime: now.Add(offset).Truncate(time.Microsecond),
+			Payload:       o.payload,
+			Key:           fmt.Sprintf("load-%s-%d", run, i),
 		}
 	}
 	return plans
 }
 
-// submission is what became of one plan.
-type submission struct {
-	plan
-	// id is the task's, or zero if no try was acknowledged.
-	id uuid.UUID
-	// latency is from the first try to the acknowledgement.
-	latency time.Duration
-	// refused says why there is no acknowledgement, in a few words that many
-	// submissions share.
-	refused string
-	// unknown: one of the tries may have created a task all the same.
-	unknown bool
-}
-
 // submit creates the planned tasks with so many clients at once, and returns
 // those it came to before ctx ended, in the order of the plans.
-func submit(ctx context.Context, a *client.Client, plans []plan, clients int, bar *progress) []submission {
-	out := make([]submission, len(plans))
-	var next, ended atomic.Int64
+func submit(ctx context.Context, api *client.Client, plans []client.NewTask, clients int, bar *progressbar.ProgressBar) []judge.Call {
+	out := make([]judge.Call, len(plans))
+	var begun atomic.Int64
 	var group sync.WaitGroup
 	for range min(clients, len(plans)) {
 		group.Go(func() {
 			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(plans) {
+				i := begun.Add(1) - 1
+				if i >= int64(len(plans)) {
 					return
 				}
-				out[i] = submitOne(ctx, a, plans[i])
-				bar.set(int(ended.Add(1)))
+				out[i] = judge.Create(ctx, []*client.Client{api}, i, plans[i], maxTries)
+				_ = bar.Add(1)
 			}
 		})
 	}
 	group.Wait()
-	bar.finish()
-	return out[:min(int(ended.Load()), len(plans))]
+	return out[:min(begun.Load(), int64(len(plans)))]
 }
 
-// submitOne sends one create until it has a definite answer or the bound is
-// reached. Every try carries the same key, so that together they make one
-// task.
-func submitOne(ctx context.Context, a *client.Client, p plan) submission {
-	s := submission{plan: p}
-	began := time.Now()
-	for try := 1; ; try++ {
-		id, err := a.Create(ctx, client.NewTask{Type: p.taskType, ExecutionTime: p.at, Payload: p.payload, Key: p.key})
-		if err == nil {
-			return submission{plan: p, id: id, latency: time.Since(began)}
-		}
-		pause, no := time.Second, problemIn(err)
-		if no != nil {
-			s.refused = fmt.Sprintf("answered %d %s", no.Status, no.Code)
-			s.unknown = s.unknown || no.Unknown()
-			if no.RetryAfter >= 0 {
-				pause = min(no.RetryAfter, maxPause)
-			}
-		} else {
-			s.refused, s.unknown = "no answer", true
-		}
-		if try == maxTries || no != nil && !no.Temporary() {
-			return s
-		}
-		select {
-		case <-ctx.Done():
-			return s
-		case <-time.After(pause):
-		}
+// newBar shows on a terminal how far a stage has come. Nothing depends on what is drawn,
+// so its errors are dropped.
+func newBar(out io.Writer, stage string, total int) *progressbar.ProgressBar {
+	file, isFile := out.(*os.File)
+	if !isFile || !term.IsTerminal(int(file.Fd())) {
+		return progressbar.DefaultSilent(int64(total))
 	}
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(stage),
+		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("tasks"),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(),
+		progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }))
+}
+
+// sink is the witness of one run, and what it has seen.
+type sink struct {
+	judge.Witness
+	mu   sync.Mutex
+	seen map[uuid.UUID][]judge.Arrival
+}
+
+// openSink receives the webhooks of a run. Only requests that name the run count, so
+// that tasks left over by an earlier one do not.
+func openSink(run string) (s *sink, err error) {
+	s = &sink{seen: map[uuid.UUID][]judge.Arrival{}}
+	s.Witness, err = judge.Listen(func(word string, a judge.Arrival, out http.ResponseWriter) {
+		if word != run {
+			http.Error(out, "this is another run", http.StatusNotFound)
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.seen[a.Task] = append(s.seen[a.Task], a)
+	})
+	return s, err
 }

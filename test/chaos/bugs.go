@@ -30,7 +30,7 @@ func bugsCommand(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("read --only: %w", err)
 	}
 	wrong := false
-	for _, bug := range bugs.All() {
+	for _, bug := range bugs.All {
 		if !chosen.MatchString(bug.Name) {
 			continue
 		}
@@ -62,34 +62,30 @@ func bugsCommand(ctx context.Context, args []string, out io.Writer) error {
 // something. A system that the bug keeps from running at all is an error.
 func look(ctx context.Context, s scene, bug bugs.Bug, clean bool) (found []string, err error) {
 	s.rig.Workers, s.rig.APIs = 3, 2
-	s.duration, s.rate = bugRun, 150
-	s.deletes, s.retried, s.slow, s.keyed = bug.Load.Deletes, bug.Load.Retried, bug.Load.Slow, bug.Load.Keyed
-	s.soon = time.Duration(max(1, bug.Load.Soon)) * time.Second
-	s.stay, s.edge, s.quiet = bug.Load.Stay, bug.Load.Edge, bug.Load.Quiet
-	s.linger = time.Duration(bug.Load.Linger) * time.Second
-	s.dir = ""
+	s.load = bug.Load
+	s.load.Rate, s.load.Soon = 150, max(time.Second, bug.Load.Soon)
+	s.duration, s.quiet, s.linger, s.dir = bugRun, bug.Quiet, bug.Linger, ""
+	if bug.Ahead {
+		s.rig.RedisAhead = time.Hour
+	}
 	if !clean {
 		if s.rig.Bug, err = bug.Patch(); err != nil {
 			return nil, err
 		}
 	}
-	if bug.Ahead {
-		s.rig.RedisAhead = time.Hour
+	inject := injection(noFault)
+	if bug.Inject != nil {
+		inject = bug.Inject
 	}
-	inject := bug.Inject
-	if inject == nil {
-		inject = noFault
-	}
-	verdict, err := s.play(ctx, io.Discard, inject)
+	v, err := s.play(ctx, io.Discard, inject)
 	if err != nil {
 		return nil, err
 	}
-	if verdict.Counts["rows"] == 0 {
+	if v.Counts["rows"] == 0 {
 		return nil, errors.New("nothing was created at all")
 	}
-	for _, checker := range verdict.Broken() {
-		name, _, _ := strings.Cut(checker, " ")
-		found = append(found, fmt.Sprintf("%s (%d)", name, verdict.Total(checker)))
+	for _, checker := range v.Broken() {
+		found = append(found, fmt.Sprintf("%s (%d)", checker, v.Totals[checker]))
 	}
 	return found, nil
 }

@@ -47,7 +47,7 @@ func TestWorkerLostNeedsALostWorker(t *testing.T) {
 				}},
 			}
 			v := check.All(h)
-			require.Equal(t, c.found, v.Total(check.Schedule))
+			require.Equal(t, c.found, v.Totals[check.Lost])
 			require.Equal(t, 1, v.Counts["worker_lost"])
 		})
 	}

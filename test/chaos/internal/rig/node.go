@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,13 +36,9 @@ type Node struct {
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd
-	child   *process.Child
-	starts  int
+	child   *process.Child // nil if it did not start
 	stopped chan struct{}
 }
-
-// Serves reports whether the node is an API.
-func (n *Node) Serves() bool { return strings.HasPrefix(n.Name, "api") }
 
 // run keeps the node up until ctx ends.
 func (n *Node) run(ctx context.Context) {
@@ -52,62 +50,36 @@ func (n *Node) run(ctx context.Context) {
 		} else {
 			select {
 			case <-program.Done():
-				n.record.Event(history.Ended, n.Name, n.ending(program))
+				n.record.Event(history.Ended, n.Name, fmt.Sprint(program.Err()))
 			case <-ctx.Done():
 				return
 			}
 		}
-		select {
-		case <-time.After(restartPause):
-		case <-ctx.Done():
-		}
+		Pause(ctx, restartPause)
 	}
 }
 
-func (n *Node) start() (*process.Child, error) {
+func (n *Node) start() (program *process.Child, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.cmd = exec.Command(n.binary) //nolint:gosec,noctx // G204: our own binary. child ends it.
 	n.cmd.Env = append(os.Environ(), n.env...)
 	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
-	program, err := process.Start(n.cmd, syscall.SIGKILL)
-	n.child = program
-	n.starts++
+	n.child, err = process.Start(n.cmd, syscall.SIGKILL)
 	if err == nil {
 		n.record.Event(history.Started, n.Name, strconv.Itoa(n.cmd.Process.Pid))
 	}
-	return program, err
+	return n.child, err
 }
 
-// ending words how a process ended.
-func (n *Node) ending(program *process.Child) string {
-	err := program.Err()
-	if err == nil {
-		return "exit status 0"
-	}
-	return err.Error()
-}
-
-// PID is the present process, and 0 if there is none.
+// PID is the process that started last, and 0 if none did.
 func (n *Node) PID() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.child == nil {
 		return 0
 	}
-	select {
-	case <-n.child.Done():
-		return 0
-	default:
-		return n.cmd.Process.Pid
-	}
-}
-
-// Starts is how often the node was started.
-func (n *Node) Starts() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.starts
+	return n.cmd.Process.Pid
 }
 
 // Signal sends sig to the present process, if there is one.
@@ -117,15 +89,11 @@ func (n *Node) Signal(sig syscall.Signal) error {
 	if n.child == nil {
 		return nil
 	}
-	pid := strconv.Itoa(n.cmd.Process.Pid)
-	switch sig {
-	case syscall.SIGSTOP:
-		n.record.Event(history.Stopped, n.Name, pid)
-	case syscall.SIGCONT:
-		n.record.Event(history.Continued, n.Name, pid)
-	case syscall.SIGTERM:
-		n.record.Event(history.ToldToStop, n.Name, pid)
-	default: // what ends it is seen by its end
+	events := map[syscall.Signal]string{
+		syscall.SIGSTOP: history.Stopped, syscall.SIGCONT: history.Continued, syscall.SIGTERM: history.ToldToStop,
+	}
+	if event, noted := events[sig]; noted { // what ends it is seen by its end
+		n.record.Event(event, n.Name, strconv.Itoa(n.cmd.Process.Pid))
 	}
 	return n.child.Signal(sig)
 }
@@ -145,11 +113,7 @@ func (n *Node) Plan(text string) error {
 
 // Paused reports whether the process is stopped by a signal.
 func (n *Node) Paused() bool {
-	pid := n.PID()
-	if pid == 0 {
-		return false
-	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.PID()))
 	if err != nil {
 		return false // it has just ended
 	}
@@ -157,11 +121,27 @@ func (n *Node) Paused() bool {
 	return strings.HasPrefix(rest, "T")
 }
 
+// Get reads a page that the node serves.
+func (n *Node) Get(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.Addr+path, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = errors.New(answer.Status)
+	}
+	return string(text), err
+}
+
 // close ends the node for good, after run has ended.
 func (n *Node) close() error {
 	<-n.stopped
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	var err error
 	if n.child != nil {
 		_ = n.child.Signal(syscall.SIGCONT) // a stopped process hears nothing else
@@ -170,13 +150,13 @@ func (n *Node) close() error {
 	return errors.Join(err, n.log.Close())
 }
 
-func (n *Node) hits() string { return filepath.Join(filepath.Dir(n.plan), "failpoints.log") }
-
 // Hits is how often a failpoint struck any node of the rig.
 func (r *Rig) Hits(point string) (int, error) {
-	text, err := os.ReadFile(r.Nodes[0].hits())
+	text, err := os.ReadFile(r.hitsFile())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return 0, fmt.Errorf("read what the failpoints did: %w", err)
 	}
 	return strings.Count("\n"+string(text), "\n"+point+" "), nil
 }
+
+func (r *Rig) hitsFile() string { return filepath.Join(r.scratch, "failpoints.log") }

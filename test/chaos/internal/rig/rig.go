@@ -1,3 +1,6 @@
+// Package rig builds the system for a run: binaries with failpoints, private
+// stores behind proxies, API and worker processes, and the witness that the
+// tasks call.
 package rig
 
 import (
@@ -5,8 +8,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,6 +26,40 @@ import (
 	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
+// Config describes a system.
+type Config struct {
+	Seed          uint64
+	APIs, Workers int
+	// Concurrency is the number of slots of a worker.
+	Concurrency int
+	// Lease is that of a worker's session.
+	Lease   time.Duration
+	Horizon time.Duration
+	// RedisAhead is how far Redis' clock is ahead, as the scripts read it.
+	RedisAhead time.Duration
+	// ClockOff is how far the wall clock of every other API is off.
+	ClockOff time.Duration
+	// Disk is the size in MiB of the disk that Postgres has to itself, so that
+	// it can be filled; 0: no disk of its own.
+	Disk int
+	// MaxInFlight is how many requests an API takes at once; 0: its default.
+	MaxInFlight int
+	// Outage is how long Postgres is away at most, when it is away for long.
+	Outage time.Duration
+	// Bug is the patch of a seeded bug to build in, or empty.
+	Bug string
+}
+
+const (
+	// Grace is how long after its lease a session is still not declared dead.
+	Grace = 2 * time.Second
+	// MaxConnections is Postgres' own limit.
+	MaxConnections = 150
+)
+
+// PastLease is long enough for a session that is not renewed to be found dead.
+func (c Config) PastLease() time.Duration { return c.Lease + Grace + 2*time.Second }
+
 //go:embed audit.sql
 var auditSQL string
 
@@ -42,11 +77,9 @@ type Rig struct {
 	DB   *pgxpool.Pool
 	Ring *redis.Client
 
-	Nodes []*Node
-	// Bodies is the kind of bodies that tasks carry now, see Body.
+	APIs, Workers []*Node
+	// Bodies is the kind of bodies that tasks carry now.
 	Bodies atomic.Int32
-	// Disk is the folder that is a disk of its own, or empty.
-	Disk string
 
 	scratch string
 	cancel  context.CancelFunc
@@ -62,55 +95,46 @@ func New(ctx context.Context, cfg Config, record *history.Recorder) (_ *Rig, err
 	}
 	r := &Rig{Config: cfg, Record: record, scratch: scratch}
 	r.onClose(func() error { return os.RemoveAll(scratch) })
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.Close())
-		}
-	}()
 	// Postgres' own user must get through it.
-	if err := os.Chmod(scratch, 0o711); err != nil { //nolint:gosec // G302: see above.
-		return nil, fmt.Errorf("open the temporary folder: %w", err)
-	}
-	var patches []string
-	if cfg.Bug != "" {
-		patches = append(patches, cfg.Bug)
-	}
-	if err := Build(ctx, filepath.Join(scratch, "bin"), patches, cfg.RedisAhead); err != nil {
-		return nil, err
-	}
-	for _, step := range []func(context.Context) error{r.startStores, r.startProxies, r.startNodes, r.Ready} {
-		if err := step(ctx); err != nil {
-			return nil, err
+	err = os.Chmod(scratch, 0o711) //nolint:gosec // G302: see above.
+	for _, step := range []func(context.Context) error{r.build, r.startStores, r.startProxies, r.startNodes, r.Ready} {
+		if err == nil {
+			err = step(ctx)
 		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+func (r *Rig) build(ctx context.Context) error {
+	return Build(ctx, filepath.Join(r.scratch, "bin"), r.Config.Bug, r.Config.RedisAhead)
 }
 
 func (r *Rig) onClose(f func() error) { r.closers = append(r.closers, f) }
 
 // Close ends everything that the rig started.
 func (r *Rig) Close() (err error) {
-	for i := len(r.closers) - 1; i >= 0; i-- {
-		err = errors.Join(err, r.closers[i]())
+	for _, f := range slices.Backward(r.closers) {
+		err = errors.Join(err, f())
 	}
 	r.closers = nil
 	return err
 }
 
 func (r *Rig) startStores(ctx context.Context) (err error) {
-	if err := r.mountDisk(ctx); err != nil {
-		return err
-	}
 	settings := map[string]string{
-		"max_connections": strconv.Itoa(r.Config.MaxConnections),
-		"shared_buffers":  "128MB", "max_wal_size": "1GB",
+		"max_connections": strconv.Itoa(MaxConnections), "shared_buffers": "128MB", "max_wal_size": "1GB",
 	}
-	options := stores.Options{Dir: filepath.Join(r.scratch, "postgres"), Settings: settings}
-	if r.Disk != "" {
-		options.Dir = r.Disk
+	dir := filepath.Join(r.scratch, "postgres")
+	if r.Config.Disk > 0 {
+		if dir, err = r.mountDisk(ctx); err != nil {
+			return err
+		}
 		settings["max_wal_size"], settings["shared_buffers"] = "64MB", "64MB"
 	}
-	if r.Postgres, err = stores.StartPostgres(ctx, options); err != nil {
+	if r.Postgres, err = stores.StartPostgres(ctx, stores.Options{Dir: dir, Settings: settings}); err != nil {
 		return err
 	}
 	r.onClose(r.Postgres.Close)
@@ -132,143 +156,45 @@ func (r *Rig) startStores(ctx context.Context) (err error) {
 	if _, err := r.DB.Exec(ctx, auditSQL); err != nil {
 		return fmt.Errorf("install the audit of transitions: %w", err)
 	}
-	options2, err := redis.ParseURL(r.Redis.URL())
+	options, err := redis.ParseURL(r.Redis.URL())
 	if err != nil {
 		return fmt.Errorf("read the URL of redis: %w", err)
 	}
-	options2.DisableIdentity = true
-	options2.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	r.Ring = redis.NewClient(options2)
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	r.Ring = redis.NewClient(options)
 	r.onClose(r.Ring.Close)
 	return nil
 }
 
 func (r *Rig) startProxies(context.Context) (err error) {
-	r.Witness, err = NewWitness(r.Record)
-	if err != nil {
+	if r.Witness, err = newWitness(r.Record); err != nil {
 		return err
 	}
 	r.onClose(r.Witness.Close)
-	if r.PostgresProxy, err = proxy.NewPostgres(func() string { return hostOf(r.Postgres.URL()) }); err != nil {
+	if r.PostgresProxy, err = proxy.NewPostgres(func() string { return parse(r.Postgres.URL()).Host }); err != nil {
 		return fmt.Errorf("start the postgres proxy: %w", err)
 	}
 	r.onClose(r.PostgresProxy.Close)
-	if r.RedisProxy, err = proxy.NewRedis(func() string { return hostOf(r.Redis.URL()) }); err != nil {
+	if r.RedisProxy, err = proxy.NewRedis(func() string { return parse(r.Redis.URL()).Host }); err != nil {
 		return fmt.Errorf("start the redis proxy: %w", err)
 	}
 	r.onClose(r.RedisProxy.Close)
 	return nil
 }
 
-func (r *Rig) startNodes(ctx context.Context) error {
-	// Nodes end with Close, and not with the context that they were started in.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r.cancel = cancel
-	inFlight := "API_MAX_IN_FLIGHT="
-	if r.Config.MaxInFlight > 0 {
-		inFlight += strconv.Itoa(r.Config.MaxInFlight)
-	}
-	for i := range r.Config.APIs {
-		off := time.Duration(0)
-		if i%2 == 1 {
-			off = r.Config.ClockOff
-		}
-		if err := r.startNode(ctx, "api", i, "CHAOS_CLOCK="+off.String(), inFlight); err != nil {
-			return err
-		}
-	}
-	for i := range r.Config.Workers {
-		err := r.startNode(ctx, "worker", i,
-			"WORKER_CONCURRENCY="+strconv.Itoa(r.Config.Concurrency),
-			"WORKER_LEASE="+r.Config.Lease.String(),
-			"WORKER_DRAIN="+r.Config.Drain.String(),
-			"TASK_TIMEOUT="+r.Config.TaskTimeout.String(),
-			"WEBHOOK_ALLOW_PRIVATE=true")
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *Rig) startNode(ctx context.Context, program string, i int, env ...string) error {
-	name := program + "-" + strconv.Itoa(i)
-	addr, err := freeAddr()
-	if err != nil {
-		return err
-	}
-	log, err := os.Create(filepath.Join(r.Record.Dir, name+".log")) //nolint:gosec // G304: the folder is the run's own.
-	if err != nil {
-		return fmt.Errorf("open the log of %s: %w", name, err)
-	}
-	n := &Node{
-		Name: name, Addr: addr, record: r.Record, log: log, stopped: make(chan struct{}),
-		binary: filepath.Join(r.scratch, "bin", program), plan: filepath.Join(r.scratch, name+".failpoints"),
-	}
-	n.env = slices.Concat(env, []string{
-		"DATABASE_URL=" + withHost(r.Postgres.URL(), r.PostgresProxy.Addr()),
-		"REDIS_URL=" + withHost(r.Redis.URL(), r.RedisProxy.Addr()),
-		"LISTEN_ADDR=" + addr, "API_SHUTDOWN_DELAY=0s", "WHEEL_HORIZON=" + r.Config.Horizon.String(), "LOG_LEVEL=info",
-		"FAILPOINTS=" + r.Config.Failpoints, "FAILPOINTS_FILE=" + n.plan, "FAILPOINTS_LOG=" + n.hits(),
-	})
-	r.Nodes = append(r.Nodes, n)
-	r.onClose(func() error { r.cancel(); return n.close() })
-	go n.run(ctx)
-	return nil
-}
-
-// Ready waits until every node serves.
-func (r *Rig) Ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
-	defer cancel()
-	for _, n := range r.Nodes {
-		for !n.Ready(ctx) {
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("%s is not ready, see its log: %w", n.Name, ctx.Err())
-			case <-time.After(50 * time.Millisecond):
-			}
-		}
-	}
-	return nil
-}
-
-// Ready reports whether the node says that it is.
-func (n *Node) Ready(ctx context.Context) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.Addr+"/readyz", http.NoBody)
-	if err != nil {
-		return false
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	_ = answer.Body.Close() // nothing of it is read
-	return answer.StatusCode == http.StatusOK
-}
-
-// freeAddr is an address that nobody listens on. A node keeps it for the run.
-func freeAddr() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
-}
-
-func hostOf(text string) string {
+// parse reads the URL of a store.
+func parse(text string) *url.URL {
 	u, err := url.Parse(text)
 	if err != nil {
-		return "" // the stores' own URLs always parse
+		panic(err) // the stores' own URLs always parse
 	}
-	return u.Host
+	return u
 }
 
-func withHost(text, host string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return text
-	}
-	u.Host = host
+// through is the URL of a store by way of its proxy.
+func through(text, proxy string) string {
+	u := parse(text)
+	u.Host = proxy
 	return u.String()
 }

@@ -1,0 +1,130 @@
+package check
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/test/chaos/internal/history"
+	"github.com/timewheel/timewheel/test/judge"
+)
+
+// isLoss reports whether a change ends an attempt because its session was dead.
+func isLoss(t history.Transition) bool {
+	return t.Failure == string(task.WorkerLost) && t.From == string(task.Started)
+}
+
+func lostAttempts(h *History) map[uuid.UUID][]int {
+	lost := map[uuid.UUID][]int{}
+	for id, steps := range h.Transitions {
+		for _, t := range steps {
+			if isLoss(t) {
+				lost[id] = append(lost[id], t.Attempt)
+			}
+		}
+	}
+	return lost
+}
+
+// lostWorkers judges worker_lost: a task has it only if its worker's process ended, was
+// told to, or stood still for longer than its lease. That the stores were away is no
+// death of any worker.
+func lostWorkers(h *History, v *judge.Verdict) {
+	from := mayBeLost(h)
+	for id, steps := range h.Transitions {
+		for _, t := range steps {
+			if !isLoss(t) {
+				continue
+			}
+			v.Counts["worker_lost"]++
+			pid, known := h.Processes[t.Worker]
+			if at, down := from[pid]; known && (!down || at.After(t.At)) {
+				v.Find(Lost, "%s: attempt %d is worker_lost, and the process %s was never down for longer than its lease", id, t.Attempt, pid)
+			}
+		}
+	}
+}
+
+// mayBeLost is from when on each process that was down may be found lost.
+func mayBeLost(h *History) map[string]time.Time {
+	from := map[string]time.Time{}
+	note := func(pid string, at time.Time) {
+		if before, known := from[pid]; !known || at.Before(before) {
+			from[pid] = at
+		}
+	}
+	last := map[string]string{}       // the process of a node that started last
+	stopped := map[string]time.Time{} // what stands still
+	for _, e := range h.Events {
+		pid := e.Detail
+		switch e.What {
+		case history.Started:
+			last[e.To] = pid
+		case history.Ended:
+			note(last[e.To], e.At)
+		case history.ToldToStop:
+			note(pid, e.At)
+		case history.Stopped:
+			stopped[pid] = e.At
+		case history.Continued:
+			at, known := stopped[pid]
+			delete(stopped, pid)
+			if !known {
+				// It stopped itself, at a failpoint: nobody knows when, but it is
+				// let go on only after longer than a lease.
+				note(pid, time.Time{})
+			} else if e.At.Sub(at) > h.Lease {
+				note(pid, at.Add(h.Lease))
+			}
+		}
+	}
+	for pid, at := range stopped {
+		note(pid, at.Add(h.Lease))
+	}
+	return from
+}
+
+// limits judges the type: nothing starts from the answer to a pause until the request that
+// ends it, and not more than its limit runs from the answer to that one.
+func limits(h *History, v *judge.Verdict) {
+	var all []history.Transition
+	for _, steps := range h.Transitions {
+		all = append(all, steps...)
+	}
+	slices.SortFunc(all, func(a, b history.Transition) int { return cmp.Compare(a.Seq, b.Seq) })
+	for i, e := range h.Events {
+		if e.What != history.Paused && e.What != history.Limited {
+			continue
+		}
+		v.Counts[e.What]++
+		from, until := e.At, end(h.Events[i:])
+		most, _ := strconv.Atoi(e.Detail) // none for a pause
+		running := 0
+		for _, step := range all {
+			switch {
+			case step.From == string(task.Started):
+				running--
+			case step.To == string(task.Started):
+				running++
+				if step.At.After(from) && step.At.Before(until) && running > most {
+					v.Find(Limits, "%s started %s after %q was answered, as number %d of %d",
+						step.Task, step.At.Sub(from), e.What, running, most)
+				}
+			}
+		}
+	}
+}
+
+// end is when the first of these events was taken back.
+func end(events []history.Event) time.Time {
+	for _, e := range events {
+		if e.What == history.Freed {
+			return e.At
+		}
+	}
+	return time.Unix(1<<40, 0)
+}
