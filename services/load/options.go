@@ -95,26 +95,21 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 }
 
 func (o options) validate() error {
+	_, err := client.New(o.url)
+	var object map[string]json.RawMessage
 	switch {
-	case o.tasks < 1:
-		return errors.New("-n must be at least 1")
-	case o.clients < 1:
-		return errors.New("-clients must be at least 1")
+	case err != nil:
+		return fmt.Errorf("-url: %w", err)
+	case o.tasks < 1, o.clients < 1:
+		return errors.New("-n and -clients must be at least 1")
 	case o.to < o.from:
 		return errors.New("-to lies before -from")
 	case slices.Contains(o.types, ""):
 		return errors.New("-type has an empty name")
 	case o.wait < 0, o.stall <= 0, o.grace < 0:
 		return errors.New("-wait and -grace may not be negative, and -stall must be positive")
-	}
-	if _, err := client.New(o.url); err != nil {
-		return fmt.Errorf("-url: %w", err)
-	}
-	if len(o.payload) > 0 {
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(o.payload, &object); err != nil || object == nil {
-			return errors.New("-payload is not a JSON object")
-		}
+	case len(o.payload) > 0 && (json.Unmarshal(o.payload, &object) != nil || object == nil):
+		return errors.New("-payload is not a JSON object")
 	}
 	return nil
 }

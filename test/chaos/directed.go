@@ -125,7 +125,7 @@ func killAtPoints(ctx context.Context, r *rig.Rig, times int, out io.Writer) err
 		if err = errors.Join(err, plan(point, "")); err != nil {
 			return err
 		}
-		say(out, "%d kills at %s", times, point)
+		fmt.Fprintf(out, "%d kills at %s\n", times, point)
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func cutReplies(ctx context.Context, r *rig.Rig, commits int, out io.Writer) err
 			}
 		}
 		r.PostgresProxy.Rules()
-		say(out, "%d commits of %s lost their reply", r.PostgresProxy.CutOff(kind), kind)
+		fmt.Fprintf(out, "%d commits of %s lost their reply\n", r.PostgresProxy.CutOff(kind), kind)
 	}
 	return nil
 }
@@ -176,7 +176,7 @@ func killWorkers(ctx context.Context, r *rig.Rig, times int, out io.Writer) erro
 			return err
 		}
 		took := time.Since(start)
-		say(out, "death %d: %d running tasks settled after %.2f s", i+1, tasks, took.Seconds())
+		fmt.Fprintf(out, "death %d: %d running tasks settled after %.2f s\n", i+1, tasks, took.Seconds())
 		if limit := r.Config.Lease + rig.Grace + 1500*time.Millisecond; took > limit {
 			return fmt.Errorf("the death of a worker was settled after %s, later than %s", took, limit)
 		}
@@ -207,7 +207,7 @@ func flushAll(ctx context.Context, r *rig.Rig, tasks int, out io.Writer) error {
 			return err
 		}
 		took := time.Since(start)
-		say(out, "%d tasks were indexed again %.2f s after FLUSHALL", tasks, took.Seconds())
+		fmt.Fprintf(out, "%d tasks were indexed again %.2f s after FLUSHALL\n", tasks, took.Seconds())
 		if took > flushallLimit {
 			return fmt.Errorf("repairing Redis took %s, more than %s", took, flushallLimit)
 		}

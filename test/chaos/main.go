@@ -11,9 +11,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
+	"strings"
 	"syscall"
+	"time"
 
+	"github.com/timewheel/timewheel/test/chaos/internal/bugs"
 	"github.com/timewheel/timewheel/test/chaos/internal/check"
 	"github.com/timewheel/timewheel/test/chaos/internal/fault"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
@@ -29,11 +33,12 @@ func commands() []command {
 	all := []command{
 		{"run", "random faults by a seeded schedule, under load", runCommand},
 		{"check", "judge a recorded run again: go tool chaos check runs/<folder>", checkCommand},
+		{"bugs", "build in seeded bugs one by one, and see which checker finds each", bugsCommand},
 	}
 	for _, s := range situations {
 		all = append(all, command{s.name, s.about, s.command})
 	}
-	return append(all, command{"bugs", "build in seeded bugs one by one, and see which checker finds each", bugsCommand})
+	return all
 }
 
 // errBroken says that the verdict is bad. It was printed before.
@@ -99,12 +104,81 @@ func verdict(dir string, out io.Writer) (*judge.Verdict, error) {
 
 // conclude makes a bad verdict an error.
 func conclude(v *judge.Verdict, err error) error {
-	if err == nil && len(v.Broken()) > 0 {
+	if err == nil && len(v.Found) > 0 {
 		return errBroken
 	}
 	return err
 }
 
-func say(out io.Writer, format string, args ...any) {
-	fmt.Fprintf(out, format+"\n", args...)
+func bugsCommand(ctx context.Context, args []string, out io.Writer) error {
+	only, clean := "", false
+	s, err := parseScene("bugs", args, func(f *flag.FlagSet) {
+		f.StringVar(&only, "only", "", "the bugs whose name this regular expression matches")
+		f.BoolVar(&clean, "clean", false, "the same situations without the bugs: nothing may be found")
+	})
+	if err != nil {
+		return err
+	}
+	chosen, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("read --only: %w", err)
+	}
+	wrong := false
+	for _, bug := range bugs.All {
+		if !chosen.MatchString(bug.Name) {
+			continue
+		}
+		start := time.Now()
+		found, err := look(ctx, s, bug, clean)
+		if err != nil {
+			return fmt.Errorf("look for the bug %q: %w", bug.Name, err)
+		}
+		text, expected := strings.Join(found, ", "), !clean && bug.Harmless == ""
+		switch {
+		case len(found) > 0 && !expected:
+			text += " WITHOUT A REASON"
+		case len(found) == 0 && expected:
+			text = "NOT FOUND"
+		case len(found) == 0:
+			text = "nothing: " + bug.Harmless
+		}
+		wrong = wrong || expected != (len(found) > 0)
+		fmt.Fprintf(out, "| %s | %s | %.0f |\n", bug.Name, text, time.Since(start).Seconds())
+	}
+	if wrong {
+		return errBroken
+	}
+	return nil
+}
+
+// look runs the situation that a bug is about for a while, and returns which checkers
+// found something. A system that the bug keeps from running at all is an error.
+func look(ctx context.Context, s scene, bug bugs.Bug, clean bool) (found []string, err error) {
+	s.rig.Workers, s.rig.APIs = 3, 2
+	s.load = bug.Load
+	s.load.Rate, s.load.Soon = 150, max(time.Second, bug.Load.Soon)
+	s.duration, s.quiet, s.linger, s.dir = 15*time.Second, bug.Quiet, bug.Linger, ""
+	if bug.Ahead {
+		s.rig.RedisAhead = time.Hour
+	}
+	if !clean {
+		if s.rig.Bug, err = bug.Patch(); err != nil {
+			return nil, err
+		}
+	}
+	inject := noFault
+	if bug.Inject != nil {
+		inject = bug.Inject
+	}
+	v, err := s.play(ctx, io.Discard, inject)
+	if err != nil {
+		return nil, err
+	}
+	if v.Counts["rows"] == 0 {
+		return nil, errors.New("nothing was created at all")
+	}
+	for _, checker := range v.Broken() {
+		found = append(found, fmt.Sprintf("%s (%d)", checker, len(v.Found[checker])))
+	}
+	return found, nil
 }

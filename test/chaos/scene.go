@@ -28,24 +28,18 @@ type scene struct {
 	rig      rig.Config
 	load     users.Load
 	duration time.Duration
-	// every is the least time between two faults.
-	every time.Duration
-	// dir is the folder of the run, or empty for one under runs/.
-	dir string
-	// bare: nobody uses the system, and nothing is judged.
-	bare bool
-	// quiet: the run does not end with a restart of Redis.
-	quiet bool
-	// linger is how long after the last fault nobody looks.
-	linger time.Duration
-	// patience is how long what is due may take to end after the faults.
-	patience time.Duration
+	every    time.Duration // the least time between two faults
+	dir      string        // the folder of the run, or empty for one under runs/
+	bare     bool          // nobody uses the system, and nothing is judged
+	quiet    bool          // the run does not end with a restart of Redis
+	linger   time.Duration // how long after the last fault nobody looks
+	patience time.Duration // how long what is due may take to end after the faults
 	// work is how long the load itself may take to work off, beyond what the
 	// faults may: as long as that lasts, tasks are overdue.
 	work time.Duration
 }
 
-type injection func(context.Context, *rig.Rig) error
+type injection = func(context.Context, *rig.Rig) error
 
 // noFault injects nothing.
 func noFault(ctx context.Context, _ *rig.Rig) error {
@@ -104,7 +98,7 @@ func (s scene) play(ctx context.Context, out io.Writer, inject injection) (*judg
 	if err != nil {
 		return nil, err
 	}
-	say(out, "seed %d, history in %s", s.rig.Seed, record.Dir)
+	fmt.Fprintf(out, "seed %d, history in %s\n", s.rig.Seed, record.Dir)
 	r, err := rig.New(ctx, s.rig, record)
 	if err != nil {
 		return nil, errors.Join(err, record.Close())
@@ -157,14 +151,14 @@ func (s scene) perform(ctx context.Context, r *rig.Rig, out io.Writer, inject in
 	})
 	beside.Go(func() error {
 		for start := time.Now(); rig.Pause(injecting, 10*time.Second); {
-			say(out, "%4.0fs  created %d  unknown %d  refused %d  deleted %d  executed %d", time.Since(start).Seconds(),
+			fmt.Fprintf(out, "%4.0fs  created %d  unknown %d  refused %d  deleted %d  executed %d\n", time.Since(start).Seconds(),
 				clients.Acknowledged.Load(), clients.Unknown.Load(), clients.Failed.Load(), clients.Deleted.Load(), r.Witness.Total.Load())
 		}
 		return nil
 	})
-	clients.Run(injecting, s.duration)
+	err = clients.Run(injecting, s.duration)
 	stop()
-	if err := beside.Wait(); err != nil {
+	if err = errors.Join(err, beside.Wait()); err != nil {
 		return err
 	}
 	clients.Close() // idle connections are nothing that the system leaked
@@ -177,7 +171,7 @@ func (s scene) rest(ctx context.Context, r *rig.Rig) error {
 	// The last fault is always this one: in Redis, what is not due yet is only
 	// promised to be complete after an audit, and a restart is followed by one.
 	if !s.quiet {
-		last := fault.Named(s.rig, fault.RedisRestartsEmpty)
+		last := fault.Named(s.rig, "redis restarts empty")
 		if err := last.Strike(ctx, r, rand.New(rand.NewPCG(s.rig.Seed, 3))); err != nil {
 			return err
 		}

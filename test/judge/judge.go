@@ -25,8 +25,7 @@ const (
 
 // Call is one request as its client saw it, all tries of a create together.
 type Call struct {
-	// Op is create, delete or get.
-	Op string `json:"op"`
+	Op string `json:"op"` // create, delete or get
 	// N names the create that this is, or that made the task. It stands in the
 	// task's payload too, so that a task can be told whose it is although no
 	// answer came.
@@ -36,14 +35,10 @@ type Call struct {
 	Invoked  time.Time `json:"invoked"`
 	Returned time.Time `json:"returned"`
 	Outcome  Outcome   `json:"outcome"`
-	// Status is the task's, if the answer told it.
-	Status string `json:"status,omitempty"`
-	// Code is the HTTP status of a refusal, and 0 if no answer came.
-	Code int `json:"code,omitempty"`
-	// Why is the code of a problem, or the transport's error.
-	Why string `json:"why,omitempty"`
-	// Tries is how often a request was sent for it.
-	Tries int `json:"tries,omitempty"`
+	Status   string    `json:"status,omitempty"` // the task's, if the answer told it
+	Code     int       `json:"code,omitempty"`   // HTTP status of a refusal, 0 if no answer came
+	Why      string    `json:"why,omitempty"`    // code of a problem, or the transport's error
+	Tries    int       `json:"tries,omitempty"`  // how often a create was sent
 }
 
 // Arrival is one execution as the outside world saw it, or the answer to it.
@@ -75,30 +70,23 @@ type Record struct {
 	Lost map[uuid.UUID][]int
 }
 
-// keep bounds the findings of one checker that are kept in words.
-const keep = 20
+// shown bounds the findings of one checker that are printed.
+const shown = 20
 
 // Verdict is what the checkers found.
 type Verdict struct {
-	// Found are the broken promises, by checker; the first few of each.
-	Found map[string][]string
-	// Totals are how many each checker found.
-	Totals map[string]int
-	// Counts tell the run's size and what became of it.
-	Counts map[string]int
+	Found  map[string][]string // the broken promises, by checker
+	Counts map[string]int      // the run's size and what became of it
 }
 
 // NewVerdict is one that nothing was found for yet.
 func NewVerdict() *Verdict {
-	return &Verdict{Found: map[string][]string{}, Totals: map[string]int{}, Counts: map[string]int{}}
+	return &Verdict{Found: map[string][]string{}, Counts: map[string]int{}}
 }
 
 // Find notes a broken promise.
 func (v *Verdict) Find(checker, format string, args ...any) {
-	v.Totals[checker]++
-	if len(v.Found[checker]) < keep {
-		v.Found[checker] = append(v.Found[checker], fmt.Sprintf(format, args...))
-	}
+	v.Found[checker] = append(v.Found[checker], fmt.Sprintf(format, args...))
 }
 
 // Breach notes a broken promise that is counted by its kind too.
@@ -116,13 +104,14 @@ func (v *Verdict) Print(out io.Writer, checkers ...string) {
 		fmt.Fprintf(out, "%9d %s\n", v.Counts[name], name)
 	}
 	for _, checker := range checkers {
-		if v.Totals[checker] == 0 {
+		found := v.Found[checker]
+		if len(found) == 0 {
 			fmt.Fprintf(out, "%s: ok\n", checker)
 			continue
 		}
-		fmt.Fprintf(out, "%s: BROKEN, %d findings\n", checker, v.Totals[checker])
-		for _, found := range v.Found[checker] {
-			fmt.Fprintf(out, "    %s\n", found)
+		fmt.Fprintf(out, "%s: BROKEN, %d findings\n", checker, len(found))
+		for _, what := range found[:min(shown, len(found))] {
+			fmt.Fprintf(out, "    %s\n", what)
 		}
 	}
 }

@@ -61,6 +61,9 @@ func (c *Child) Err() error {
 	return c.err
 }
 
+// PID is the child's process.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
 // Signal sends sig to the child's whole process group. A group that has ended
 // is no error.
 func (c *Child) Signal(sig syscall.Signal) error {

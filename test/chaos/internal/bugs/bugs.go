@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/timewheel/timewheel/test/chaos/internal/fault"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
 	"github.com/timewheel/timewheel/test/chaos/internal/users"
 	"github.com/timewheel/timewheel/test/testkit/proxy"
@@ -25,13 +24,11 @@ type Bug struct {
 	Name string
 	// Inject makes the situation that the guard is for, until ctx ends. Nil: load alone.
 	Inject func(ctx context.Context, r *rig.Rig) error
-	// Load is the kind of tasks that meet it. They are due within a second if it does
-	// not say how soon.
-	Load users.Load
-	// Ahead: Redis' clock is an hour ahead.
-	Ahead bool
-	// Quiet: the run ends without a last restart of Redis, which would repair
-	// what the bug breaks.
+	// Load is the kind of tasks that meet it, due within a second if it does not say.
+	Load  users.Load
+	Ahead bool // Redis' clock is an hour ahead
+	// Quiet: the run ends without a last restart of Redis, which would repair what the bug
+	// breaks.
 	Quiet bool
 	// Linger is how long after the last fault nobody looks, for what shows only once
 	// the wheel has turned.
@@ -46,12 +43,12 @@ type Bug struct {
 var All = []Bug{
 	{Name: "T2 without status", Inject: strays, Load: users.Load{Deletes: 30}},
 	{Name: "T2 without the clock", Ahead: true},
-	{Name: "pause looked at by the worker alone", Inject: often(fault.TypeIsPaused, 200*time.Millisecond), Load: users.Load{Slow: 20}},
+	{Name: "pause looked at by the worker alone", Inject: often("the type is paused", 200*time.Millisecond), Load: users.Load{Slow: 20}},
 	{
 		// Redis hopes for much more room than there is, and starts take seconds to commit:
 		// what keeps the limit then is Postgres alone.
 		Name:   "max running added up before the lock",
-		Inject: together(often(fault.TypeIsLimited, 200*time.Millisecond), hopeForRoom, slowCommits), Load: users.Load{Slow: 50},
+		Inject: together(often("the type is limited", 200*time.Millisecond), hopeForRoom, slowCommits), Load: users.Load{Slow: 50},
 	},
 	{Name: "T2 without the session check", Inject: wakeZombies("claimed", pastLease)},
 	{Name: "T2 issued again without its receipt", Inject: cut("T2", 0.3, proxy.After)},
@@ -61,14 +58,14 @@ var All = []Bug{
 	{Name: "reap without the dead mark", Inject: wakeZombies("started", pastLease), Load: users.Load{Slow: 50}},
 	{
 		Name:   "reap gives another attempt that nobody allowed",
-		Inject: often(fault.KillAWorker, time.Second), Load: users.Load{Slow: 50},
+		Inject: often("kill a worker", time.Second), Load: users.Load{Slow: 50},
 	},
 	{Name: "delete by check-then-act", Load: users.Load{Deletes: 100, Slow: 50}},
 	{
 		// APIs die while most of their creates do not get through to Postgres and are tried
 		// again.
 		Name:   "create acknowledged before the commit",
-		Inject: together(cut("T0", 0.7, proxy.Before), often(fault.KillAnAPI, 300*time.Millisecond)),
+		Inject: together(cut("T0", 0.7, proxy.Before), often("kill an api", 300*time.Millisecond)),
 	},
 	{Name: "create issued again under a new id", Inject: cut("T0", 0.5, proxy.After)},
 	{
@@ -84,7 +81,7 @@ var All = []Bug{
 	},
 	{Name: "webhook repeats what was not answered", Inject: rudeWitness},
 	{
-		Name: "claim without the move", Inject: often(fault.KillAWorker, time.Second),
+		Name: "claim without the move", Inject: often("kill a worker", time.Second),
 		Harmless: "what nobody holds is overdue a second later, and the repair indexes it again; " +
 			"the move to claimed saves that second",
 	},

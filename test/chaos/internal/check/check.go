@@ -5,7 +5,6 @@ package check
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,16 +34,12 @@ func Names() []string {
 // History is one run.
 type History struct {
 	judge.Record
-	Events []history.Event
-	Vitals []history.Vitals
-	// Answers are the arrivals that the witness confirmed, and when.
-	Answers     map[uuid.UUID][]judge.Arrival
+	Events      []history.Event
+	Vitals      []history.Vitals
+	Answers     map[uuid.UUID][]judge.Arrival // those that the witness confirmed, and when
 	Transitions map[uuid.UUID][]history.Transition
 	Settled     *history.Settled
-	// Processes are the ids of the workers' processes, by session.
-	Processes map[uuid.UUID]string
-	// Lease is that of a session.
-	Lease time.Duration
+	Lease       time.Duration // of a session
 }
 
 // Load reads the run in dir.
@@ -53,7 +48,6 @@ func Load(dir string) (*History, error) {
 		Record:      judge.Record{Rows: map[uuid.UUID]judge.Row{}, Arrivals: map[uuid.UUID][]judge.Arrival{}},
 		Answers:     map[uuid.UUID][]judge.Arrival{},
 		Transitions: map[uuid.UUID][]history.Transition{},
-		Processes:   map[uuid.UUID]string{},
 	}
 	err := errors.Join(
 		history.Read(dir, history.ConfigFile, func(c history.Config) { h.Lease = c.System.Lease }),
@@ -64,9 +58,6 @@ func Load(dir string) (*History, error) {
 		history.Read(dir, history.ArrivalsFile, func(a judge.Arrival) { h.Arrivals[a.Task] = append(h.Arrivals[a.Task], a) }),
 		history.Read(dir, history.AnswersFile, func(a judge.Arrival) { h.Answers[a.Task] = append(h.Answers[a.Task], a) }),
 		history.Read(dir, history.TransitionsFile, func(t history.Transition) { h.Transitions[t.Task] = append(h.Transitions[t.Task], t) }),
-		history.Read(dir, history.SessionsFile, func(s history.Session) {
-			h.Processes[s.ID] = s.Host[strings.LastIndexByte(s.Host, '/')+1:]
-		}),
 		history.Read(dir, history.SettledFile, func(s history.Settled) { h.Settled = &s }),
 	)
 	if err == nil && h.Settled == nil {

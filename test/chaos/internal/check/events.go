@@ -41,9 +41,8 @@ func lostWorkers(h *History, v *judge.Verdict) {
 				continue
 			}
 			v.Counts["worker_lost"]++
-			pid, known := h.Processes[t.Worker]
-			if at, down := from[pid]; known && (!down || at.After(t.At)) {
-				v.Find(Lost, "%s: attempt %d is worker_lost, and the process %s was never down for longer than its lease", id, t.Attempt, pid)
+			if at, down := from[t.Process]; t.Process != "" && (!down || at.After(t.At)) {
+				v.Find(Lost, "%s: attempt %d is worker_lost, and the process %s was never down for longer than its lease", id, t.Attempt, t.Process)
 			}
 		}
 	}

@@ -27,8 +27,8 @@ func signal(who func(*Target) *rig.Node, sig syscall.Signal) Step {
 func processes(c rig.Config) []Fault {
 	halt, carryOn := signal(aWorker, syscall.SIGSTOP), signal(aWorker, syscall.SIGCONT)
 	return []Fault{
-		{Name: KillAWorker, Do: signal(aWorker, syscall.SIGKILL)},
-		{Name: KillAnAPI, Do: signal(anAPI, syscall.SIGKILL)},
+		{Name: "kill a worker", Do: signal(aWorker, syscall.SIGKILL)},
+		{Name: "kill an api", Do: signal(anAPI, syscall.SIGKILL)},
 		{Name: "stop a worker in order", Do: signal(aWorker, syscall.SIGTERM)},
 		{Name: "stop an api in order", Do: signal(anAPI, syscall.SIGTERM)},
 		{Name: "kill all workers", Do: func(_ context.Context, t *Target) (err error) {
@@ -88,17 +88,12 @@ func redis(command ...any) Step {
 	return func(ctx context.Context, t *Target) error { return t.Ring.Do(ctx, command...).Err() }
 }
 
-// killRedis ends Redis, which keeps nothing on its disk unless it was told to save.
-func killRedis(_ context.Context, t *Target) error { return t.Redis.Kill() }
-
 func startRedis(ctx context.Context, t *Target) error { return t.Redis.Start(ctx) }
-
-// RedisRestartsEmpty is also what every run ends with.
-const RedisRestartsEmpty = "redis restarts empty"
+func killRedis(_ context.Context, t *Target) error    { return t.Redis.Kill() }
 
 func redisFaults() []Fault {
 	return []Fault{
-		{Name: RedisRestartsEmpty, Do: killRedis, Undo: startRedis, Min: 100 * time.Millisecond, Max: 2 * time.Second},
+		{Name: "redis restarts empty", Do: killRedis, Undo: startRedis, Min: 100 * time.Millisecond, Max: 2 * time.Second},
 		{Name: "redis flushall", Do: redis("FLUSHALL")},
 		{Name: "redis loses a key", Do: func(ctx context.Context, t *Target) error {
 			keys, err := t.Ring.Keys(ctx, "timewheel:{*").Result()
@@ -140,23 +135,15 @@ func restoreOld(ctx context.Context, t *Target) error {
 // loadType is the task type of the load.
 const loadType = "webhook"
 
-// The faults that seeded bugs are looked for by.
-const (
-	KillAWorker   = "kill a worker"
-	KillAnAPI     = "kill an api"
-	TypeIsPaused  = "the type is paused"
-	TypeIsLimited = "the type is limited"
-)
-
 // userFaults are what users do: to the type of the load, and by what their tasks carry. A
 // pause and a limit hold from the answer until the request that takes them back.
 func userFaults() []Fault {
 	bodies := func(kind int32) Step { return set(func(t *Target) { t.Bodies.Store(kind) }) }
 	return []Fault{
-		{Name: TypeIsPaused, Undo: freeType, Do: func(ctx context.Context, t *Target) error {
+		{Name: "the type is paused", Undo: freeType, Do: func(ctx context.Context, t *Target) error {
 			return t.putType(ctx, client.Type{Name: loadType, Paused: true}, history.Paused, "")
 		}},
-		{Name: TypeIsLimited, Undo: freeType, Do: func(ctx context.Context, t *Target) error {
+		{Name: "the type is limited", Undo: freeType, Do: func(ctx context.Context, t *Target) error {
 			limit := 2 + t.Chance.IntN(5)
 			return t.putType(ctx, client.Type{Name: loadType, MaxRunning: limit}, history.Limited, strconv.Itoa(limit))
 		}},

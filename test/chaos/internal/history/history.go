@@ -25,7 +25,6 @@ const (
 	EventsFile      = "events.jsonl"      // what was done to the system
 	RowsFile        = "rows.jsonl"        // Postgres, after the drain
 	TransitionsFile = "transitions.jsonl" // every change of a task, as Postgres committed it
-	SessionsFile    = "sessions.jsonl"    // the workers' sessions
 	RingFile        = "ring.jsonl"        // Redis, after the drain
 	VitalsFile      = "vitals.jsonl"      // what every process held, before and after
 	SettledFile     = "settled.json"      // what was still wrong when the time to settle was over
@@ -38,11 +37,10 @@ type Config struct {
 
 // Event is something that was done to the system, or that befell it.
 type Event struct {
-	At   time.Time `json:"at"`
-	What string    `json:"what"`
-	// To is the process or the store, if it was one.
-	To     string `json:"to,omitempty"`
-	Detail string `json:"detail,omitempty"`
+	At     time.Time `json:"at"`
+	What   string    `json:"what"`
+	To     string    `json:"to,omitempty"` // the process or the store, if it was one
+	Detail string    `json:"detail,omitempty"`
 }
 
 // Fault is the event of a fault that begins.
@@ -66,25 +64,18 @@ const (
 	Freed   = "type freed"
 )
 
-// Session is a worker's session as Postgres has it after the drain.
-type Session struct {
-	ID uuid.UUID `json:"id"`
-	// Host ends with the id of the process.
-	Host string `json:"host"`
-}
-
 // Transition is one change of a task's row, in the order in which Postgres
 // made them.
 type Transition struct {
-	Seq     int64     `json:"seq"`
-	Task    uuid.UUID `json:"task"`
-	From    string    `json:"from"` // empty: the row is new
-	To      string    `json:"to"`   // empty: the row is gone
-	Attempt int       `json:"attempt"`
-	Max     int       `json:"max"`
-	Worker  uuid.UUID `json:"worker"`
-	// SessionDead: the session that the change names had been marked dead.
-	SessionDead bool      `json:"session_dead"`
+	Seq         int64     `json:"seq"`
+	Task        uuid.UUID `json:"task"`
+	From        string    `json:"from"` // empty: the row is new
+	To          string    `json:"to"`   // empty: the row is gone
+	Attempt     int       `json:"attempt"`
+	Max         int       `json:"max"`
+	Worker      uuid.UUID `json:"worker"`
+	Process     string    `json:"process"`      // the id of the worker's
+	SessionDead bool      `json:"session_dead"` // the session that the change names was marked dead
 	Failure     string    `json:"failure"`
 	Due         time.Time `json:"due"` // before the change
 	At          time.Time `json:"at"`
@@ -92,20 +83,17 @@ type Transition struct {
 
 // Vitals are what a process holds.
 type Vitals struct {
-	Node string `json:"node"`
-	// After: it was read after the faults, and not before them.
-	After       bool `json:"after"`
-	Goroutines  int  `json:"goroutines"`
-	Descriptors int  `json:"descriptors"`
-	RSS         int  `json:"rss_bytes"`
-	// Connections are those of all nodes to Postgres, if Node is "postgres".
-	Connections int `json:"connections,omitempty"`
+	Node        string `json:"node"`
+	After       bool   `json:"after"` // it was read after the faults, and not before them
+	Goroutines  int    `json:"goroutines"`
+	Descriptors int    `json:"descriptors"`
+	RSS         int    `json:"rss_bytes"`
+	Connections int    `json:"connections,omitempty"` // of all nodes to Postgres, if Node is "postgres"
 }
 
 // Settled says how the system settled after the last fault.
 type Settled struct {
 	Took  float64  `json:"took_seconds"`
-	Limit float64  `json:"limit_seconds"`
 	Wrong []string `json:"wrong"`
 }
 

@@ -8,19 +8,15 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
 	"github.com/timewheel/timewheel/test/testkit/process"
 )
-
-// restartPause is how long a node that ended stays down.
-const restartPause = 200 * time.Millisecond
 
 // Node is one API or worker process. One that ends is started again, as an
 // operator's supervisor would.
@@ -34,9 +30,7 @@ type Node struct {
 	log    *os.File
 	record *history.Recorder
 
-	mu      sync.Mutex
-	cmd     *exec.Cmd
-	child   *process.Child // nil if it did not start
+	child   atomic.Pointer[process.Child] // the one that started last, or nil
 	stopped chan struct{}
 }
 
@@ -44,58 +38,47 @@ type Node struct {
 func (n *Node) run(ctx context.Context) {
 	defer close(n.stopped)
 	for ctx.Err() == nil {
-		program, err := n.start()
+		command := exec.Command(n.binary) //nolint:gosec,noctx // G204: our own binary. The child ends it.
+		command.Env = append(os.Environ(), n.env...)
+		command.Stdout, command.Stderr = n.log, n.log
+		child, err := process.Start(command, syscall.SIGKILL)
 		if err != nil {
 			n.record.Event("did not start", n.Name, err.Error())
 		} else {
+			n.child.Store(child)
+			n.record.Event(history.Started, n.Name, strconv.Itoa(child.PID()))
 			select {
-			case <-program.Done():
-				n.record.Event(history.Ended, n.Name, fmt.Sprint(program.Err()))
+			case <-child.Done():
+				n.record.Event(history.Ended, n.Name, fmt.Sprint(child.Err()))
 			case <-ctx.Done():
 				return
 			}
 		}
-		Pause(ctx, restartPause)
+		Pause(ctx, 200*time.Millisecond)
 	}
-}
-
-func (n *Node) start() (program *process.Child, err error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.cmd = exec.Command(n.binary) //nolint:gosec,noctx // G204: our own binary. child ends it.
-	n.cmd.Env = append(os.Environ(), n.env...)
-	n.cmd.Stdout, n.cmd.Stderr = n.log, n.log
-	n.child, err = process.Start(n.cmd, syscall.SIGKILL)
-	if err == nil {
-		n.record.Event(history.Started, n.Name, strconv.Itoa(n.cmd.Process.Pid))
-	}
-	return n.child, err
 }
 
 // PID is the process that started last, and 0 if none did.
 func (n *Node) PID() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.child == nil {
-		return 0
+	if child := n.child.Load(); child != nil {
+		return child.PID()
 	}
-	return n.cmd.Process.Pid
+	return 0
 }
 
 // Signal sends sig to the present process, if there is one.
 func (n *Node) Signal(sig syscall.Signal) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.child == nil {
+	child := n.child.Load()
+	if child == nil {
 		return nil
 	}
 	events := map[syscall.Signal]string{
 		syscall.SIGSTOP: history.Stopped, syscall.SIGCONT: history.Continued, syscall.SIGTERM: history.ToldToStop,
 	}
 	if event, noted := events[sig]; noted { // what ends it is seen by its end
-		n.record.Event(event, n.Name, strconv.Itoa(n.cmd.Process.Pid))
+		n.record.Event(event, n.Name, strconv.Itoa(child.PID()))
 	}
-	return n.child.Signal(sig)
+	return child.Signal(sig)
 }
 
 // Plan replaces the node's failpoints. It holds for later processes too.
@@ -114,11 +97,7 @@ func (n *Node) Plan(text string) error {
 // Paused reports whether the process is stopped by a signal.
 func (n *Node) Paused() bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.PID()))
-	if err != nil {
-		return false // it has just ended
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return strings.HasPrefix(rest, "T")
+	return err == nil && strings.Contains(string(stat), ") T ") // it may have ended just now
 }
 
 // Get reads a page that the node serves.
@@ -143,20 +122,9 @@ func (n *Node) Get(ctx context.Context, path string) (string, error) {
 func (n *Node) close() error {
 	<-n.stopped
 	var err error
-	if n.child != nil {
-		_ = n.child.Signal(syscall.SIGCONT) // a stopped process hears nothing else
-		err = n.child.Stop(syscall.SIGTERM, 20*time.Second)
+	if child := n.child.Load(); child != nil {
+		_ = child.Signal(syscall.SIGCONT) // a stopped process hears nothing else
+		err = child.Stop(syscall.SIGTERM, 20*time.Second)
 	}
 	return errors.Join(err, n.log.Close())
 }
-
-// Hits is how often a failpoint struck any node of the rig.
-func (r *Rig) Hits(point string) (int, error) {
-	text, err := os.ReadFile(r.hitsFile())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return 0, fmt.Errorf("read what the failpoints did: %w", err)
-	}
-	return strings.Count("\n"+string(text), "\n"+point+" "), nil
-}
-
-func (r *Rig) hitsFile() string { return filepath.Join(r.scratch, "failpoints.log") }

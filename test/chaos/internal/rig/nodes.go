@@ -2,12 +2,14 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/timewheel/timewheel/test/failpoint"
@@ -85,6 +87,17 @@ func (r *Rig) Passing(point string) []*Node {
 	}
 	return r.Workers
 }
+
+// Hits is how often a failpoint struck any node of the rig.
+func (r *Rig) Hits(point string) (int, error) {
+	text, err := os.ReadFile(r.hitsFile())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return 0, fmt.Errorf("read what the failpoints did: %w", err)
+	}
+	return strings.Count("\n"+string(text), "\n"+point+" "), nil
+}
+
+func (r *Rig) hitsFile() string { return filepath.Join(r.scratch, "failpoints.log") }
 
 // Ready waits until every node serves.
 func (r *Rig) Ready(ctx context.Context) error {

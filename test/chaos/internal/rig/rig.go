@@ -30,24 +30,15 @@ import (
 type Config struct {
 	Seed          uint64
 	APIs, Workers int
-	// Concurrency is the number of slots of a worker.
-	Concurrency int
-	// Lease is that of a worker's session.
-	Lease   time.Duration
-	Horizon time.Duration
-	// RedisAhead is how far Redis' clock is ahead, as the scripts read it.
-	RedisAhead time.Duration
-	// ClockOff is how far the wall clock of every other API is off.
-	ClockOff time.Duration
-	// Disk is the size in MiB of the disk that Postgres has to itself, so that
-	// it can be filled; 0: no disk of its own.
-	Disk int
-	// MaxInFlight is how many requests an API takes at once; 0: its default.
-	MaxInFlight int
-	// Outage is how long Postgres is away at most, when it is away for long.
-	Outage time.Duration
-	// Bug is the patch of a seeded bug to build in, or empty.
-	Bug string
+	Concurrency   int           // slots of a worker
+	Lease         time.Duration // of a worker's session
+	Horizon       time.Duration // of the due index
+	RedisAhead    time.Duration // how far the clock is ahead that the scripts read
+	ClockOff      time.Duration // how far the wall clock of every other API is off
+	Disk          int           // MiB of a disk for Postgres alone, which can be filled; 0: none
+	MaxInFlight   int           // requests that an API takes at once; 0: its default
+	Outage        time.Duration // how long Postgres is away at most, when it is away for long
+	Bug           string        // the patch of a seeded bug to build in, or empty
 }
 
 const (

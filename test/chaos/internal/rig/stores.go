@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,8 +23,8 @@ var dumps = []struct{ file, sql string }{
 		       attempt, max_attempts, coalesce(failure_code, '') AS failure FROM tasks ORDER BY id`},
 	{history.TransitionsFile, `
 		SELECT seq, task, old_status AS "from", new_status AS "to", attempt, max_attempts AS max, worker, session_dead,
-		       failure, due, at FROM audit ORDER BY seq`},
-	{history.SessionsFile, `SELECT id, host FROM workers ORDER BY started_at`},
+		       failure, due, at, substring(host FROM '[0-9]+$') AS process
+		FROM audit LEFT JOIN workers ON workers.id = worker ORDER BY seq`},
 }
 
 // Dump writes what both stores hold into the history; Postgres as of one
@@ -110,24 +111,27 @@ func (r *Rig) Vitals(ctx context.Context, after bool) error {
 	return nil
 }
 
-// look is something of which there should be none.
-type look struct {
-	what, sql string
-	args      []any
-}
+// looks are what there should be none of once nothing has disturbed the stores since
+// @calm: for each a line that says what, and a query that counts it. Tasks that cross the
+// edge of the horizon, or fall due, while we look may be in Redis or not.
+//
+//go:embed looks.sql
+var looks string
 
 // Settle waits until both stores say what they should, for the time that the
 // system may take after the last fault, and says what is still wrong then. It
 // gives what is open even then so much patience to end, so that it can be judged.
-func (r *Rig) Settle(ctx context.Context, limit, patience time.Duration) history.Settled {
+func (r *Rig) Settle(ctx context.Context, limit, patience time.Duration) (s history.Settled) {
 	start := time.Now()
-	settled := history.Settled{Limit: limit.Seconds()}
-	settled.Wrong = await(ctx, limit, func() []string { return r.wrong(ctx, start) })
-	settled.Took = time.Since(start).Seconds()
-	due := look{fmt.Sprintf("tasks that are due are still open after %s more", patience), `
-		SELECT count(*) FROM tasks WHERE outcome = 'open' AND due_at < $1`, []any{time.Now()}}
-	settled.Wrong = append(settled.Wrong, await(ctx, patience, func() []string { return r.find(ctx, due) })...)
-	return settled
+	s.Wrong = await(ctx, limit, func() []string { return r.wrong(ctx, start) })
+	s.Took = time.Since(start).Seconds()
+	now := pgx.NamedArgs{"calm": time.Now()}
+	open := await(ctx, patience, func() []string {
+		return r.find(ctx, fmt.Sprintf("tasks that are due are still open after %s more", patience), `
+			SELECT count(*) FROM tasks WHERE outcome = 'open' AND due_at < @calm`, now)
+	})
+	s.Wrong = append(s.Wrong, open...)
+	return s
 }
 
 // await looks again and again until nothing is wrong or the time is over, and returns
@@ -140,25 +144,8 @@ func await(ctx context.Context, limit time.Duration, wrong func() []string) (fou
 	return found
 }
 
-// find says how many there are of what should not be. What cannot be looked at is wrong
-// too.
-func (r *Rig) find(ctx context.Context, looks ...look) (found []string) {
-	for _, l := range looks {
-		var n int
-		switch err := r.DB.QueryRow(ctx, l.sql, l.args...).Scan(&n); {
-		case err != nil:
-			found = append(found, fmt.Sprintf("look whether %s: %v", l.what, err))
-		case n > 0:
-			found = append(found, fmt.Sprintf("%d %s", n, l.what))
-		}
-	}
-	return found
-}
-
-// wrong lists what the stores should not hold once nothing has disturbed them
-// since calm. Tasks that cross the edge of the horizon, or fall due, while we look may
-// be in Redis or not.
-func (r *Rig) wrong(ctx context.Context, calm time.Time) []string {
+// wrong lists what the stores should not hold.
+func (r *Rig) wrong(ctx context.Context, calm time.Time) (found []string) {
 	due, err := r.ring(ctx, "due")
 	if err != nil {
 		return []string{err.Error()}
@@ -167,27 +154,22 @@ func (r *Rig) wrong(ctx context.Context, calm time.Time) []string {
 	for i := range due {
 		ids[i] = due[i].Member
 	}
-	return r.find(ctx,
-		look{"tasks have not ended that were due at the last fault", `
-			SELECT count(*) FROM tasks WHERE outcome = 'open' AND due_at < $1`, []any{calm}},
-		look{"tasks are overdue", `
-			SELECT count(*) FROM tasks WHERE outcome = 'open' AND status = 'submitted'
-			AND due_at < clock_timestamp() - interval '1 second'`, nil},
-		look{"tasks are running for sessions that are dead", `
-			SELECT count(*) FROM tasks JOIN workers ON workers.id = worker_id
-			WHERE status = 'started_executing' AND (dead_at IS NOT NULL OR lease_until < clock_timestamp() - interval '3 seconds')`, nil},
-		look{"receipts of dead sessions are left", `
-			SELECT count(*) FROM starts JOIN workers ON workers.id = worker_id WHERE dead_at IS NOT NULL`, nil},
-		look{"receipts are left although all of their tasks have ended", `
-			SELECT count(*) FROM starts JOIN workers ON workers.id = worker_id
-			WHERE NOT EXISTS (SELECT FROM tasks WHERE id = ANY(task_ids) AND outcome = 'open')
-			AND lease_until < clock_timestamp() - interval '3 seconds'`, nil},
-		look{"tasks inside the horizon are not in redis", `
-			SELECT count(*) FROM tasks WHERE outcome = 'open' AND status = 'submitted'
-			AND due_at BETWEEN clock_timestamp() + interval '1 second' AND clock_timestamp() + $2::interval - interval '3 seconds'
-			AND id NOT IN (SELECT unnest($1::text[])::uuid)`, []any{ids, r.Config.Horizon}},
-		look{"ids in redis name tasks that wait no more", `
-			SELECT count(*) FROM unnest($1::text[]) AS ring (member) LEFT JOIN tasks ON id = member::uuid
-			WHERE tasks.id IS NULL OR status IN ('done', 'failed', 'deleted')
-			AND coalesce(finished_at, '-infinity') < clock_timestamp() - interval '1 second'`, []any{ids}})
+	for look := range strings.SplitSeq(looks, "\n\n") {
+		what, query, _ := strings.Cut(strings.TrimPrefix(look, "-- "), "\n")
+		found = append(found, r.find(ctx, what, query, pgx.NamedArgs{"calm": calm, "ids": ids, "horizon": r.Config.Horizon})...)
+	}
+	return found
+}
+
+// find says how many there are of what should not be. What cannot be looked at is wrong
+// too.
+func (r *Rig) find(ctx context.Context, what, query string, args pgx.NamedArgs) []string {
+	var n int
+	switch err := r.DB.QueryRow(ctx, query, args).Scan(&n); {
+	case err != nil:
+		return []string{fmt.Sprintf("look whether %s: %v", what, err)}
+	case n > 0:
+		return []string{fmt.Sprintf("%d %s", n, what)}
+	}
+	return nil
 }

@@ -5,19 +5,34 @@ package users
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/timewheel/timewheel/client"
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
 	"github.com/timewheel/timewheel/test/judge"
 )
+
+// Load says what the users do.
+type Load struct {
+	Rate int           // tasks created a second
+	Soon time.Duration // how far ahead most tasks are due, at most
+	// Deletes, Retried, Slow and Keyed are how many tasks of a hundred are deleted,
+	// allowed three attempts, slow, and created with an idempotency key.
+	Deletes, Retried, Slow, Keyed int
+	// Stay is how many tasks of a hundred are due after the run, so that something is
+	// left to compare the two stores by, and comes within the horizon while that is done.
+	Stay    int
+	Edge    bool // all tasks are due just beyond the horizon
+	Instant bool // all tasks are due within one second, after the last was created
+}
 
 const (
 	// requestTimeout is longer than the API may take to answer.
@@ -28,20 +43,22 @@ const (
 	// maxTries bounds how often a create that has a key is sent: its outcome is known
 	// in the end, or else nobody answers at all.
 	maxTries = 30
+	// looked is how many tasks of a hundred are looked at.
+	looked = 10
+	// beyond is how long after the run those are due, at least, that stay.
+	beyond = 30 * time.Second
 )
 
 // Clients are the users of one run.
 type Clients struct {
-	rig    *rig.Rig
-	load   Load
-	apis   []*client.Client
-	rng    *rand.Rand // of the loop that plans
-	start  time.Time
-	length time.Duration
+	rig        *rig.Rig
+	load       Load
+	apis       []*client.Client
+	rng        *rand.Rand // of the loop that plans
+	start, end time.Time
 
-	n        int64
-	inFlight chan struct{}
-	calls    sync.WaitGroup
+	creates errgroup.Group
+	acts    sync.WaitGroup
 
 	// Counts of what was answered.
 	Acknowledged, Unknown, Failed, Deleted atomic.Int64
@@ -53,9 +70,8 @@ func New(r *rig.Rig, load Load) (*Clients, error) {
 		Timeout:   requestTimeout,
 		Transport: &http.Transport{MaxIdleConns: 1024, MaxIdleConnsPerHost: 512},
 	}
-	c := &Clients{
-		rig: r, load: load, rng: rand.New(rand.NewPCG(r.Config.Seed, 1)), inFlight: make(chan struct{}, maxInFlight),
-	}
+	c := &Clients{rig: r, load: load, rng: rand.New(rand.NewPCG(r.Config.Seed, 1))}
+	c.creates.SetLimit(maxInFlight)
 	for _, n := range r.APIs {
 		api, err := client.New("http://"+n.Addr, client.WithHTTPClient(shared))
 		if err != nil {
@@ -67,92 +83,141 @@ func New(r *rig.Rig, load Load) (*Clients, error) {
 }
 
 // Run creates tasks for the given time, and waits for the last answer.
-func (c *Clients) Run(ctx context.Context, length time.Duration) {
-	c.start, c.length = time.Now(), length
-	defer c.calls.Wait()
-	ctx, stop := context.WithTimeout(ctx, length)
+func (c *Clients) Run(ctx context.Context, length time.Duration) error {
+	c.start = time.Now()
+	c.end = c.start.Add(length)
+	ctx, stop := context.WithDeadline(ctx, c.end)
 	defer stop()
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for sent := 0; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		for want := int(time.Since(c.start).Seconds() * float64(c.load.Rate)); sent < want; sent++ {
-			c.begin(ctx, c.plan(time.Now()))
+	for n := int64(0); rig.Pause(ctx, 10*time.Millisecond); {
+		for want := int64(time.Since(c.start).Seconds() * float64(c.load.Rate)); n < want; {
+			n++
+			p := c.plan(n, time.Now())
+			c.creates.TryGo(func() error { // none if too many wait
+				c.create(ctx, p)
+				return nil
+			})
 		}
 	}
+	err := c.creates.Wait()
+	c.acts.Wait()
+	return err
 }
 
-// begin carries out one plan beside all others, or skips it if too many wait.
-func (c *Clients) begin(ctx context.Context, p plan) {
-	select {
-	case c.inFlight <- struct{}{}:
+// plan is one task that somebody wants.
+type plan struct {
+	n    int64
+	task client.NewTask
+	// deleteAt and getAt are when somebody deletes it or looks at it; zero:
+	// never.
+	deleteAt, getAt time.Time
+}
+
+func (c *Clients) plan(n int64, now time.Time) plan {
+	due, behaviour := c.due(now), "ok"
+	p := plan{n: n, task: client.NewTask{
+		Type: "webhook", MaxAttempts: 1, ExecutionTime: due.Truncate(time.Microsecond).UTC(),
+	}}
+	if c.chance(c.load.Slow) {
+		behaviour = "slow"
+	}
+	if c.chance(c.load.Retried) {
+		p.task.MaxAttempts = 3
+		if c.chance(50) {
+			behaviour = "flaky"
+		}
+	}
+	if c.chance(c.load.Keyed) {
+		p.task.Key = fmt.Sprintf("%d-%d", n, now.UnixNano())
+	}
+	if c.chance(c.load.Deletes) {
+		// Most of them meet the start itself.
+		p.deleteAt = due.Add(c.within(40*time.Millisecond) - 20*time.Millisecond)
+		if p.deleteAt.After(c.end) {
+			p.deleteAt = now.Add(c.within(c.load.Soon))
+		}
+	}
+	if c.chance(looked) {
+		p.getAt = now.Add(c.within(c.load.Soon + 2*time.Second))
+	}
+	p.task.Payload = c.rig.Payload(behaviour, n)
+	return p
+}
+
+// due is when the next task is due.
+func (c *Clients) due(now time.Time) time.Time {
+	horizon := c.rig.Config.Horizon
+	switch roll := c.rng.IntN(100); {
+	case c.load.Edge:
+		return now.Add(horizon + c.within(4*time.Second))
+	case roll < c.load.Stay:
+		return c.end.Add(beyond + c.within(4*beyond))
+	case c.load.Instant:
+		return c.end.Add(3*time.Second + c.within(time.Second))
+	case roll < c.load.Stay+10:
+		return now.Add(-c.within(time.Minute)) // due at once
+	case roll < c.load.Stay+20 && now.Add(3*horizon).Before(c.end):
+		return now.Add(c.within(3 * horizon))
 	default:
-		return
+		return now.Add(c.within(c.load.Soon))
 	}
-	c.calls.Go(func() {
-		call := c.create(context.WithoutCancel(ctx), p)
-		<-c.inFlight
-		if call.Outcome == judge.OK {
-			c.follow(ctx, p, call.Task)
-		}
-	})
 }
 
-// create is one POST, and its repeats if it has a key.
-func (c *Clients) create(ctx context.Context, p plan) judge.Call {
+func (c *Clients) chance(percent int) bool { return c.rng.IntN(100) < percent }
+
+func (c *Clients) within(d time.Duration) time.Duration {
+	return time.Duration(c.rng.Int64N(int64(d) + 1))
+}
+
+// create is one POST, and its repeats if it has a key. What was created is deleted and
+// looked at when its plan says so and the run has not ended.
+func (c *Clients) create(ctx context.Context, p plan) {
 	tries := 1
 	if p.task.Key != "" {
 		tries = maxTries
 	}
-	call := judge.Create(ctx, c.apis, p.n, p.task, tries)
+	call := judge.Create(context.WithoutCancel(ctx), c.apis, p.n, p.task, tries)
 	c.rig.Record.Write(history.CallsFile, call)
 	switch call.Outcome {
-	case judge.OK:
-		c.Acknowledged.Add(1)
 	case judge.Unknown:
 		c.Unknown.Add(1)
 	case judge.Fail:
 		c.Failed.Add(1)
+	case judge.OK:
+		c.Acknowledged.Add(1)
+		c.later(ctx, p.deleteAt, judge.Call{Op: "delete", N: p.n, Task: call.Task}, c.delete)
+		c.later(ctx, p.getAt, judge.Call{Op: "get", N: p.n, Task: call.Task}, c.get)
 	}
-	return call
 }
 
-// follow deletes a task and looks at it, when its plan says so and the run has
-// not ended.
-func (c *Clients) follow(ctx context.Context, p plan, id uuid.UUID) {
-	c.later(ctx, p.deleteAt, func(ctx context.Context, api *client.Client) {
-		call := judge.Call{Op: "delete", N: p.n, Task: id, Invoked: time.Now(), Status: client.Deleted}
-		call.Answer(api.Delete(ctx, id))
-		c.rig.Record.Write(history.CallsFile, call)
-		if call.Outcome == judge.OK {
-			c.Deleted.Add(1)
-		}
-	})
-	c.later(ctx, p.getAt, func(ctx context.Context, api *client.Client) {
-		call := judge.Call{Op: "get", N: p.n, Task: id, Invoked: time.Now()}
-		found, err := api.Get(ctx, id)
-		call.Answer(err)
-		if err == nil {
-			call.Status = found.Status
-		}
-		c.rig.Record.Write(history.CallsFile, call)
-	})
-}
-
-// later does something at a time, unless that is zero or the run has ended by then.
-func (c *Clients) later(ctx context.Context, at time.Time, do func(context.Context, *client.Client)) {
+// later makes a call at a time, unless that is zero or the run has ended by then.
+func (c *Clients) later(ctx context.Context, at time.Time, call judge.Call, do func(context.Context, *judge.Call)) {
 	if at.IsZero() {
 		return
 	}
-	c.calls.Go(func() {
+	c.acts.Go(func() {
 		if rig.Pause(ctx, time.Until(at)) {
-			do(context.WithoutCancel(ctx), c.apis[rand.IntN(len(c.apis))])
+			call.Invoked = time.Now()
+			do(context.WithoutCancel(ctx), &call)
+			c.rig.Record.Write(history.CallsFile, call)
 		}
 	})
+}
+
+func (c *Clients) anyAPI() *client.Client { return c.apis[rand.IntN(len(c.apis))] }
+
+func (c *Clients) delete(ctx context.Context, call *judge.Call) {
+	call.Answer(c.anyAPI().Delete(ctx, call.Task))
+	if call.Outcome == judge.OK {
+		c.Deleted.Add(1)
+	}
+}
+
+func (c *Clients) get(ctx context.Context, call *judge.Call) {
+	found, err := c.anyAPI().Get(ctx, call.Task)
+	call.Answer(err)
+	if err == nil {
+		call.Status = found.Status
+	}
 }
 
 // Close closes what is idle.
