@@ -134,7 +134,7 @@ func (s scene) open(ctx context.Context) (*history.Recorder, error) {
 }
 
 func (s scene) perform(ctx context.Context, r *rig.Rig, out io.Writer, inject injection) error {
-	if err := r.Vitals(ctx, false); err != nil {
+	if err := r.Vitals(ctx); err != nil {
 		return err
 	}
 	clients, err := users.New(r, s.load)
@@ -186,5 +186,5 @@ func (s scene) rest(ctx context.Context, r *rig.Rig) error {
 	if err := r.Ready(ctx); err != nil {
 		return err
 	}
-	return errors.Join(r.Vitals(ctx, true), r.Dump(ctx))
+	return errors.Join(r.Vitals(ctx), r.Dump(ctx))
 }

@@ -51,7 +51,7 @@ func Create(ctx context.Context, apis []*client.Client, n int64, t client.NewTas
 // Answer notes what one request came to. It tells an answer from a request that was
 // never sent, and both from one that may have been carried out.
 func (c *Call) Answer(err error) {
-	c.Returned, c.Outcome, c.Code, c.Why = time.Now(), OK, 0, ""
+	c.Returned, c.Outcome, c.Status, c.Code, c.Why = time.Now(), OK, "", 0, ""
 	p, answered := errors.AsType[*client.Problem](err)
 	switch {
 	case err == nil:

@@ -112,12 +112,17 @@ func wakeZombies(point string, gone injection) injection {
 // worker may learn that its session is dead before it sends what it was stopped with, and
 // the guard is never asked.
 func wake(ctx context.Context, r *rig.Rig, n *rig.Node) error {
+	// A renewal writes to this table; a start only locks a row of it, and an end does
+	// neither.
+	return locked(ctx, r, `workers IN SHARE MODE`, 500*time.Millisecond, func() error { return n.Signal(syscall.SIGCONT) })
+}
+
+// locked does something as soon as it has locked a table, and holds the lock for a time.
+func locked(ctx context.Context, r *rig.Rig, table string, long time.Duration, do func() error) error {
 	return pgx.BeginFunc(ctx, r.DB, func(tx pgx.Tx) error {
-		// A renewal writes to this table; a start only locks a row of it, and an end does
-		// neither.
-		_, err := tx.Exec(ctx, `LOCK TABLE workers IN SHARE MODE`)
-		err = errors.Join(err, n.Signal(syscall.SIGCONT))
-		time.Sleep(500 * time.Millisecond)
+		_, err := tx.Exec(ctx, `LOCK TABLE `+table)
+		err = errors.Join(err, do())
+		time.Sleep(long)
 		return err
 	})
 }
@@ -156,11 +161,7 @@ func carriedOn(ctx context.Context, r *rig.Rig) error {
 // they noted when the task was created.
 func slowCommits(ctx context.Context, r *rig.Rig) error {
 	return every(ctx, 500*time.Millisecond, func(ctx context.Context) error {
-		return pgx.BeginFunc(ctx, r.DB, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, `LOCK TABLE audit IN EXCLUSIVE MODE`)
-			time.Sleep(3 * time.Second)
-			return err
-		})
+		return locked(ctx, r, `audit IN EXCLUSIVE MODE`, 3*time.Second, func() error { return nil })
 	})
 }
 

@@ -139,7 +139,7 @@ func TestEachCheckerFindsWhatItIsFor(t *testing.T) {
 		}, []string{check.Limits}},
 		"leak": {func(h *check.History) {
 			h.Vitals = []history.Vitals{
-				{Node: "api-0", Goroutines: 10}, {Node: "api-0", After: true, Goroutines: 100},
+				{Node: "api-0", Goroutines: 10}, {Node: "api-0", Goroutines: 100},
 			}
 		}, []string{check.Leaks}},
 		"crash": {func(h *check.History) {

@@ -100,7 +100,8 @@ func limits(h *History, v *judge.Verdict) {
 			continue
 		}
 		v.Counts[e.What]++
-		from, until := e.At, end(h.Events[i:])
+		// It holds until it is about to be taken back.
+		until := slices.IndexFunc(h.Events[i:], func(e history.Event) bool { return e.What == history.Freed })
 		most, _ := strconv.Atoi(e.Detail) // none for a pause
 		running := 0
 		for _, step := range all {
@@ -109,21 +110,11 @@ func limits(h *History, v *judge.Verdict) {
 				running--
 			case step.To == string(task.Started):
 				running++
-				if step.At.After(from) && step.At.Before(until) && running > most {
+				if running > most && step.At.After(e.At) && (until < 0 || step.At.Before(h.Events[i+until].At)) {
 					v.Find(Limits, "%s started %s after %q was answered, as number %d of %d",
-						step.Task, step.At.Sub(from), e.What, running, most)
+						step.Task, step.At.Sub(e.At), e.What, running, most)
 				}
 			}
 		}
 	}
-}
-
-// end is when the first of these events was taken back.
-func end(events []history.Event) time.Time {
-	for _, e := range events {
-		if e.What == history.Freed {
-			return e.At
-		}
-	}
-	return time.Unix(1<<40, 0)
 }

@@ -57,8 +57,12 @@ func linear(h *History, v *judge.Verdict) {
 				start = at
 			}
 			add(id, begin, start, step{op: "start", attempt: attempt})
-			if attempt < row.Attempt || !running(row) {
-				add(id, begin, math.MaxInt64, step{op: "end", attempt: attempt, again: again(row, attempt), status: task.Status(row.Status)})
+			end := step{op: "end", attempt: attempt, status: task.Status(row.Status)}
+			if attempt < row.Attempt || end.status == task.Deleted {
+				end.status = task.Submitted // for another attempt
+			}
+			if end.status != task.Started {
+				add(id, begin, math.MaxInt64, end)
 			}
 		}
 	}
@@ -74,20 +78,12 @@ func linear(h *History, v *judge.Verdict) {
 	}
 }
 
-// again reports whether the end of this attempt made the task submitted.
-func again(row judge.Row, attempt int) bool {
-	return attempt < row.Attempt || row.Status == string(task.Submitted) || row.Status == string(task.Deleted)
-}
-
-func running(row judge.Row) bool { return row.Status == string(task.Started) }
-
 // step is what is put in order.
 type step struct {
 	op      string
 	outcome judge.Outcome
 	status  task.Status // what the answer told, or what the end made of it
 	attempt int
-	again   bool
 }
 
 // state is what the model knows of a task.
@@ -125,11 +121,7 @@ func next(s state, in step) (bool, state) {
 	case "start":
 		return s.status == task.Submitted && s.attempt == in.attempt-1, state{status: task.Started, attempt: in.attempt}
 	case "end":
-		to := in.status
-		if in.again {
-			to = task.Submitted
-		}
-		return s.status == task.Started && s.attempt == in.attempt, state{status: to, attempt: s.attempt}
+		return s.status == task.Started && s.attempt == in.attempt, state{status: in.status, attempt: s.attempt}
 	}
 	return false, s
 }

@@ -47,8 +47,16 @@ func illegal(before, step history.Transition, first bool) string {
 		return "does not follow the one before"
 	case !from.CanBecome(to):
 		return "is not in the state machine"
+	case to == task.Started && step.Attempt != before.Attempt+1:
+		return "does not count the attempt"
+	case to == task.Started && step.Attempt > step.Max:
+		return "is one attempt too many"
+	case to == task.Started && step.At.Before(step.Due):
+		return "is early by " + step.Due.Sub(step.At).String()
+	case to == task.Started && (step.Worker == uuid.Nil || step.SessionDead):
+		return "was made for no session, or a dead one"
 	case to == task.Started:
-		return illegalStart(before, step)
+		return ""
 	case step.Attempt != before.Attempt:
 		return "counts an attempt that was not started"
 	case from == task.Started && step.Worker != before.Worker:
@@ -63,22 +71,6 @@ func illegal(before, step history.Transition, first bool) string {
 	return ""
 }
 
-func illegalStart(before, step history.Transition) string {
-	switch {
-	case step.Attempt != before.Attempt+1:
-		return "does not count the attempt"
-	case step.Attempt > step.Max:
-		return "is one attempt too many"
-	case step.At.Before(step.Due):
-		return "is early by " + step.Due.Sub(step.At).String()
-	case step.Worker == uuid.Nil:
-		return "has no session"
-	case step.SessionDead:
-		return "was made for a dead session"
-	}
-	return ""
-}
-
 // settle is what the run itself saw of the stores once the faults were over, and the
 // time it took.
 func settle(h *History, v *judge.Verdict) {
@@ -88,11 +80,10 @@ func settle(h *History, v *judge.Verdict) {
 	}
 }
 
-// Slack that a process may hold more after the faults than before: pools and
-// timers breathe.
 const (
-	goroutineSlack  = 60
-	descriptorSlack = 60
+	// slack is how many goroutines or descriptors a process may hold more after the faults
+	// than before: pools and timers breathe.
+	slack = 60
 	// poolSize is the most connections to Postgres that a node may have.
 	poolSize    = 16
 	memoryLimit = 1 << 30
@@ -103,15 +94,15 @@ const (
 func leaks(h *History, v *judge.Verdict) {
 	before := map[string]history.Vitals{}
 	for _, vital := range h.Vitals {
-		if !vital.After {
+		base, after := before[vital.Node]
+		if !after {
 			before[vital.Node] = vital
 			continue
 		}
-		base := before[vital.Node]
-		if grown := vital.Goroutines - base.Goroutines; grown > goroutineSlack {
+		if grown := vital.Goroutines - base.Goroutines; grown > slack {
 			v.Find(Leaks, "%s has %d goroutines more than at the beginning", vital.Node, grown)
 		}
-		if grown := vital.Descriptors - base.Descriptors; grown > descriptorSlack {
+		if grown := vital.Descriptors - base.Descriptors; grown > slack {
 			v.Find(Leaks, "%s has %d descriptors more than at the beginning", vital.Node, grown)
 		}
 		if vital.Connections > poolSize*(len(before)-1) {

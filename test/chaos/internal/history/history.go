@@ -81,10 +81,9 @@ type Transition struct {
 	At          time.Time `json:"at"`
 }
 
-// Vitals are what a process holds.
+// Vitals are what a process holds, once before the faults and once after them.
 type Vitals struct {
 	Node        string `json:"node"`
-	After       bool   `json:"after"` // it was read after the faults, and not before them
 	Goroutines  int    `json:"goroutines"`
 	Descriptors int    `json:"descriptors"`
 	RSS         int    `json:"rss_bytes"`

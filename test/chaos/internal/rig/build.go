@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -42,15 +43,16 @@ func Commit(ctx context.Context, root string) string {
 	return commit
 }
 
-// Build puts the api and worker binaries of the chaos build into dir: of a source to
-// which a patch (a unified diff, or empty) was applied, and whose scripts read a clock of
-// Redis that is ahead by so much. The source itself stays as it is.
-func Build(ctx context.Context, dir, patch string, ahead time.Duration) error {
+// build makes the api and worker binaries of the chaos build: of a source to which the
+// patch was applied, and whose scripts read a clock of Redis that is ahead by so much. The
+// source itself stays as it is.
+func (r *Rig) build(ctx context.Context) error {
 	root, err := Root(ctx)
 	if err != nil {
 		return err
 	}
-	overlay, err := WriteOverlay(ctx, root, dir, patch, ahead)
+	dir := filepath.Join(r.scratch, "bin")
+	overlay, err := WriteOverlay(ctx, root, dir, r.Config.Bug, r.Config.RedisAhead)
 	if err != nil {
 		return err
 	}
@@ -128,3 +130,37 @@ func setAhead(dir string, by time.Duration) error {
 	}
 	return nil
 }
+
+// mountDisk gives Postgres a small disk of its own. It needs the right to mount.
+func (r *Rig) mountDisk(ctx context.Context) (dir string, err error) {
+	dir = filepath.Join(r.scratch, "disk")
+	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // G301: Postgres' own user must get through it.
+		return "", fmt.Errorf("make the disk's folder: %w", err)
+	}
+	_, err = run(ctx, r.scratch, "", "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm,mode=755", r.Config.Disk), "none", dir)
+	if err != nil {
+		return "", err
+	}
+	r.onClose(func() error { return syscall.Unmount(dir, 0) })
+	return dir, nil
+}
+
+func (r *Rig) ballast() string { return filepath.Join(r.scratch, "disk", "ballast") }
+
+// FillDisk leaves no block of the disk free.
+func (r *Rig) FillDisk() error {
+	f, err := os.Create(r.ballast())
+	if err != nil {
+		return fmt.Errorf("fill the disk: %w", err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
+}
+
+// FreeDisk undoes FillDisk.
+func (r *Rig) FreeDisk() error { return os.Remove(r.ballast()) }

@@ -58,8 +58,8 @@ func (r *Rig) startNode(ctx context.Context, program string, i int, env ...strin
 		binary: filepath.Join(r.scratch, "bin", program), plan: filepath.Join(r.scratch, name+".failpoints"),
 	}
 	n.env = slices.Concat(env, []string{
-		"DATABASE_URL=" + through(r.Postgres.URL(), r.PostgresProxy.Addr()),
-		"REDIS_URL=" + through(r.Redis.URL(), r.RedisProxy.Addr()),
+		"DATABASE_URL=" + strings.Replace(r.Postgres.URL(), r.postgresAddr(), r.PostgresProxy.Addr(), 1),
+		"REDIS_URL=" + strings.Replace(r.Redis.URL(), r.redisAddr(), r.RedisProxy.Addr(), 1),
 		"LISTEN_ADDR=" + addr, "WHEEL_HORIZON=" + r.Config.Horizon.String(), "LOG_LEVEL=info",
 		"FAILPOINTS_FILE=" + n.plan, "FAILPOINTS_LOG=" + r.hitsFile(),
 	})

@@ -8,7 +8,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,10 +98,6 @@ func New(ctx context.Context, cfg Config, record *history.Recorder) (_ *Rig, err
 	return r, nil
 }
 
-func (r *Rig) build(ctx context.Context) error {
-	return Build(ctx, filepath.Join(r.scratch, "bin"), r.Config.Bug, r.Config.RedisAhead)
-}
-
 func (r *Rig) onClose(f func() error) { r.closers = append(r.closers, f) }
 
 // Close ends everything that the rig started.
@@ -158,34 +153,24 @@ func (r *Rig) startStores(ctx context.Context) (err error) {
 	return nil
 }
 
+func (r *Rig) redisAddr() string { return r.Ring.Options().Addr }
+
+func (r *Rig) postgresAddr() string {
+	return fmt.Sprintf("127.0.0.1:%d", r.DB.Config().ConnConfig.Port)
+}
+
 func (r *Rig) startProxies(context.Context) (err error) {
 	if r.Witness, err = newWitness(r.Record); err != nil {
 		return err
 	}
 	r.onClose(r.Witness.Close)
-	if r.PostgresProxy, err = proxy.NewPostgres(func() string { return parse(r.Postgres.URL()).Host }); err != nil {
+	if r.PostgresProxy, err = proxy.NewPostgres(r.postgresAddr); err != nil {
 		return fmt.Errorf("start the postgres proxy: %w", err)
 	}
 	r.onClose(r.PostgresProxy.Close)
-	if r.RedisProxy, err = proxy.NewRedis(func() string { return parse(r.Redis.URL()).Host }); err != nil {
+	if r.RedisProxy, err = proxy.NewRedis(r.redisAddr); err != nil {
 		return fmt.Errorf("start the redis proxy: %w", err)
 	}
 	r.onClose(r.RedisProxy.Close)
 	return nil
-}
-
-// parse reads the URL of a store.
-func parse(text string) *url.URL {
-	u, err := url.Parse(text)
-	if err != nil {
-		panic(err) // the stores' own URLs always parse
-	}
-	return u
-}
-
-// through is the URL of a store by way of its proxy.
-func through(text, proxy string) string {
-	u := parse(text)
-	u.Host = proxy
-	return u.String()
 }

@@ -82,14 +82,14 @@ func (r *Rig) ring(ctx context.Context, part string) (entries []ringEntry, err e
 	return entries, nil
 }
 
-// Vitals notes what every process holds, before or after the faults.
-func (r *Rig) Vitals(ctx context.Context, after bool) error {
+// Vitals notes what every process holds.
+func (r *Rig) Vitals(ctx context.Context) error {
 	for _, n := range r.Nodes() {
 		metrics, err := n.Get(ctx, "/metrics")
 		if err != nil {
 			return fmt.Errorf("read the vitals of %s: %w", n.Name, err)
 		}
-		v := history.Vitals{Node: n.Name, After: after}
+		v := history.Vitals{Node: n.Name}
 		for name, into := range map[string]*int{
 			"go_goroutines": &v.Goroutines, "process_open_fds": &v.Descriptors, "process_resident_memory_bytes": &v.RSS,
 		} {
@@ -102,7 +102,7 @@ func (r *Rig) Vitals(ctx context.Context, after bool) error {
 		}
 		r.Record.Write(history.VitalsFile, v)
 	}
-	v := history.Vitals{Node: "postgres", After: after}
+	v := history.Vitals{Node: "postgres"}
 	err := r.DB.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'timewheel'`).Scan(&v.Connections)
 	if err != nil {
 		return fmt.Errorf("count the connections to postgres: %w", err)
@@ -121,27 +121,32 @@ var looks string
 // Settle waits until both stores say what they should, for the time that the
 // system may take after the last fault, and says what is still wrong then. It
 // gives what is open even then so much patience to end, so that it can be judged.
-func (r *Rig) Settle(ctx context.Context, limit, patience time.Duration) (s history.Settled) {
+func (r *Rig) Settle(ctx context.Context, limit, patience time.Duration) history.Settled {
 	start := time.Now()
-	s.Wrong = await(ctx, limit, func() []string { return r.wrong(ctx, start) })
-	s.Took = time.Since(start).Seconds()
-	now := pgx.NamedArgs{"calm": time.Now()}
-	open := await(ctx, patience, func() []string {
+	wrong, right := await(ctx, limit, func() []string { return r.wrong(ctx, start) })
+	due := pgx.NamedArgs{"calm": time.Now()}
+	open, _ := await(ctx, patience, func() []string {
 		return r.find(ctx, fmt.Sprintf("tasks that are due are still open after %s more", patience), `
-			SELECT count(*) FROM tasks WHERE outcome = 'open' AND due_at < @calm`, now)
+			SELECT count(*) FROM tasks WHERE outcome = 'open' AND due_at < @calm`, due)
 	})
-	s.Wrong = append(s.Wrong, open...)
-	return s
+	return history.Settled{Took: right.Sub(start).Seconds(), Wrong: append(wrong, open...)}
 }
 
-// await looks again and again until nothing is wrong or the time is over, and returns
-// what is wrong then.
-func await(ctx context.Context, limit time.Duration, wrong func() []string) (found []string) {
+// steady is how long nothing may be wrong before it counts as right: what is lost and
+// found again and again is right for moments.
+const steady = time.Second / 2
+
+// await looks again and again until nothing is wrong any more or the time is over, and
+// returns what is wrong then, and since when nothing is.
+func await(ctx context.Context, limit time.Duration, wrong func() []string) (found []string, right time.Time) {
+	right = time.Now()
 	_, _ = Wait(ctx, limit, func() (bool, error) { // what is found tells all
-		found = wrong()
-		return len(found) == 0, nil
+		if found = wrong(); len(found) > 0 {
+			right = time.Now()
+		}
+		return time.Since(right) >= steady, nil
 	})
-	return found
+	return found, right
 }
 
 // wrong lists what the stores should not hold.
