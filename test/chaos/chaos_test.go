@@ -33,7 +33,7 @@ func TestShortRun(t *testing.T) {
 	s.dir = t.TempDir()
 
 	verdict, err := s.play(t.Context(), t.Output(), func(ctx context.Context, r *rig.Rig) error {
-		return fault.Schedule(ctx, r, s.every)
+		return fault.Schedule(ctx, r, s.every, s.faults)
 	})
 	if missing, ok := errors.AsType[*stores.MissingError](err); ok {
 		t.Skip(missing.Error())

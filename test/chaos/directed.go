@@ -195,7 +195,7 @@ func flushAll(ctx context.Context, r *rig.Rig, tasks int, out io.Writer) error {
 		return fmt.Errorf("create %d tasks: %w", tasks, err)
 	}
 	for range 3 {
-		if err := r.Ring.FlushAll(ctx).Err(); err != nil {
+		if err := r.Command(ctx, "FLUSHALL"); err != nil {
 			return fmt.Errorf("flush redis: %w", err)
 		}
 		start := time.Now()

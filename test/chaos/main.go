@@ -76,7 +76,7 @@ func runCommand(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	return conclude(s.play(ctx, out, func(ctx context.Context, r *rig.Rig) error {
-		return fault.Schedule(ctx, r, s.every)
+		return fault.Schedule(ctx, r, s.every, s.faults)
 	}))
 }
 

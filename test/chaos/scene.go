@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,12 +29,13 @@ type scene struct {
 	rig      rig.Config
 	load     users.Load
 	duration time.Duration
-	every    time.Duration // the least time between two faults
-	dir      string        // the folder of the run, or empty for one under runs/
-	bare     bool          // nobody uses the system, and nothing is judged
-	quiet    bool          // the run does not end with a restart of Redis
-	linger   time.Duration // how long after the last fault nobody looks
-	patience time.Duration // how long what is due may take to end after the faults
+	every    time.Duration  // the least time between two faults
+	faults   *regexp.Regexp // those whose name it matches
+	dir      string         // the folder of the run, or empty for one under runs/
+	bare     bool           // nobody uses the system, and nothing is judged
+	quiet    bool           // the run does not end with a restart of Redis
+	linger   time.Duration  // how long after the last fault nobody looks
+	patience time.Duration  // how long what is due may take to end after the faults
 	// work is how long the load itself may take to work off, beyond what the
 	// faults may: as long as that lasts, tasks are overdue.
 	work time.Duration
@@ -52,9 +54,10 @@ func defaults() scene {
 	return scene{
 		rig: rig.Config{
 			APIs: 2, Workers: 4, Concurrency: 100, Lease: 3 * time.Second, Horizon: time.Minute, Outage: 12 * time.Second,
+			Redis: rig.Single, Types: 1,
 		},
 		load:     users.Load{Rate: 300, Soon: 3 * time.Second, Deletes: 10, Retried: 10, Keyed: 50, Slow: 10, Stay: 1},
-		duration: time.Minute, every: 5 * time.Second, patience: 40 * time.Second,
+		duration: time.Minute, every: 5 * time.Second, patience: 40 * time.Second, faults: regexp.MustCompile(""),
 	}
 }
 
@@ -77,6 +80,12 @@ func parseScene(name string, args []string, more ...func(*flag.FlagSet)) (scene,
 	flags.DurationVar(&s.rig.ClockOff, "clock-off", 0, "how far the wall clock of every second API is off")
 	flags.IntVar(&s.rig.Disk, "disk", 0, "MiB of a disk for Postgres alone, which is filled at times; needs the right to mount")
 	flags.DurationVar(&s.rig.Outage, "outage", s.rig.Outage, "how long Postgres is away at most, when it is stopped or paused for long; at least 6s")
+	flags.Func("faults", "those whose name this regular expression matches (default all)", func(text string) (err error) {
+		s.faults, err = regexp.Compile(text)
+		return err
+	})
+	flags.StringVar(&s.rig.Redis, "redis", s.rig.Redis, "how Redis runs: single, sentinel or cluster")
+	flags.IntVar(&s.rig.Types, "types", s.rig.Types, "types that the tasks have, in turn")
 	flags.StringVar(&s.dir, "dir", "", "folder of the run (default runs/<time>-<seed>)")
 	for _, add := range more {
 		add(flags)
@@ -171,8 +180,11 @@ func (s scene) rest(ctx context.Context, r *rig.Rig) error {
 	// The last fault is always this one: in Redis, what is not due yet is only
 	// promised to be complete after an audit, and a restart is followed by one.
 	if !s.quiet {
-		last := fault.Named(s.rig, "redis restarts empty")
-		if err := last.Strike(ctx, r, rand.New(rand.NewPCG(s.rig.Seed, 3))); err != nil {
+		last := "redis restarts empty"
+		if r.Redis == nil {
+			last = "redis flushall"
+		}
+		if err := fault.Named(s.rig, last).Strike(ctx, r, rand.New(rand.NewPCG(s.rig.Seed, 3))); err != nil {
 			return err
 		}
 	}

@@ -53,6 +53,7 @@ type Arrival struct {
 type Row struct {
 	ID          uuid.UUID `json:"id"`
 	N           int64     `json:"n"`
+	Type        string    `json:"type"`
 	Status      string    `json:"status"`
 	Due         time.Time `json:"due"`
 	Attempt     int       `json:"attempt"`

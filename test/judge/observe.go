@@ -2,10 +2,13 @@ package judge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,11 +75,17 @@ func (c *Call) Answer(err error) {
 type Witness struct{ *witness.Witness }
 
 // Listen receives webhooks on loopback until Close. Their paths are /<word>/<n>, n being
-// the number of the create; hear is called before the answer.
+// the number of the create; hear is called before the answer. Tasks of a type with an
+// endpoint call /, and name that as the url in their body.
 func Listen(hear func(word string, a Arrival, out http.ResponseWriter)) (Witness, error) {
 	w, err := witness.Start(func(call witness.Call, out http.ResponseWriter) {
-		word, number, _ := strings.Cut(strings.TrimPrefix(call.Path, "/"), "/")
-		n, err := strconv.ParseInt(number, 10, 64)
+		path, err := call.Path, error(nil)
+		if path == "/" {
+			path, err = pathIn(call.Body)
+		}
+		word, number, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		n, err2 := strconv.ParseInt(number, 10, 64)
+		err = errors.Join(err, err2)
 		if err != nil {
 			http.Error(out, err.Error(), http.StatusBadRequest)
 			return
@@ -84,6 +93,21 @@ func Listen(hear func(word string, a Arrival, out http.ResponseWriter)) (Witness
 		hear(word, Arrival{N: n, Task: call.Task, Attempt: call.Attempt, At: call.At}, out)
 	})
 	return Witness{w}, err
+}
+
+// pathIn is that of the url in a payload.
+func pathIn(payload io.Reader) (string, error) {
+	var body struct {
+		URL string `json:"url"`
+	}
+	if err := json.NewDecoder(payload).Decode(&body); err != nil {
+		return "", err
+	}
+	called, err := url.Parse(body.URL)
+	if err != nil {
+		return "", err
+	}
+	return called.Path, nil
 }
 
 // Payload makes the webhook task of a create call this witness, with a body of JSON or

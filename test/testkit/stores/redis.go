@@ -99,6 +99,15 @@ func (r *Redis) address() string { return net.JoinHostPort("127.0.0.1", strconv.
 
 func (r *Redis) portText() string { return strconv.Itoa(r.port.number) }
 
+// Pause stops the server, as a machine that stands still does: connections stay, and nobody
+// answers. Resume lets it go on.
+func (r *Redis) Pause() (resume func() error, err error) {
+	if err := r.program.Signal(syscall.SIGSTOP); err != nil {
+		return nil, fmt.Errorf("pause redis: %w", err)
+	}
+	return func() error { return r.program.Signal(syscall.SIGCONT) }, nil
+}
+
 // ping speaks the protocol itself: a client library would retry, and log each
 // failure of a server that is only starting.
 func (r *Redis) ping(ctx context.Context) error {

@@ -98,6 +98,15 @@ func (s *Sentinel) Master(ctx context.Context) (*Redis, error) {
 	return nil, errors.New("no sentinel names a master")
 }
 
+// Failover puts the replica in the place of the master, as an operator does before he
+// restarts that one.
+func (s *Sentinel) Failover(ctx context.Context) error {
+	if _, err := s.Sentinels[0].ask(ctx, "SENTINEL FAILOVER "+MasterName); err != nil {
+		return fmt.Errorf("fail over: %w", err)
+	}
+	return nil
+}
+
 // Close ends all of it.
 func (s *Sentinel) Close() error { return closeAll(append(s.Sentinels, s.Nodes...)) }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -20,6 +21,8 @@ type Call struct {
 	Attempt int
 	// Path is that of the URL which the task calls.
 	Path string
+	// Body is what the task sent. It is read before the call is answered.
+	Body io.Reader
 	At   time.Time
 }
 
@@ -52,7 +55,7 @@ func Start(hear func(Call, http.ResponseWriter)) (*Witness, error) {
 				return
 			}
 			answer := &answered{ResponseWriter: out}
-			hear(Call{Task: id, Attempt: attempt, Path: r.URL.Path, At: at}, answer)
+			hear(Call{Task: id, Attempt: attempt, Path: r.URL.Path, Body: r.Body, At: at}, answer)
 			if !answer.done {
 				out.WriteHeader(http.StatusNoContent)
 			}

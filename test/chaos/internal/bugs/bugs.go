@@ -43,12 +43,12 @@ type Bug struct {
 var All = []Bug{
 	{Name: "T2 without status", Inject: strays, Load: users.Load{Deletes: 30}},
 	{Name: "T2 without the clock", Ahead: true},
-	{Name: "pause looked at by the worker alone", Inject: often("the type is paused", 200*time.Millisecond), Load: users.Load{Slow: 20}},
+	{Name: "pause looked at by the worker alone", Inject: often("a type is paused", 200*time.Millisecond), Load: users.Load{Slow: 20}},
 	{
 		// Redis hopes for much more room than there is, and starts take seconds to commit:
 		// what keeps the limit then is Postgres alone.
 		Name:   "max running added up before the lock",
-		Inject: together(often("the type is limited", 200*time.Millisecond), hopeForRoom, slowCommits), Load: users.Load{Slow: 50},
+		Inject: together(often("a type is limited", 200*time.Millisecond), hopeForRoom, slowCommits), Load: users.Load{Slow: 50},
 	},
 	{Name: "T2 without the session check", Inject: wakeZombies("claimed", pastLease)},
 	{Name: "T2 issued again without its receipt", Inject: cut("T2", 0.3, proxy.After)},

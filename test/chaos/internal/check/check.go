@@ -78,6 +78,7 @@ func All(h *History) *judge.Verdict {
 	transitions(h, v)
 	settle(h, v)
 	leaks(h, v)
+	lateness(h, v)
 	return v
 }
 

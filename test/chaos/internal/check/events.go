@@ -101,11 +101,12 @@ func limits(h *History, v *judge.Verdict) {
 		}
 		v.Counts[e.What]++
 		// It holds until it is about to be taken back.
-		until := slices.IndexFunc(h.Events[i:], func(e history.Event) bool { return e.What == history.Freed })
+		until := slices.IndexFunc(h.Events[i:], func(f history.Event) bool { return f.What == history.Freed && f.To == e.To })
 		most, _ := strconv.Atoi(e.Detail) // none for a pause
 		running := 0
 		for _, step := range all {
 			switch {
+			case h.Rows[step.Task].Type != e.To:
 			case step.From == string(task.Started):
 				running--
 			case step.To == string(task.Started):
@@ -117,4 +118,58 @@ func limits(h *History, v *judge.Verdict) {
 			}
 		}
 	}
+}
+
+// recovery is how long after a fault lateness is still put down to it.
+const recovery = 3 * time.Second
+
+// lateness counts, in microseconds, how long after their due time the first attempts
+// arrived; in calm, of tasks that fell due when no fault was under way or had just ended. It
+// is no promise, and has no verdict.
+func lateness(h *History, v *judge.Verdict) {
+	late := map[string][]time.Duration{}
+	for _, c := range h.Calls {
+		if c.Op != "create" || c.Outcome != judge.OK {
+			continue
+		}
+		for _, a := range h.Arrivals[c.Task] {
+			if a.Attempt > 1 {
+				continue
+			}
+			from := c.Returned
+			if c.Due.After(from) {
+				from = c.Due
+			}
+			d := max(0, a.At.Sub(from))
+			late["lateness"] = append(late["lateness"], d)
+			if !disturbed(h.Events, from) {
+				late["lateness in calm"] = append(late["lateness in calm"], d)
+			}
+		}
+	}
+	for name, durations := range late {
+		s := judge.SpreadOf(durations)
+		for rank, d := range map[string]time.Duration{"p50": s.P50, "p99": s.P99, "max": s.Max} {
+			v.Counts[name+" "+rank+" us"] = int(d.Microseconds())
+		}
+	}
+}
+
+// disturbed is whether a fault was under way at a time, or had just ended.
+func disturbed(events []history.Event, at time.Time) bool {
+	open := false
+	for _, e := range events {
+		if e.At.After(at) {
+			break
+		}
+		switch e.What {
+		case history.Fault:
+			open = true
+		case history.FaultOver:
+			if open = false; at.Sub(e.At) < recovery {
+				return true
+			}
+		}
+	}
+	return open
 }

@@ -6,14 +6,17 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/timewheel/timewheel/client"
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
 	"github.com/timewheel/timewheel/test/testkit/proxy"
+	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
 // Fault is one way to disturb the system. What the system makes of it afterwards is not
@@ -37,19 +40,26 @@ type Target struct {
 	Chance *rand.Rand
 	// API and Worker are nodes that chance chose.
 	API, Worker *rig.Node
+	// Type is a type of the load that chance chose, as it is when nothing is changed.
+	Type client.Type
 
-	tx     pgx.Tx       // held open between the halves
-	crowd  []*pgx.Conn  // as above
+	tx     pgx.Tx      // held open between the halves
+	crowd  []*pgx.Conn // as above
+	master *stores.Redis
 	resume func() error // lets a store go on that was paused
 }
 
 // All are the faults that can be done to a system of this kind.
 func All(c rig.Config) []Fault {
-	return slices.Concat(
+	all := slices.Concat(
 		processes(c), failpoints(c), redisFaults(), postgresFaults(c), userFaults(),
-		networkFaults("redis", 200*time.Millisecond, func(t *Target) *proxy.Proxy { return &t.RedisProxy.Proxy }),
 		networkFaults("postgres", 100*time.Millisecond, func(t *Target) *proxy.Proxy { return &t.PostgresProxy.Proxy }),
 	)
+	if c.Redis != rig.Single {
+		return append(all, fleetFaults(c)...)
+	}
+	return slices.Concat(all, singleRedisFaults(),
+		networkFaults("redis", 200*time.Millisecond, func(t *Target) *proxy.Proxy { return &t.RedisProxy.Proxy }))
 }
 
 // Named is the fault of that name, which must exist.
@@ -61,11 +71,14 @@ func Named(c rig.Config, name string) Fault {
 // Schedule disturbs the system at a pace of every to twice every from one
 // fault's beginning to that of the next, until ctx ends. One that takes longer
 // is followed at once.
-// Each round takes all faults in a new order, so that a long run meets each of
+// Each round takes all chosen faults in a new order, so that a long run meets each of
 // them about as often.
-func Schedule(ctx context.Context, r *rig.Rig, every time.Duration) error {
+func Schedule(ctx context.Context, r *rig.Rig, every time.Duration, chosen *regexp.Regexp) error {
 	rng := rand.New(rand.NewPCG(r.Config.Seed, 2))
-	faults := All(r.Config)
+	faults := slices.DeleteFunc(All(r.Config), func(f Fault) bool { return !chosen.MatchString(f.Name) })
+	if len(faults) == 0 {
+		return fmt.Errorf("no fault that this system can have matches %s", chosen)
+	}
 	last := time.Now() // when the last fault began
 	for {
 		rng.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
@@ -88,7 +101,10 @@ func (f Fault) Strike(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer cancel()
 	r.Record.Event(history.Fault, f.Name, "")
-	t := &Target{Rig: r, Chance: rng, API: r.APIs[rng.IntN(len(r.APIs))], Worker: r.Workers[rng.IntN(len(r.Workers))]}
+	t := &Target{
+		Rig: r, Chance: rng, API: r.APIs[rng.IntN(len(r.APIs))], Worker: r.Workers[rng.IntN(len(r.Workers))],
+		Type: r.Types[rng.IntN(len(r.Types))],
+	}
 	if f.Max == 0 {
 		f.Min, f.Max = time.Second, 4*time.Second
 	}
@@ -100,7 +116,7 @@ func (f Fault) Strike(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
 	if err != nil {
 		return fmt.Errorf("fault %s: %w", f.Name, err)
 	}
-	r.Record.Event("fault over", f.Name, "")
+	r.Record.Event(history.FaultOver, f.Name, "")
 	return nil
 }
 

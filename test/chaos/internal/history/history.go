@@ -43,8 +43,11 @@ type Event struct {
 	Detail string    `json:"detail,omitempty"`
 }
 
-// Fault is the event of a fault that begins.
-const Fault = "fault"
+// A fault begins, and is undone.
+const (
+	Fault     = "fault"
+	FaultOver = "fault over"
+)
 
 // What befalls a process. All but Ended have its id as their detail; what ended is
 // the process of that name which started last.
@@ -56,7 +59,7 @@ const (
 	ToldToStop = "told to stop"
 )
 
-// What users do to the type of the load. Paused and Limited were answered; Limited has the
+// What users do to a type of the load, whose name is To. Paused and Limited were answered; Limited has the
 // limit as its detail. Freed is about to be asked for.
 const (
 	Paused  = "type paused"

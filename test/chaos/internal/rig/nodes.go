@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/timewheel/timewheel/client"
 	"github.com/timewheel/timewheel/test/failpoint"
 )
 
@@ -59,7 +61,7 @@ func (r *Rig) startNode(ctx context.Context, program string, i int, env ...strin
 	}
 	n.env = slices.Concat(env, []string{
 		"DATABASE_URL=" + strings.Replace(r.Postgres.URL(), r.postgresAddr(), r.PostgresProxy.Addr(), 1),
-		"REDIS_URL=" + strings.Replace(r.Redis.URL(), r.redisAddr(), r.RedisProxy.Addr(), 1),
+		"REDIS_URL=" + r.redisURL,
 		"LISTEN_ADDR=" + addr, "WHEEL_HORIZON=" + r.Config.Horizon.String(), "LOG_LEVEL=info",
 		"FAILPOINTS_FILE=" + n.plan, "FAILPOINTS_LOG=" + r.hitsFile(),
 	})
@@ -98,6 +100,38 @@ func (r *Rig) Hits(point string) (int, error) {
 }
 
 func (r *Rig) hitsFile() string { return filepath.Join(r.scratch, "failpoints.log") }
+
+// declareTypes declares the types of the load: the general webhook, whose tasks name what
+// they call, and types with an endpoint, which get that as their body.
+func (r *Rig) declareTypes(ctx context.Context) error {
+	r.Types = []client.Type{{Name: "webhook"}}
+	for i := 1; i < r.Config.Types; i++ {
+		t := client.Type{Name: fmt.Sprintf("load-%d", i), Handler: "webhook", Webhook: &client.Webhook{URL: r.Witness.URL("/")}}
+		if err := r.PutType(ctx, t); err != nil {
+			return err
+		}
+		r.Types = append(r.Types, t)
+	}
+	return nil
+}
+
+// PutType changes a type, by any API that answers. It is not over before one has.
+func (r *Rig) PutType(ctx context.Context, t client.Type) error {
+	var last error
+	done, err := Wait(ctx, 2*time.Minute, func() (bool, error) {
+		api, err := client.New("http://" + r.APIs[rand.IntN(len(r.APIs))].Addr)
+		if err != nil {
+			return false, err
+		}
+		defer api.CloseIdleConnections()
+		_, last = api.PutType(ctx, t)
+		return last == nil, nil
+	})
+	if err == nil && !done {
+		err = last
+	}
+	return err
+}
 
 // Ready waits until every node serves.
 func (r *Rig) Ready(ctx context.Context) error {

@@ -12,13 +12,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/timewheel/timewheel/client"
 	"github.com/timewheel/timewheel/migrations"
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
 	"github.com/timewheel/timewheel/test/testkit/proxy"
@@ -37,6 +38,8 @@ type Config struct {
 	Disk          int           // MiB of a disk for Postgres alone, which can be filled; 0: none
 	MaxInFlight   int           // requests that an API takes at once; 0: its default
 	Outage        time.Duration // how long Postgres is away at most, when it is away for long
+	Redis         string        // how Redis runs: single, sentinel or cluster
+	Types         int           // how many types the tasks of the load have
 	Bug           string        // the patch of a seeded bug to build in, or empty
 }
 
@@ -60,20 +63,25 @@ type Rig struct {
 	Witness *Witness
 
 	Postgres      *stores.Postgres
-	Redis         *stores.Redis
 	PostgresProxy *proxy.Postgres
-	RedisProxy    *proxy.Redis
+	// One of these three is Redis. RedisProxy stands before a single one.
+	Redis      *stores.Redis
+	Sentinel   *stores.Sentinel
+	Cluster    *stores.Cluster
+	RedisProxy *proxy.Redis
 	// DB and Ring reach the stores directly, past the proxies.
 	DB   *pgxpool.Pool
-	Ring *redis.Client
+	Ring redis.UniversalClient
 
 	APIs, Workers []*Node
+	Types         []client.Type // those of the load
 	// Bodies is the kind of bodies that tasks carry now.
 	Bodies atomic.Int32
 
-	scratch string
-	cancel  context.CancelFunc
-	closers []func() error // run in reverse
+	scratch  string
+	redisURL string // where the nodes find Redis
+	cancel   context.CancelFunc
+	closers  []func() error // run in reverse
 }
 
 // New builds and starts a system, and returns once every node is ready. Close
@@ -87,7 +95,7 @@ func New(ctx context.Context, cfg Config, record *history.Recorder) (_ *Rig, err
 	r.onClose(func() error { return os.RemoveAll(scratch) })
 	// Postgres' own user must get through it.
 	err = os.Chmod(scratch, 0o711) //nolint:gosec // G302: see above.
-	for _, step := range []func(context.Context) error{r.build, r.startStores, r.startProxies, r.startNodes, r.Ready} {
+	for _, step := range []func(context.Context) error{r.build, r.startPostgres, r.startRedis, r.startProxies, r.startNodes, r.Ready, r.declareTypes} {
 		if err == nil {
 			err = step(ctx)
 		}
@@ -109,7 +117,7 @@ func (r *Rig) Close() (err error) {
 	return err
 }
 
-func (r *Rig) startStores(ctx context.Context) (err error) {
+func (r *Rig) startPostgres(ctx context.Context) (err error) {
 	settings := map[string]string{
 		"max_connections": strconv.Itoa(MaxConnections), "shared_buffers": "128MB", "max_wal_size": "1GB",
 	}
@@ -124,14 +132,6 @@ func (r *Rig) startStores(ctx context.Context) (err error) {
 		return err
 	}
 	r.onClose(r.Postgres.Close)
-	r.Redis, err = stores.StartRedis(ctx, stores.Options{
-		Dir:      filepath.Join(r.scratch, "redis"),
-		Settings: map[string]string{"appendonly": "no", "enable-debug-command": "local"},
-	})
-	if err != nil {
-		return err
-	}
-	r.onClose(r.Redis.Close)
 	if err := migrations.Up(r.Postgres.URL()); err != nil {
 		return err
 	}
@@ -142,18 +142,8 @@ func (r *Rig) startStores(ctx context.Context) (err error) {
 	if _, err := r.DB.Exec(ctx, auditSQL); err != nil {
 		return fmt.Errorf("install the audit of transitions: %w", err)
 	}
-	options, err := redis.ParseURL(r.Redis.URL())
-	if err != nil {
-		return fmt.Errorf("read the URL of redis: %w", err)
-	}
-	options.DisableIdentity = true
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	r.Ring = redis.NewClient(options)
-	r.onClose(r.Ring.Close)
 	return nil
 }
-
-func (r *Rig) redisAddr() string { return r.Ring.Options().Addr }
 
 func (r *Rig) postgresAddr() string {
 	return fmt.Sprintf("127.0.0.1:%d", r.DB.Config().ConnConfig.Port)
@@ -168,9 +158,15 @@ func (r *Rig) startProxies(context.Context) (err error) {
 		return fmt.Errorf("start the postgres proxy: %w", err)
 	}
 	r.onClose(r.PostgresProxy.Close)
-	if r.RedisProxy, err = proxy.NewRedis(r.redisAddr); err != nil {
+	single, ok := r.Ring.(*redis.Client)
+	if r.Redis == nil || !ok {
+		return nil
+	}
+	addr := single.Options().Addr
+	if r.RedisProxy, err = proxy.NewRedis(func() string { return addr }); err != nil {
 		return fmt.Errorf("start the redis proxy: %w", err)
 	}
 	r.onClose(r.RedisProxy.Close)
+	r.redisURL = strings.Replace(r.redisURL, addr, r.RedisProxy.Addr(), 1)
 	return nil
 }

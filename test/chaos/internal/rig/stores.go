@@ -19,7 +19,7 @@ import (
 // made a task stands at the end of the URL that the task calls.
 var dumps = []struct{ file, sql string }{
 	{history.RowsFile, `
-		SELECT id, coalesce(substring(payload->>'url' FROM '[0-9]+$')::bigint, 0) AS n, status, execution_time AS due,
+		SELECT id, coalesce(substring(payload->>'url' FROM '[0-9]+$')::bigint, 0) AS n, task_type AS type, status, execution_time AS due,
 		       attempt, max_attempts, coalesce(failure_code, '') AS failure FROM tasks ORDER BY id`},
 	{history.TransitionsFile, `
 		SELECT seq, task, old_status AS "from", new_status AS "to", attempt, max_attempts AS max, worker, session_dead,
@@ -66,9 +66,9 @@ type ringEntry struct {
 
 // ring reads a part, due or claimed, of the rings of all types.
 func (r *Rig) ring(ctx context.Context, part string) (entries []ringEntry, err error) {
-	keys, err := r.Ring.Keys(ctx, "timewheel:{*}:"+part).Result()
+	keys, err := r.Keys(ctx, "timewheel:{*}:"+part)
 	if err != nil {
-		return nil, fmt.Errorf("read redis: %w", err)
+		return nil, err
 	}
 	for _, key := range keys {
 		members, err := r.Ring.ZRangeWithScores(ctx, key, 0, -1).Result()
@@ -155,9 +155,13 @@ func (r *Rig) wrong(ctx context.Context, calm time.Time) (found []string) {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	ids := make([]string, len(due))
-	for i := range due {
-		ids[i] = due[i].Member
+	ids := []string{}
+	for _, entry := range due {
+		if entry.Key == legacyKey {
+			found = append(found, "a key of an older version is left in redis")
+			continue
+		}
+		ids = append(ids, entry.Member)
 	}
 	for look := range strings.SplitSeq(looks, "\n\n") {
 		what, query, _ := strings.Cut(strings.TrimPrefix(look, "-- "), "\n")

@@ -115,7 +115,7 @@ type plan struct {
 func (c *Clients) plan(n int64, now time.Time) plan {
 	due, behaviour := c.due(now), "ok"
 	p := plan{n: n, task: client.NewTask{
-		Type: "webhook", MaxAttempts: 1, ExecutionTime: due.Truncate(time.Microsecond).UTC(),
+		Type: c.rig.Types[n%int64(len(c.rig.Types))].Name, MaxAttempts: 1, ExecutionTime: due.Truncate(time.Microsecond).UTC(),
 	}}
 	if c.chance(c.load.Slow) {
 		behaviour = "slow"
