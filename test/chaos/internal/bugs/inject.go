@@ -97,7 +97,9 @@ func wakeZombies(point string, gone injection) injection {
 			if err := n.Plan(point + "=pause:@5"); err != nil {
 				return err
 			}
-			for !n.Paused() && rig.Pause(ctx, 5*time.Millisecond) {
+			paused, err := rig.Wait(ctx, time.Minute, func() (bool, error) { return n.Paused(), nil })
+			if err != nil || !paused {
+				return errors.Join(err, n.Plan(""))
 			}
 			asleep := context.WithoutCancel(ctx)
 			if err := errors.Join(gone(asleep, r), wake(asleep, r, n), n.Plan("")); err != nil {

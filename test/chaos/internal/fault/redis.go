@@ -117,12 +117,12 @@ func withMaster(do func(t *Target) error) Step {
 func replace(ctx context.Context, t *Target) error {
 	return withMaster(func(t *Target) error {
 		if t.Cluster != nil {
-			return retry(ctx, func() error { return t.Cluster.Failover(ctx, t.master) })
+			return rig.Retry(ctx, time.Minute, func() error { return t.Cluster.Failover(ctx, t.master) })
 		}
-		if err := retry(ctx, func() error { return t.Sentinel.Failover(ctx) }); err != nil {
+		if err := rig.Retry(ctx, time.Minute, func() error { return t.Sentinel.Failover(ctx) }); err != nil {
 			return err
 		}
-		return retry(ctx, func() error {
+		return rig.Retry(ctx, time.Minute, func() error {
 			now, err := t.Sentinel.Master(ctx)
 			if err == nil && now == t.master {
 				err = errors.New("the sentinels name the old master")
@@ -133,16 +133,7 @@ func replace(ctx context.Context, t *Target) error {
 }
 
 func whole(ctx context.Context, t *Target) error {
-	return retry(ctx, func() error { return t.Whole(ctx) })
-}
-
-// retry tries again until it goes well, for a minute.
-func retry(ctx context.Context, once func() error) (err error) {
-	_, _ = rig.Wait(ctx, time.Minute, func() (bool, error) { // the last error tells all
-		err = once()
-		return err == nil, nil
-	})
-	return err
+	return rig.Retry(ctx, time.Minute, func() error { return t.Whole(ctx) })
 }
 
 // moveSlot moves the ring of a type of the load to another master, and stands still for a

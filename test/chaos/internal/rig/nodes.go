@@ -117,31 +117,25 @@ func (r *Rig) declareTypes(ctx context.Context) error {
 
 // PutType changes a type, by any API that answers. It is not over before one has.
 func (r *Rig) PutType(ctx context.Context, t client.Type) error {
-	var last error
-	done, err := Wait(ctx, 2*time.Minute, func() (bool, error) {
+	return Retry(ctx, 2*time.Minute, func() error {
 		api, err := client.New("http://" + r.APIs[rand.IntN(len(r.APIs))].Addr)
 		if err != nil {
-			return false, err
+			return err
 		}
 		defer api.CloseIdleConnections()
-		_, last = api.PutType(ctx, t)
-		return last == nil, nil
+		_, err = api.PutType(ctx, t)
+		return err
 	})
-	if err == nil && !done {
-		err = last
-	}
-	return err
 }
 
 // Ready waits until every node serves.
 func (r *Rig) Ready(ctx context.Context) error {
 	for _, n := range r.Nodes() {
-		var err error
-		ready, _ := Wait(ctx, 60*time.Second, func() (bool, error) {
-			_, err = n.Get(ctx, "/readyz")
-			return err == nil, nil
+		err := Retry(ctx, time.Minute, func() error {
+			_, err := n.Get(ctx, "/readyz")
+			return err
 		})
-		if !ready {
+		if err != nil {
 			return fmt.Errorf("%s is not ready, see its log: %w", n.Name, err)
 		}
 	}

@@ -96,3 +96,13 @@ func Wait(ctx context.Context, limit time.Duration, enough func() (bool, error))
 		}
 	}
 }
+
+// Retry tries again until it goes well, for so long or until ctx ends, and returns the
+// last error then.
+func Retry(ctx context.Context, limit time.Duration, once func() error) (err error) {
+	_, _ = Wait(ctx, limit, func() (bool, error) {
+		err = once()
+		return err == nil, nil
+	})
+	return err
+}
