@@ -28,7 +28,7 @@ func TestShortRun(t *testing.T) {
 	}
 	s := defaults()
 	s.rig.Seed = 20
-	s.rig.Workers = 3
+	s.rig.Workers, s.rig.Types = 3, 4
 	s.duration, s.load.Rate, s.every = 25*time.Second, 150, 500*time.Millisecond
 	s.dir = t.TempDir()
 

@@ -154,7 +154,7 @@ func bugsCommand(ctx context.Context, args []string, out io.Writer) error {
 // look runs the situation that a bug is about for a while, and returns which checkers
 // found something. A system that the bug keeps from running at all is an error.
 func look(ctx context.Context, s scene, bug bugs.Bug, clean bool) (found []string, err error) {
-	s.rig.Workers, s.rig.APIs = 3, 2
+	s.rig.Workers, s.rig.APIs, s.rig.Types = 3, 2, max(1, bug.Types)
 	s.load = bug.Load
 	s.load.Rate, s.load.Soon = 150, max(time.Second, bug.Load.Soon)
 	s.duration, s.quiet, s.linger, s.dir = 15*time.Second, bug.Quiet, bug.Linger, ""

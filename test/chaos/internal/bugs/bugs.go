@@ -26,6 +26,7 @@ type Bug struct {
 	Inject func(ctx context.Context, r *rig.Rig) error
 	// Load is the kind of tasks that meet it, due within a second if it does not say.
 	Load  users.Load
+	Types int  // how many types the tasks have; 0: one
 	Ahead bool // Redis' clock is an hour ahead
 	// Quiet: the run ends without a last restart of Redis, which would repair what the bug
 	// breaks.
@@ -74,6 +75,8 @@ var All = []Bug{
 	},
 	{Name: "release forgets to put back", Ahead: true, Load: users.Load{Stay: 30}},
 	{Name: "cascade reports too much as indexed", Load: users.Load{Stay: 50}, Linger: 8 * time.Second},
+	{Name: "rebuild knows the shipped types only", Load: users.Load{Stay: 30}, Types: 8},
+	{Name: "old keys left behind", Inject: leaveOldKey, Quiet: true, Linger: 20 * time.Second},
 	{Name: "create without margin", Inject: slowCommits, Load: users.Load{Edge: true}, Quiet: true},
 	{
 		Name:   "repair does not look at what is overdue",

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
@@ -156,6 +157,13 @@ func carriedOn(ctx context.Context, r *rig.Rig) error {
 	_, err = comes(2*time.Second, `
 		SELECT FROM tasks WHERE outcome = 'open' AND status = 'started_executing' AND attempt > 1
 		AND started_at > $1 AND started_at > (SELECT max(dead_at) + interval '900 ms' FROM workers)`)
+	return err
+}
+
+// leaveOldKey leaves in Redis what a version before rings by type had there.
+func leaveOldKey(ctx context.Context, r *rig.Rig) error {
+	err := r.Ring.ZAdd(ctx, rig.LegacyKey, redis.Z{Score: 1, Member: uuid.NewString()}).Err()
+	<-ctx.Done()
 	return err
 }
 

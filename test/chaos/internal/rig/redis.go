@@ -26,10 +26,10 @@ const (
 // failover is how long a master is silent before another one takes its place.
 const failover = time.Second
 
-// legacyKey is one of the index of versions before rings by type.
-const legacyKey = "timewheel:{0}:due"
+// LegacyKey is one of the index of versions before rings by type.
+const LegacyKey = "timewheel:{0}:due"
 
-// startRedis starts Redis as the run wants it, with a key in it that an older version left.
+// startRedis starts Redis as the run wants it.
 func (r *Rig) startRedis(ctx context.Context) (err error) {
 	var server interface {
 		URL() string
@@ -64,9 +64,6 @@ func (r *Rig) startRedis(ctx context.Context) (err error) {
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	r.Ring = redis.NewUniversalClient(options)
 	r.onClose(r.Ring.Close)
-	if err := r.Ring.ZAdd(ctx, legacyKey, redis.Z{Score: 1, Member: "left"}).Err(); err != nil {
-		return fmt.Errorf("leave a key of an older version: %w", err)
-	}
 	return nil
 }
 

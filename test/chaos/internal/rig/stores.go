@@ -157,7 +157,7 @@ func (r *Rig) wrong(ctx context.Context, calm time.Time) (found []string) {
 	}
 	ids := []string{}
 	for _, entry := range due {
-		if entry.Key == legacyKey {
+		if entry.Key == LegacyKey {
 			found = append(found, "a key of an older version is left in redis")
 			continue
 		}
