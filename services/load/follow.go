@@ -81,7 +81,7 @@ func follow(ctx context.Context, api *client.Client, calls []judge.Call, o optio
 			fmt.Fprintln(stderr, "load: tasks could not be looked at:", err)
 		}
 		now := time.Now()
-		overdue, ahead, next := f.waiting(now)
+		overdue, ahead := f.waiting(now)
 		_ = bar.Set(total - overdue - ahead)
 		if news || overdue == 0 {
 			changed = now
@@ -94,13 +94,9 @@ func follow(ctx context.Context, api *client.Client, calls []judge.Call, o optio
 		case now.Sub(changed) > o.stall:
 			f.ending = stalled
 		default:
-			pause := max(o.poll, 4*now.Sub(began))
-			if overdue == 0 {
-				pause = max(pause, next.Sub(now))
-			}
 			select {
 			case <-ctx.Done():
-			case <-time.After(pause):
+			case <-time.After(max(o.poll, 4*now.Sub(began))):
 			}
 		}
 	}
@@ -156,8 +152,8 @@ func (f *follower) lastLook(ctx context.Context) error {
 }
 
 // waiting counts the tasks that are followed and have not ended: those that are due now,
-// and those still ahead, of which next is the earliest.
-func (f *follower) waiting(now time.Time) (overdue, ahead int, next time.Time) {
+// and those still ahead.
+func (f *follower) waiting(now time.Time) (overdue, ahead int) {
 	for id, at := range f.due {
 		t, known := f.seen[id]
 		switch {
@@ -166,12 +162,9 @@ func (f *follower) waiting(now time.Time) (overdue, ahead int, next time.Time) {
 			overdue++
 		default:
 			ahead++
-			if next.IsZero() || at.Before(next) {
-				next = at
-			}
 		}
 	}
-	return overdue, ahead, next
+	return overdue, ahead
 }
 
 // compare orders ids as the list does: by their bytes, which for version 7 is

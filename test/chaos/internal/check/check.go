@@ -69,9 +69,8 @@ func Load(dir string) (*History, error) {
 // All runs every checker.
 func All(h *History) *judge.Verdict {
 	v := judge.NewVerdict()
-	h.Lost = lostAttempts(h)
+	lostWorkers(h, v) // the schedule asks which were lost
 	schedule(h, v)
-	lostWorkers(h, v)
 	limits(h, v)
 	judge.Multiset(&h.Record, v)
 	linear(h, v)

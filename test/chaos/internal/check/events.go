@@ -13,34 +13,19 @@ import (
 	"github.com/timewheel/timewheel/test/judge"
 )
 
-// isLoss reports whether a change ends an attempt because its session was dead.
-func isLoss(t history.Transition) bool {
-	return t.Failure == string(task.WorkerLost) && t.From == string(task.Started)
-}
-
-func lostAttempts(h *History) map[uuid.UUID][]int {
-	lost := map[uuid.UUID][]int{}
-	for id, steps := range h.Transitions {
-		for _, t := range steps {
-			if isLoss(t) {
-				lost[id] = append(lost[id], t.Attempt)
-			}
-		}
-	}
-	return lost
-}
-
 // lostWorkers judges worker_lost: a task has it only if its worker's process ended, was
 // told to, or stood still for longer than its lease. That the stores were away is no
-// death of any worker.
+// death of any worker. It notes which attempts were lost.
 func lostWorkers(h *History, v *judge.Verdict) {
 	from := mayBeLost(h)
+	h.Lost = map[uuid.UUID][]int{}
 	for id, steps := range h.Transitions {
 		for _, t := range steps {
-			if !isLoss(t) {
+			if t.Failure != string(task.WorkerLost) || t.From != string(task.Started) {
 				continue
 			}
 			v.Counts["worker_lost"]++
+			h.Lost[id] = append(h.Lost[id], t.Attempt)
 			if at, down := from[t.Process]; t.Process != "" && (!down || at.After(t.At)) {
 				v.Find(Lost, "%s: attempt %d is worker_lost, and the process %s was never down for longer than its lease", id, t.Attempt, t.Process)
 			}
