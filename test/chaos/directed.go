@@ -87,7 +87,7 @@ func (d situation) command(ctx context.Context, args []string, out io.Writer) er
 		return err
 	}
 	d.prepare(&s, number)
-	inject := noFault
+	var inject injection
 	if d.inject != nil {
 		inject = func(ctx context.Context, r *rig.Rig) error { return d.inject(ctx, r, number, out) }
 	}

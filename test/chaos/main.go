@@ -166,11 +166,7 @@ func look(ctx context.Context, s scene, bug bugs.Bug, clean bool) (found []strin
 			return nil, err
 		}
 	}
-	inject := noFault
-	if bug.Inject != nil {
-		inject = bug.Inject
-	}
-	v, err := s.play(ctx, io.Discard, inject)
+	v, err := s.play(ctx, io.Discard, bug.Inject)
 	if err != nil {
 		return nil, err
 	}

@@ -41,13 +41,9 @@ type scene struct {
 	work time.Duration
 }
 
-type injection = func(context.Context, *rig.Rig) error
-
-// noFault injects nothing.
-func noFault(ctx context.Context, _ *rig.Rig) error {
-	<-ctx.Done()
-	return nil
-}
+// injection disturbs a system until ctx ends, or until it has done what it is for. Nil: the
+// load is all that happens.
+type injection = func(ctx context.Context, r *rig.Rig) error
 
 // defaults are a small system whose workers die and are found dead quickly.
 func defaults() scene {
@@ -150,11 +146,13 @@ func (s scene) perform(ctx context.Context, r *rig.Rig, out io.Writer, inject in
 	if err != nil {
 		return err
 	}
-	defer clients.Close()
 	injecting, stop := context.WithCancel(ctx)
 	defer stop()
 	var beside errgroup.Group
 	beside.Go(func() error {
+		if inject == nil {
+			return nil
+		}
 		defer stop()
 		return inject(injecting, r)
 	})

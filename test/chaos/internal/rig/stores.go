@@ -33,14 +33,13 @@ func (r *Rig) Dump(ctx context.Context) error {
 	err := pgx.BeginTxFunc(ctx, r.DB, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
 		for _, dump := range dumps {
 			rows, err := tx.Query(ctx, `SELECT to_json(line) FROM (`+dump.sql+`) line`)
-			if err != nil {
-				return fmt.Errorf("dump %s: %w", dump.file, err)
+			if err == nil {
+				var line json.RawMessage
+				_, err = pgx.ForEachRow(rows, []any{&line}, func() error {
+					r.Record.Write(dump.file, line)
+					return nil
+				})
 			}
-			var line json.RawMessage
-			_, err = pgx.ForEachRow(rows, []any{&line}, func() error {
-				r.Record.Write(dump.file, line)
-				return nil
-			})
 			if err != nil {
 				return fmt.Errorf("dump %s: %w", dump.file, err)
 			}
