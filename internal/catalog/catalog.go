@@ -7,6 +7,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,6 +118,9 @@ func (c *Catalog) Type(name string) (task.Type, bool) {
 	t, ok := c.known.Load().types[name]
 	return t, ok
 }
+
+// Names are those of all types.
+func (c *Catalog) Names() []string { return slices.Collect(maps.Keys(c.known.Load().types)) }
 
 // Find is Type, and asks for a name that is not known: another node may have declared it a
 // moment ago. All that wait for the same pace are answered by one question, which began

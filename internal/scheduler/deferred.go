@@ -28,32 +28,76 @@ type indexUpdate struct {
 
 func (u indexUpdate) empty() bool { return len(u.upserts) == 0 && len(u.removals) == 0 }
 
-// deferred holds the updates that Redis did not take. While it holds any, Redis is
-// degraded: later updates are added to it without a call, so that the creates of a burst
-// do not each wait for Redis. It is tried again every redisRetryInterval.
+// split parts an update by whether something holds for a type.
+func (u indexUpdate) split(holds func(taskType string) bool) (with, without indexUpdate) {
+	for _, d := range u.upserts {
+		to := &without
+		if holds(d.Type) {
+			to = &with
+		}
+		to.upserts = append(to.upserts, d)
+	}
+	for _, r := range u.removals {
+		to := &without
+		if holds(r.Type) {
+			to = &with
+		}
+		to.removals = append(to.removals, r)
+	}
+	return with, without
+}
+
+// unreached is the part of an update that an error says was not taken: all of it, unless
+// some servers of a cluster took theirs.
+func (u indexUpdate) unreached(err error) (part indexUpdate, types []string) {
+	some, ok := errors.AsType[*task.UnreachedError](err)
+	if !ok {
+		return u, []string{everyType}
+	}
+	part, _ = u.split(func(name string) bool { return slices.Contains(some.Types, name) })
+	return part, some.Types
+}
+
+// everyType stands for all types in what is degraded.
+const everyType = ""
+
+// deferred holds the updates that Redis did not take. While it holds any of a type, that
+// type is degraded: later updates are added to it without a call, so that the creates of a
+// burst do not each wait for Redis. It is tried again every redisRetryInterval.
 type deferred struct {
 	mu       sync.Mutex
-	degraded bool
+	degraded map[string]bool
 	pending  indexUpdate
 }
 
-// addIfDegraded keeps an update for later if Redis is degraded, and reports that.
-func (d *deferred) addIfDegraded(u indexUpdate) bool {
+// keep takes from an update what is degraded, for later, and returns the rest.
+func (d *deferred) keep(u indexUpdate) (rest indexUpdate) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.degraded {
+	switch {
+	case len(d.degraded) == 0:
+		return u
+	case d.degraded[everyType]:
 		d.add(u)
+		return rest
 	}
-	return d.degraded
+	later, rest := u.split(func(name string) bool { return d.degraded[name] })
+	d.add(later)
+	return rest
 }
 
-// failed keeps an update that Redis did not take. It reports whether Redis becomes
-// degraded by that: then the caller schedules the next try.
-func (d *deferred) failed(u indexUpdate) bool {
+// failed keeps an update that Redis did not take, of types that are degraded from now on.
+// It reports whether nothing was before: then the caller schedules the next try.
+func (d *deferred) failed(u indexUpdate, types []string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	first := !d.degraded
-	d.degraded = true
+	first := len(d.degraded) == 0 && len(types) > 0
+	for _, name := range types {
+		if d.degraded == nil {
+			d.degraded = map[string]bool{}
+		}
+		d.degraded[name] = true
+	}
 	d.add(u)
 	return first
 }
@@ -64,41 +108,50 @@ func (d *deferred) add(u indexUpdate) {
 	p.removals = append(p.removals, u.removals[:min(len(u.removals), maxDeferred-len(p.removals))]...)
 }
 
-// take returns all that is pending. With nothing pending, Redis is no longer degraded.
+// take returns all that is pending. With nothing pending, nothing is degraded any more.
 func (d *deferred) take() indexUpdate {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	u := d.pending
 	d.pending = indexUpdate{}
-	d.degraded = !u.empty()
+	if u.empty() {
+		d.degraded = nil
+	}
 	return u
 }
 
-// applyOrDefer updates the due index, or keeps the update for later if Redis fails or
-// is degraded. Should this process end before that, the repair and the audit make up
+// applyOrDefer updates the due index, or keeps for later what Redis does not take, or is
+// degraded. Should this process end before that, the repair and the audit make up
 // for it.
 func (s *Scheduler) applyOrDefer(ctx context.Context, u indexUpdate) {
-	if s.deferred.addIfDegraded(u) {
+	if u = s.deferred.keep(u); u.empty() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
-	if err := s.apply(ctx, u); err != nil {
-		s.log.Warn("redis is updated later", "created", len(u.upserts), "deleted", len(u.removals), "error", err)
-		if s.deferred.failed(u) {
+	if left, types, err := s.apply(ctx, u); err != nil {
+		s.log.Warn("redis is updated later", "created", len(left.upserts), "deleted", len(left.removals), "error", err)
+		if s.deferred.failed(left, types) {
 			time.AfterFunc(redisRetryInterval, s.applyDeferred)
 		}
 	}
 }
 
-func (s *Scheduler) apply(ctx context.Context, u indexUpdate) (err error) {
+// apply updates the due index. Left is what was not taken, of these types.
+func (s *Scheduler) apply(ctx context.Context, u indexUpdate) (left indexUpdate, types []string, err error) {
+	created, deleted := indexUpdate{upserts: u.upserts}, indexUpdate{removals: u.removals}
 	if len(u.upserts) > 0 {
-		err = s.index.Index(ctx, u.upserts)
+		if err = s.index.Index(ctx, u.upserts); err != nil {
+			left, types = created.unreached(err)
+		}
 	}
 	if len(u.removals) > 0 {
-		err = errors.Join(err, s.index.Remove(ctx, u.removals))
+		if removeErr := s.index.Remove(ctx, u.removals); removeErr != nil {
+			part, more := deleted.unreached(removeErr)
+			left.removals, types, err = part.removals, append(types, more...), errors.Join(err, removeErr)
+		}
 	}
-	return err
+	return left, types, err
 }
 
 // Close applies what was deferred, before the process ends. Within the time of ctx it
@@ -108,7 +161,7 @@ func (s *Scheduler) Close(ctx context.Context) error {
 	if u.empty() {
 		return nil
 	}
-	if err := s.apply(ctx, u); err != nil {
+	if _, _, err := s.apply(ctx, u); err != nil {
 		return fmt.Errorf("index %d created and remove %d deleted tasks: %w", len(u.upserts), len(u.removals), err)
 	}
 	return nil
@@ -121,10 +174,10 @@ func (s *Scheduler) applyDeferred() {
 		// Soonest first: most of them may be late already.
 		slices.SortFunc(u.upserts, func(a, b task.Due) int { return a.At.Compare(b.At) })
 		ctx, cancel := context.WithTimeout(context.Background(), deferredTimeout)
-		err := s.apply(ctx, u)
+		left, types, err := s.apply(ctx, u)
 		cancel()
 		if err != nil {
-			s.deferred.failed(u)
+			s.deferred.failed(left, types)
 			time.AfterFunc(redisRetryInterval, s.applyDeferred)
 			return
 		}

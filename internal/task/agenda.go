@@ -60,3 +60,17 @@ type Agenda struct {
 	// Entries are the types that are to be looked at now, and the one that comes next.
 	Entries []Entry
 }
+
+// UnreachedError says that Redis took an update but for these types: their servers in a
+// cluster do not serve. With none, the rings are right, and the agenda is not: the workers
+// look at the rings by themselves then.
+type UnreachedError struct {
+	Types []string
+	Err   error
+}
+
+// Error is that of the servers.
+func (e *UnreachedError) Error() string { return e.Err.Error() }
+
+// Unwrap is that of the servers.
+func (e *UnreachedError) Unwrap() error { return e.Err }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -71,11 +72,14 @@ func (r ringPairs) first() int64 {
 	return first
 }
 
-// indexPairs indexes and then marks, page by page.
+// indexPairs indexes and then marks, page by page. In a cluster, an error is a
+// task.UnreachedError.
 func (w *Wheel) indexPairs(ctx context.Context, mode, base string, rings []ringPairs) (total int, err error) {
-	for len(rings) > 0 {
+	var unreached []string
+	for len(rings) > 0 && (err == nil || w.cluster) {
 		var calls []*call
 		var marks []any
+		var types []string
 		for room := 2 * page; room > 0 && len(rings) > 0; {
 			r := ringPairs{rings[0].taskType, rings[0].pairs[:min(room, len(rings[0].pairs))]}
 			room -= len(r.pairs)
@@ -86,22 +90,30 @@ func (w *Wheel) indexPairs(ctx context.Context, mode, base string, rings []ringP
 				script: indexScript, keys: w.names.ring(r.taskType).keys(), args: append([]any{mode, base}, r.pairs...),
 			})
 			marks = append(marks, r.taskType, r.first())
+			types = append(types, r.taskType)
 		}
-		var err error
+		var one error
 		if mode == "repair" {
-			err = w.repair(ctx, calls, marks)
+			one = w.repair(ctx, calls, marks)
 		} else {
-			err = w.change(ctx, calls, base, marks)
+			one = w.change(ctx, calls, base, marks)
 		}
-		for _, c := range calls {
-			n, _ := c.reply.Int()
-			total += n
+		for i, c := range calls {
+			n, callErr := c.reply.Int()
+			if total += n; callErr != nil {
+				unreached = append(unreached, types[i])
+			}
 		}
-		if err != nil {
-			return total, fmt.Errorf("index tasks: %w", err)
-		}
+		err = errors.Join(err, one)
 	}
-	return total, nil
+	if err == nil {
+		return total, nil
+	}
+	err = fmt.Errorf("index tasks: %w", err)
+	if w.cluster {
+		err = &task.UnreachedError{Types: unreached, Err: err}
+	}
+	return total, err
 }
 
 // repair adds to rings, and then marks those types of which something was missing. The
@@ -126,28 +138,38 @@ func (w *Wheel) repair(ctx context.Context, calls []*call, marks []any) error {
 }
 
 // change changes rings and marks their types in the agenda after that: type, time, type,
-// time, ... One server carries out both in one round trip, in order; the nodes of a
-// cluster do not wait for each other.
+// time, ... One server carries out both in one round trip, in order. Of a cluster each ring
+// has its own, and none waits for a server that another one needs.
 func (w *Wheel) change(ctx context.Context, calls []*call, base string, marks []any) error {
 	if len(marks) == 0 {
 		return w.run(ctx, calls...)
 	}
-	mark := &call{
+	if !w.cluster {
+		return w.run(ctx, append(calls, w.mark(base, marks))...)
+	}
+	if len(calls) == 0 {
+		return w.run(ctx, w.mark(base, marks))
+	}
+	// Calls that no mark belongs to come first: see Release.
+	errs := make([]error, len(calls))
+	var each sync.WaitGroup
+	for i, c := range calls {
+		each.Go(func() {
+			errs[i] = w.run(ctx, c)
+			if at := i - (len(calls) - len(marks)/2); at >= 0 && errs[i] == nil {
+				errs[i] = w.run(ctx, w.mark(base, marks[2*at:2*at+2]))
+			}
+		})
+	}
+	each.Wait()
+	return errors.Join(errs...)
+}
+
+func (w *Wheel) mark(base string, marks []any) *call {
+	return &call{
 		script: markScript, keys: []string{w.names.agenda, w.names.marks, w.names.watch},
 		args: append([]any{w.names.wake, base}, marks...),
 	}
-	if !w.cluster {
-		return w.run(ctx, append(calls, mark)...)
-	}
-	var err error
-	if len(calls) > 0 {
-		err = w.run(ctx, calls...)
-	}
-	// What went well has to be marked, whatever did not.
-	if markErr := w.run(ctx, mark); err == nil {
-		err = markErr
-	}
-	return err
 }
 
 // Remove drops tasks from the index. They will not run; a claim that is under
@@ -156,20 +178,32 @@ func (w *Wheel) Remove(ctx context.Context, tasks []task.Ref) error {
 	if len(tasks) == 0 {
 		return nil
 	}
+	parts := byType(tasks, typeOfRef)
+	removals := make([]*redis.IntCmd, len(parts))
 	_, err := w.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, part := range byType(tasks, typeOfRef) {
+		for i, part := range parts {
 			members := make([]any, len(part.tasks))
-			for i := range part.tasks {
-				members[i] = part.tasks[i].ID.String()
+			for j := range part.tasks {
+				members[j] = part.tasks[j].ID.String()
 			}
-			p.ZRem(ctx, w.names.ring(part.taskType).due, members...)
+			removals[i] = p.ZRem(ctx, w.names.ring(part.taskType).due, members...)
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("remove tasks: %w", err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("remove tasks: %w", err)
+	if w.cluster {
+		unreached := &task.UnreachedError{Err: err}
+		for i, removal := range removals {
+			if removal.Err() != nil {
+				unreached.Types = append(unreached.Types, parts[i].taskType)
+			}
+		}
+		return unreached
+	}
+	return err
 }
 
 // micros is a time as a score. All scores are exact in a double: what is due

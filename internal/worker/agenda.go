@@ -16,6 +16,9 @@ type agenda struct {
 	// watching is whether this worker comes when the next type is due. Another one does
 	// otherwise, and this one looks at what is due already.
 	watching bool
+	// pace is how often this worker looks at each type by itself, since Redis does not say
+	// what comes next. It is zero otherwise.
+	pace time.Duration
 	// askAt is when to ask Redis again, and settled is what to tell it then.
 	askAt   time.Time
 	settled []task.Entry
@@ -24,12 +27,10 @@ type agenda struct {
 	left, full, told []string
 }
 
-// entry is one type of the agenda. mark is what Redis said with it, and retry is whether
-// its claims fail.
+// entry is one type of the agenda. mark is what Redis said with it.
 type entry struct {
-	at    time.Time
-	mark  int64
-	retry bool
+	at   time.Time
+	mark int64
 }
 
 // note takes in that a type is to be looked at after a wait, unless it is sooner.
@@ -40,16 +41,12 @@ func (a *agenda) note(e task.Entry, now time.Time) {
 	}
 }
 
-// answer takes in what Redis answered. Types that it does not name are not due. Those
-// whose claims failed wait for their next try, and those that were settled for their
-// time, also if a full Redis did not note it.
-func (a *agenda) answer(answer task.Agenda, now time.Time, failing map[string]time.Time) {
+// answer takes in what Redis answered. Types that it does not name are not due. Those that
+// were settled wait for their time, also if a full Redis did not note it.
+func (a *agenda) answer(answer task.Agenda, now time.Time) {
 	a.types = make(map[string]entry, len(answer.Entries))
 	for _, e := range answer.Entries {
 		known := entry{at: now.Add(e.Wait), mark: e.Mark}
-		if again, fails := failing[e.Type]; fails && again.After(known.at) {
-			known.at, known.retry = again, true
-		}
 		for _, s := range a.settled {
 			if s.Type == e.Type && s.Mark == e.Mark && s.Wait > e.Wait {
 				known.at = now.Add(s.Wait)
@@ -57,7 +54,21 @@ func (a *agenda) answer(answer task.Agenda, now time.Time, failing map[string]ti
 		}
 		a.types[e.Type] = known
 	}
-	a.watching, a.settled = answer.Watching, nil
+	a.watching, a.settled, a.pace = answer.Watching, nil, 0
+}
+
+// lost takes in that Redis does not say what comes next: these types are looked at one by
+// one, at a pace. When Redis answers again it is told to have all of them looked at: it may
+// have missed what was marked meanwhile.
+func (a *agenda) lost(types []string, now time.Time) {
+	a.watching, a.settled, a.pace = false, nil, max(leastPace, time.Duration(len(types))*pacePerType)
+	for _, name := range types {
+		known := a.types[name]
+		if _, ok := a.types[name]; !ok || known.at.After(now) {
+			a.types[name] = entry{at: now, mark: known.mark}
+		}
+		a.settled = append(a.settled, task.Entry{Type: name, Mark: known.mark})
+	}
 }
 
 // looked takes in what a look at a type found.
@@ -66,6 +77,13 @@ func (a *agenda) looked(c task.Claimed, now time.Time) {
 	switch {
 	case c.Wait == 0:
 		a.left = append(a.left, c.Type)
+		return
+	case a.pace > 0:
+		wait := a.pace
+		if c.Wait > 0 {
+			wait = min(wait, c.Wait)
+		}
+		a.types[c.Type] = entry{at: now.Add(wait), mark: known.mark}
 		return
 	case len(c.IDs) == 0 && c.Wait > 0 && c.Wait < lastStretch: // the clocks differ by that
 		a.types[c.Type] = entry{at: now.Add(c.Wait), mark: known.mark}
@@ -85,9 +103,9 @@ func (a *agenda) due(now time.Time) []string {
 	return due
 }
 
-// news is whether Redis has to learn something of the last claim.
+// news is whether Redis has to learn something of the last claim, and can.
 func (a *agenda) news() bool {
-	return len(a.settled) > 0 || slices.ContainsFunc(a.forOthers(), func(name string) bool { return !slices.Contains(a.told, name) })
+	return a.pace == 0 && (len(a.settled) > 0 || slices.ContainsFunc(a.forOthers(), func(name string) bool { return !slices.Contains(a.told, name) }))
 }
 
 // forOthers are the types that other workers have to be woken for.
@@ -97,11 +115,14 @@ func (a *agenda) forOthers() []string {
 	return slices.Compact(both)
 }
 
-// next is when the first type is to be looked at that is not due yet. Unless this worker
-// watches, those are only the types whose claims fail.
+// next is when the first type is to be looked at that is not due yet, if that is for this
+// worker to do: it watches, or each does.
 func (a *agenda) next(now time.Time) (at time.Time, ok bool) {
+	if !a.watching && a.pace == 0 {
+		return at, false
+	}
 	for _, e := range a.types {
-		if (a.watching || e.retry) && e.at.After(now) && (!ok || e.at.Before(at)) {
+		if e.at.After(now) && (!ok || e.at.Before(at)) {
 			at, ok = e.at, true
 		}
 	}

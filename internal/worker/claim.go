@@ -3,9 +3,8 @@ package worker
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
@@ -17,13 +16,9 @@ type claimer struct {
 	*Worker
 	agenda agenda
 	inbox  *inbox
-	// failing is when to try a type again whose claims fail, and pauses how long after
-	// each failure. asks are the pauses between failed asks.
-	failing map[string]time.Time
-	pauses  map[string]*backoff.ExponentialBackOff
-	asks    *backoff.ExponentialBackOff
-	// logAgain is when a failure that lasts is logged again.
-	logAgain time.Time
+	// outage is what Redis does not serve, and tries what tries it again.
+	outage outage
+	tries  sync.WaitGroup
 	// counting are the types whose tasks are counted when they start, and of which a start
 	// is under way. There is one at a time: it may wait for other workers.
 	counting counting
@@ -33,7 +28,6 @@ type claimer struct {
 func (w *Worker) claimLoop(ctx context.Context) {
 	c := &claimer{
 		Worker: w, agenda: agenda{types: map[string]entry{}}, inbox: newInbox(),
-		failing: map[string]time.Time{}, pauses: map[string]*backoff.ExponentialBackOff{}, asks: newPauses(),
 	}
 	listening := make(chan struct{})
 	go func() {
@@ -45,6 +39,7 @@ func (w *Worker) claimLoop(ctx context.Context) {
 	}()
 	defer func() {
 		<-listening
+		c.tries.Wait()
 		w.handOverWatch()
 	}()
 	for ctx.Err() == nil {
@@ -89,7 +84,7 @@ func (c *claimer) claimDue(ctx context.Context) bool {
 	together := claims[:0:0]
 	for i := range claims {
 		c.slots.give(claims[i].Type, wants[i].Limit-len(claims[i].IDs))
-		c.note(claims[i])
+		c.note(ctx, claims[i])
 		switch {
 		case len(claims[i].IDs) == 0:
 		case wants[i].MaxRunning > 0:
@@ -110,13 +105,13 @@ func (c *claimer) claimDue(ctx context.Context) bool {
 	return true
 }
 
-// served picks the types that this worker has a handler for, that are not paused, and of
-// which no counted start is under way. The start looks at that again: this saves the work.
+// served picks the types that this worker has a handler for, that are not paused, whose
+// rings Redis serves, and of which no counted start is under way. The start looks at that again: this saves the work.
 func (c *claimer) served(types []string) []string {
 	return slices.DeleteFunc(types, func(name string) bool {
 		t, declared := c.types.Type(name)
 		_, known := c.lookup(name)
-		return !declared || t.Paused || !known || t.MaxRunning != nil && c.counting.underWay(name)
+		return !declared || t.Paused || !known || c.outage.ofType(name) || t.MaxRunning != nil && c.counting.underWay(name)
 	})
 }
 
@@ -176,23 +171,10 @@ func (c *claimer) claim(ctx context.Context, wants []task.Want) []task.Claimed {
 }
 
 // note takes in what a claim of one type found.
-func (c *claimer) note(claimed task.Claimed) {
-	now := time.Now()
-	if claimed.Err == nil {
-		delete(c.failing, claimed.Type)
-		delete(c.pauses, claimed.Type)
-		c.agenda.looked(claimed, now)
+func (c *claimer) note(ctx context.Context, claimed task.Claimed) {
+	if claimed.Err != nil {
+		c.failed(ctx, claimed.Err, false, claimed.Type)
 		return
 	}
-	c.metrics.claimsFailed.Inc()
-	if now.After(c.logAgain) {
-		c.log.Warn("claiming fails", "task_type", claimed.Type, "error", claimed.Err)
-		c.logAgain = now.Add(time.Minute)
-	}
-	if c.pauses[claimed.Type] == nil {
-		c.pauses[claimed.Type] = newPauses()
-	}
-	again := now.Add(c.pauses[claimed.Type].NextBackOff())
-	c.failing[claimed.Type] = again
-	c.agenda.types[claimed.Type] = entry{at: again, mark: c.agenda.types[claimed.Type].mark, retry: true}
+	c.agenda.looked(claimed, time.Now())
 }

@@ -117,6 +117,8 @@ type testTypes struct{}
 
 func (testTypes) Type(name string) (task.Type, bool) { return task.Type{Name: name}, true }
 
+func (testTypes) Names() []string { return []string{"test"} }
+
 func (testTypes) Changed() <-chan struct{} { return nil }
 
 func (testTypes) Refresh(context.Context) error { return nil }

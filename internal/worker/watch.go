@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -33,27 +32,20 @@ func newPauses() *backoff.ExponentialBackOff {
 
 // ask tells Redis what was looked at and asks it what comes next.
 func (c *claimer) ask(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLapse)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLapse)
 	defer cancel()
 	left := c.agenda.forOthers()
-	answer, err := c.index.Next(ctx, task.Ask{
+	answer, err := c.index.Next(bounded, task.Ask{
 		Worker: c.self, Group: c.cfg.group(), Types: c.cfg.Types, Load: c.slots.inUse(),
 		Left: left, Settled: c.agenda.settled,
 	})
-	now := time.Now()
 	if err != nil {
-		c.metrics.claimsFailed.Inc()
-		if now.After(c.logAgain) {
-			c.log.Warn("claiming fails", "error", err)
-			c.logAgain = now.Add(time.Minute)
-		}
-		// What was settled is looked at again.
-		c.agenda.watching, c.agenda.settled, c.agenda.askAt = false, nil, now.Add(c.asks.NextBackOff())
+		c.failed(ctx, err, true)
+		c.agenda.lost(c.declared(), time.Now())
 		return
 	}
-	c.asks.Reset()
-	maps.DeleteFunc(c.failing, func(_ string, again time.Time) bool { return now.After(again) })
-	c.agenda.answer(answer, now, c.failing)
+	now := time.Now()
+	c.agenda.answer(answer, now)
 	c.agenda.told = left
 	if answer.Watching {
 		c.agenda.askAt = now.Add(watchRecheck)
@@ -62,13 +54,24 @@ func (c *claimer) ask(ctx context.Context) {
 	}
 }
 
+// declared are the types that this worker may serve.
+func (c *claimer) declared() []string {
+	if c.cfg.Types != nil {
+		return c.cfg.Types
+	}
+	return c.types.Names()
+}
+
 // askOrSleep asks what comes next if it is time for that, and waits otherwise: until the
 // next type falls due, it is time to ask, a message comes, or a slot is free for what is
 // due. The last stretch before something falls due is slept exactly, and nothing ends it.
 func (c *claimer) askOrSleep(ctx context.Context) {
 	now := time.Now()
 	until := c.agenda.askAt
-	if !until.After(now) {
+	switch {
+	case c.outage.ofAgenda():
+		until = now.Add(maxPause) // or when it answers
+	case !until.After(now):
 		c.ask(ctx)
 		return
 	}

@@ -60,6 +60,8 @@ type Lookup func(taskType string) (Handler, bool)
 // Types is what the worker knows of task types.
 type Types interface {
 	Type(name string) (task.Type, bool)
+	// Names are those of all types.
+	Names() []string
 	// Changed holds a token after a change.
 	Changed() <-chan struct{}
 	// Refresh looks for changes now.
