@@ -148,6 +148,9 @@ func (t types) DeleteType(ctx context.Context, name string) error {
 	err := t.db.DeleteType(ctx, name)
 	if err == nil {
 		_ = t.Refresh(ctx) // as above
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTimeout)
+		defer cancel()
+		_ = t.index.DropType(ctx, name)
 	}
 	return err
 }

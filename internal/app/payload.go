@@ -26,7 +26,7 @@ type compiledSchema struct {
 
 // Validate lists what is wrong with a payload.
 func (p *payloads) Validate(t task.Type, payload json.RawMessage) []httpapi.FieldError {
-	faults := fieldErrors(p.shipped.Validate(t.Name, payload))
+	faults := fieldErrors(p.shipped.Validate(t, payload))
 	if t.PayloadSchema == nil {
 		return faults
 	}

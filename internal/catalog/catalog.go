@@ -42,6 +42,7 @@ type Catalog struct {
 
 	mu      sync.Mutex // held by the one that asks
 	asked   time.Time  // when the last question began
+	failed  error      // what became of it
 	changed chan struct{}
 }
 
@@ -70,8 +71,10 @@ func (c *Catalog) refresh(ctx context.Context) error {
 	c.asked = time.Now()
 	found, err := c.store.Types(ctx, known.version)
 	if err != nil {
-		return fmt.Errorf("refresh the task types: %w", err)
+		c.failed = fmt.Errorf("refresh the task types: %w", err)
+		return c.failed
 	}
+	c.failed = nil
 	if found.Version == known.version {
 		return nil
 	}
@@ -124,23 +127,22 @@ func (c *Catalog) Names() []string { return slices.Collect(maps.Keys(c.known.Loa
 
 // Find is Type, and asks for a name that is not known: another node may have declared it a
 // moment ago. All that wait for the same pace are answered by one question, which began
-// after they came.
-func (c *Catalog) Find(name string) (task.Type, bool) {
-	t, ok := c.Type(name)
-	if ok {
-		return t, ok
+// after they came. The error is that of the question: then a name that is not known may be
+// declared.
+func (c *Catalog) Find(name string) (t task.Type, ok bool, err error) {
+	if t, ok = c.Type(name); ok {
+		return t, ok, nil
 	}
 	came := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t, ok := c.Type(name); ok || c.asked.After(came) {
-		return t, ok
+	if t, ok = c.Type(name); ok || c.asked.After(came) {
+		return t, ok, c.failed
 	}
 	time.Sleep(time.Until(c.asked.Add(missPace)))
 	ctx, cancel := context.WithTimeout(context.Background(), missPatience)
 	defer cancel()
-	if err := c.refresh(ctx); err != nil {
-		return t, false
-	}
-	return c.Type(name)
+	err = c.refresh(ctx)
+	t, ok = c.Type(name)
+	return t, ok, err
 }

@@ -72,7 +72,8 @@ func TestChangesOfAnotherNodeAreKnown(t *testing.T) {
 		require.NoError(t, err)
 	}
 	put(false)
-	_, found := c.Find("mine")
+	_, found, err := c.Find("mine")
+	require.NoError(t, err)
 	require.True(t, found, "whoever asks after the answer to the put finds it")
 	put(true)
 	require.Eventually(t, func() bool { known, _ := c.Type("mine"); return known.Paused }, patience, glance)
@@ -92,7 +93,7 @@ func TestUnknownNamesAskSeldom(t *testing.T) {
 	for range 200 {
 		clients.Go(func() {
 			for range 5 {
-				if _, ok := c.Find("none"); ok {
+				if _, ok, _ := c.Find("none"); ok {
 					t.Error("an unknown name was found")
 				}
 			}
@@ -109,8 +110,9 @@ func TestWhatWasKnownLastHoldsWhilePostgresIsAway(t *testing.T) {
 	c := follow(t, db)
 	require.NoError(t, server.Stop())
 	require.Error(t, c.Refresh(t.Context()))
-	_, ok := c.Find("none")
+	_, ok, err := c.Find("none")
 	require.False(t, ok)
+	require.Error(t, err, "it may be declared")
 	requireShipped(t, c)
 	require.NoError(t, server.Start(t.Context()))
 	require.Eventually(t, func() bool { return c.Refresh(t.Context()) == nil }, patience, glance)

@@ -43,8 +43,9 @@ type Reader interface {
 // Types is how the API looks at task types and changes them. Errors are those of package
 // task. Each call ends in bounded time by itself.
 type Types interface {
-	// Find knows the types that are declared; it may ask for one that it does not know.
-	Find(name string) (task.Type, bool)
+	// Find knows the types that are declared; it may ask for one that it does not know. The
+	// error is that of the question.
+	Find(name string) (task.Type, bool, error)
 	GetType(ctx context.Context, name string) (task.Type, error)
 	AllTypes(ctx context.Context) ([]task.Type, error)
 	// PutType creates or replaces a type, and says whether it is new.

@@ -75,15 +75,21 @@ func (m *taskMembers) readType(raw jsontext.Value, draft *task.Draft) {
 		m.faults.add("task_type", "must be a string")
 		return
 	}
-	t, declared := m.api.types.Find(string(unquote(raw)))
+	t, declared, err := m.api.types.Find(string(unquote(raw)))
 	if !declared {
-		m.faults.add("task_type", notDeclared)
+		m.faults.undeclared("task_type", err)
 		return
 	}
 	m.taskType, draft.Type = t, t.Name
 }
 
-const notDeclared = "is not a type that is declared; GET /type lists those"
+// undeclared notes a type that is not declared, or cannot be looked for now.
+func (f *faults) undeclared(field string, err error) {
+	if err != nil {
+		f.unsure = errUnavailable
+	}
+	f.add(field, "is not a type that is declared; GET /type lists those")
+}
 
 func readTime(raw jsontext.Value, f *faults) time.Time {
 	if raw.Kind() != '"' {

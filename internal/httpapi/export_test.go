@@ -32,8 +32,8 @@ const (
 type Declared []string
 
 // Find finds a name.
-func (d Declared) Find(name string) (task.Type, bool) {
-	return task.Type{Name: name, MaxAttempts: 1}, slices.Contains(d, name)
+func (d Declared) Find(name string) (task.Type, bool, error) {
+	return task.Type{Name: name, MaxAttempts: 1}, slices.Contains(d, name), nil
 }
 
 // GetType finds nothing.

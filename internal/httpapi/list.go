@@ -67,8 +67,8 @@ func (a *api) parseFilter(query string) (task.Filter, error) {
 			}
 		case name == "type":
 			filter.Type = value
-			if _, declared := a.types.Find(value); !declared {
-				wrong = notDeclared
+			if _, declared, err := a.types.Find(value); !declared {
+				f.undeclared(name, err)
 			}
 		case name == "limit":
 			n, err := strconv.ParseUint(value, 10, 31)

@@ -131,6 +131,8 @@ type faults struct {
 	list []FieldError
 	// truncated counts those that found no room in list.
 	truncated int
+	// unsure is why one of them may be none.
+	unsure error
 }
 
 func (f *faults) add(field, message string) {
@@ -143,6 +145,9 @@ func (f *faults) add(field, message string) {
 
 // err is the answer to a request with these faults, or nil if there are none.
 func (f *faults) err() error {
+	if f.unsure != nil {
+		return f.unsure
+	}
 	if f.truncated > 0 {
 		return invalidFields(append(f.list, FieldError{"body", "and " + strconv.Itoa(f.truncated) + " more faults"})...)
 	}

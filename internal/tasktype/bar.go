@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
@@ -20,7 +21,7 @@ const DefaultBarURL = "https://example.com/"
 // status is a success: reporting it is what the task is for.
 func newBar(log *slog.Logger, web http.RoundTripper, fallback string) taskType {
 	return taskType{
-		check: func(payload json.RawMessage) []Problem {
+		check: func(payload json.RawMessage, _ time.Duration) []Problem {
 			_, problems := barURL(payload, fallback)
 			return problems
 		},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"time"
 
 	"github.com/timewheel/timewheel/internal/task"
 )
@@ -16,7 +17,7 @@ const bazMax = 343
 // newBaz makes the type that prints a random number.
 func newBaz(log *slog.Logger) taskType {
 	return taskType{
-		check: func(json.RawMessage) []Problem { return nil },
+		check: func(json.RawMessage, time.Duration) []Problem { return nil },
 		run: func(ctx context.Context, t *task.Task) (json.RawMessage, error) {
 			output := fmt.Sprintf("Baz %d", rand.IntN(bazMax+1))
 			printOutput(ctx, log, t, output)

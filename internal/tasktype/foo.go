@@ -16,10 +16,10 @@ const (
 )
 
 // newFoo makes the type that sleeps and prints its own id.
-func newFoo(log *slog.Logger, longest time.Duration) taskType {
+func newFoo(log *slog.Logger) taskType {
 	return taskType{
-		check: func(payload json.RawMessage) []Problem {
-			_, problems := fooDuration(payload, longest)
+		check: func(payload json.RawMessage, timeout time.Duration) []Problem {
+			_, problems := fooDuration(payload, min(timeout, fooMax))
 			return problems
 		},
 		run: func(ctx context.Context, t *task.Task) (json.RawMessage, error) {

@@ -63,7 +63,7 @@ func TestTypes(t *testing.T) {
 	}
 	_, ok := r.Lookup("qux")
 	require.False(t, ok)
-	require.Empty(t, r.Validate("qux", json.RawMessage(`{"a":1}`)))
+	require.Empty(t, r.Validate(task.Type{Name: "qux"}, json.RawMessage(`{"a":1}`)))
 }
 
 func TestFooPrintsItsID(t *testing.T) {
@@ -89,18 +89,24 @@ func TestFooDuration(t *testing.T) {
 		"", `{}`, `{"duration":0}`, `{"duration":0.5}`, `{"duration":86400}`, `{"duration":"24h"}`,
 		`{"duration":"1m30s"}`, `{"duration":null}`, `{"other":true}`,
 	} {
-		require.Empty(t, r.Validate("foo", json.RawMessage(good)), good)
+		require.Empty(t, r.Validate(task.Type{Name: "foo"}, json.RawMessage(good)), good)
 	}
 	for _, bad := range []string{
 		`{"duration":-1}`, `{"duration":86401}`, `{"duration":"24h1ns"}`, `{"duration":"-1s"}`, `{"duration":"soon"}`,
 		`{"duration":true}`, `{"duration":{}}`, `{"duration":1e300}`, `{"duration":1e999}`, `{"duration":""}`,
 	} {
-		problems := r.Validate("foo", json.RawMessage(bad))
+		problems := r.Validate(task.Type{Name: "foo"}, json.RawMessage(bad))
 		require.Len(t, problems, 1, bad)
 		require.Equal(t, "payload.duration", problems[0].Field, bad)
 		_, _, err := run(t, "foo", bad)
 		require.ErrorContains(t, err, "payload.duration", bad)
 	}
+	short, long := time.Second, 20*time.Hour
+	hour := json.RawMessage(`{"duration":"1h"}`)
+	require.Len(t, r.Validate(task.Type{Name: "foo", Timeout: &short}, hour), 1, "it could only fail")
+	r = registry(nil, tasktype.Options{MaxDuration: time.Minute})
+	require.Len(t, r.Validate(task.Type{Name: "foo"}, hour), 1)
+	require.Empty(t, r.Validate(task.Type{Name: "foo", Timeout: &long}, hour), "the type's own timeout counts")
 }
 
 func TestBazPrintsANumber(t *testing.T) {
@@ -132,7 +138,7 @@ func TestBarPrintsTheStatus(t *testing.T) {
 	require.Equal(t, it.ID.String(), got.Header.Get("X-Task-Id"))
 
 	fallback := registry(nil, tasktype.Options{AllowPrivate: true, BarURL: server.URL + "/fallback"})
-	require.Empty(t, fallback.Validate("bar", nil))
+	require.Empty(t, fallback.Validate(task.Type{Name: "bar"}, nil))
 	_, result, err = runOn(t, fallback, "bar", "")
 	require.NoError(t, err)
 	require.Equal(t, "302", result["output"])
@@ -143,7 +149,7 @@ func TestBarPrintsTheStatus(t *testing.T) {
 func TestBarNeedsNothing(t *testing.T) {
 	r := registry(nil, tasktype.Options{})
 	for _, payload := range []string{"", `{}`, `{"url":null}`, `{"URL":"http://x/"}`} {
-		require.Empty(t, r.Validate("bar", json.RawMessage(payload)), payload)
+		require.Empty(t, r.Validate(task.Type{Name: "bar"}, json.RawMessage(payload)), payload)
 	}
 	require.Equal(t, "https://example.com/", tasktype.DefaultBarURL)
 }
@@ -151,13 +157,13 @@ func TestBarNeedsNothing(t *testing.T) {
 // What could only run into the timeout is refused when it is created.
 func TestFooSleepsNoLongerThanATaskMayRun(t *testing.T) {
 	r := registry(nil, tasktype.Options{MaxDuration: 5 * time.Minute})
-	require.Empty(t, r.Validate("foo", json.RawMessage(`{"duration":"5m"}`)))
+	require.Empty(t, r.Validate(task.Type{Name: "foo"}, json.RawMessage(`{"duration":"5m"}`)))
 	for _, long := range []string{`{"duration":"5m1s"}`, `{"duration":301}`, `{"duration":"23h"}`} {
-		problems := r.Validate("foo", json.RawMessage(long))
+		problems := r.Validate(task.Type{Name: "foo"}, json.RawMessage(long))
 		require.Len(t, problems, 1, long)
 		require.Contains(t, problems[0].Message, "from 0 to 5m0s")
 	}
-	require.Empty(t, registry(nil, tasktype.Options{MaxDuration: time.Second}).Validate("foo", nil), "the default fits")
+	require.Empty(t, registry(nil, tasktype.Options{MaxDuration: time.Second}).Validate(task.Type{Name: "foo"}, nil), "the default fits")
 }
 
 // A request line is ASCII: what a URL holds beyond that is percent-encoded, and
@@ -188,7 +194,7 @@ func TestBarNeedsAURLThatIsOne(t *testing.T) {
 		`{"url":"http://:80/"}`, `{"url":"http://x/?a b"}`, `{"url":"http://x/\u0001"}`,
 		`{"url":"http://x/?\u007f"}`, `{"url":"http://bücher.example/"}`,
 	} {
-		problems := r.Validate("bar", json.RawMessage(bad))
+		problems := r.Validate(task.Type{Name: "bar"}, json.RawMessage(bad))
 		require.Len(t, problems, 1, bad)
 		require.Equal(t, "payload.url", problems[0].Field, bad)
 	}

@@ -30,8 +30,8 @@ type Options struct {
 	// BarURL is what bar gets when the payload names no URL. Empty is
 	// DefaultBarURL.
 	BarURL string
-	// MaxDuration is how long a task may run: foo does not take a longer sleep,
-	// which could only fail. Zero is a day.
+	// MaxDuration is how long a task may run whose type has no timeout: foo does not take a
+	// longer sleep, which could only fail. Zero is a day.
 	MaxDuration time.Duration
 	// AllowPrivate lets bar and webhook reach addresses that are not public.
 	AllowPrivate bool
@@ -40,15 +40,17 @@ type Options struct {
 
 // Registry knows the task types by name.
 type Registry struct {
-	kinds map[string]taskType
-	web   http.RoundTripper
-	log   *slog.Logger
+	kinds       map[string]taskType
+	maxDuration time.Duration
+	web         http.RoundTripper
+	log         *slog.Logger
 }
 
-// taskType is one task type: how it runs, and what its payload must be.
+// taskType is one task type: how it runs, and what its payload must be of a task that may
+// run for so long.
 type taskType struct {
 	run   Func
-	check func(json.RawMessage) []Problem
+	check func(payload json.RawMessage, timeout time.Duration) []Problem
 }
 
 // New registers every task type that ships.
@@ -60,9 +62,9 @@ func New(options Options) *Registry {
 	if options.MaxDuration == 0 {
 		options.MaxDuration = fooMax
 	}
-	r := &Registry{web: web, log: options.Log}
+	r := &Registry{maxDuration: options.MaxDuration, web: web, log: options.Log}
 	r.kinds = map[string]taskType{
-		"foo":     newFoo(options.Log, min(options.MaxDuration, fooMax)),
+		"foo":     newFoo(options.Log),
 		"bar":     newBar(options.Log, web, options.BarURL),
 		"baz":     newBaz(options.Log),
 		"webhook": newWebhook(r.send),
@@ -90,13 +92,17 @@ func (r *Registry) Handler(t task.Type) (Func, bool) {
 }
 
 // Validate lists everything that is wrong with a payload, a JSON object or
-// nil, for this task type. A type that is not known has no problems.
-func (r *Registry) Validate(taskType string, payload json.RawMessage) []Problem {
-	k, ok := r.kinds[taskType]
+// nil, for this task type. A type that does not ship has no problems.
+func (r *Registry) Validate(t task.Type, payload json.RawMessage) []Problem {
+	k, ok := r.kinds[t.Name]
 	if !ok {
 		return nil
 	}
-	return k.check(payload)
+	timeout := r.maxDuration
+	if t.Timeout != nil {
+		timeout = *t.Timeout
+	}
+	return k.check(payload, timeout)
 }
 
 // printOutput is what "a handler prints" means: one line of log, and a result.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/timewheel/timewheel/internal/task"
@@ -30,7 +31,7 @@ type webhookResult struct {
 // task is done even if the rest of the response does not arrive.
 func newWebhook(send func(context.Context, *task.Task, call) (json.RawMessage, error)) taskType {
 	return taskType{
-		check: func(payload json.RawMessage) []Problem {
+		check: func(payload json.RawMessage, _ time.Duration) []Problem {
 			_, problems := parseCall(payload)
 			return problems
 		},

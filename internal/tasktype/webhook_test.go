@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/internal/tasktype"
 )
 
@@ -125,7 +126,7 @@ func TestWebhookListsEveryProblem(t *testing.T) {
 	r := registry(nil, tasktype.Options{})
 	fields := func(payload string) []string {
 		var names []string
-		for _, problem := range r.Validate("webhook", json.RawMessage(payload)) {
+		for _, problem := range r.Validate(task.Type{Name: "webhook"}, json.RawMessage(payload)) {
 			require.NotEmpty(t, problem.Message)
 			names = append(names, problem.Field)
 		}
@@ -156,7 +157,7 @@ func FuzzWebhookPayload(f *testing.F) {
 	f.Add([]byte(`null`))
 	r := tasktype.New(tasktype.Options{})
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		for _, problem := range r.Validate("webhook", payload) {
+		for _, problem := range r.Validate(task.Type{Name: "webhook"}, payload) {
 			require.True(t, strings.HasPrefix(problem.Field, "payload"), problem.Field)
 			require.True(t, utf8.ValidString(problem.Field))
 			require.NotEmpty(t, problem.Message)

@@ -206,6 +206,15 @@ func (w *Wheel) Remove(ctx context.Context, tasks []task.Ref) error {
 	return err
 }
 
+// DropType forgets the limits of a type that is deleted, and tells the workers. What may be
+// left in its ring is dropped by the audit.
+func (w *Wheel) DropType(ctx context.Context, name string) error {
+	if err := w.client.Unlink(ctx, w.names.ring(name).limits).Err(); err != nil {
+		return fmt.Errorf("forget the limits of a type: %w", err)
+	}
+	return w.TypesChanged(ctx)
+}
+
 // micros is a time as a score. All scores are exact in a double: what is due
 // before 1970 is as due as can be, and nothing beyond the year 2255 comes
 // within a horizon.
