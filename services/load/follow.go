@@ -3,19 +3,24 @@ package main
 import (
 	"bytes"
 	"context"
-	"log/slog"
-	"maps"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/timewheel/timewheel/client"
+	"github.com/timewheel/timewheel/test/judge"
 )
 
-// lastLookTimeout bounds the look that is taken after Ctrl-C.
-const lastLookTimeout = 30 * time.Second
+const (
+	// pageSize is the most tasks that one page of the list may hold.
+	pageSize = 1000
+	// lastLookTimeout bounds the look that is taken after Ctrl-C.
+	lastLookTimeout = 30 * time.Second
+)
 
 // ending is why following came to its end.
 type ending string
@@ -28,174 +33,138 @@ const (
 
 // followed is what was seen of the acknowledged tasks.
 type followed struct {
-	// records holds the last that was read of each task.
-	records map[uuid.UUID]record
-	// missing are tasks that the API answers 404 for.
-	missing []uuid.UUID
+	// seen holds the last that was read of each task. What is not in it after the last
+	// look does not exist.
+	seen map[uuid.UUID]client.Task
 	// until: tasks due by then were followed, later ones only looked at.
 	until time.Time
 	// looked is when the last look began.
 	looked time.Time
 	ending ending
-	// err says that the last look failed: the records may be out of date.
+	// err says that the last look failed: what was seen may be out of date.
 	err error
 }
 
-// follower reads the list page by page, newest first, as far back as the
-// oldest of its tasks that has not ended. One look costs a request for every
-// thousand tasks, whatever the number that is still open.
+// follower reads the list page by page, newest first, as far back as the oldest of its
+// tasks. One look costs a request for every thousand tasks.
 type follower struct {
+	followed
 	api    *client.Client
-	open   map[string]map[uuid.UUID]time.Time // by type: when each is due
-	absent map[uuid.UUID]bool                 // open, and not on the pages of the last look
-	seen   followed
+	due    map[uuid.UUID]time.Time
+	oldest uuid.UUID
 }
 
 // follow looks at the tasks at most once a poll until all that fall due within
 // the wait have ended, until nothing has changed for the stall, or until ctx
 // ends.
-func follow(
-	ctx context.Context, a *client.Client, submissions []submission, o options, log *slog.Logger, newBar func(int) *progress,
-) followed {
-	f := &follower{api: a, open: map[string]map[uuid.UUID]time.Time{}, absent: map[uuid.UUID]bool{}}
-	f.seen.records = make(map[uuid.UUID]record, len(submissions))
-	f.seen.until = time.Now().Add(o.wait)
+func follow(ctx context.Context, api *client.Client, calls []judge.Call, o options, stderr io.Writer) followed {
+	f := &follower{api: api, due: map[uuid.UUID]time.Time{}, oldest: uuid.Max}
+	f.seen, f.until = map[uuid.UUID]client.Task{}, time.Now().Add(o.wait)
 	total := 0
-	for _, s := range submissions {
-		if s.id == uuid.Nil {
+	for _, c := range calls {
+		if c.Outcome != judge.OK {
 			continue
 		}
-		if f.open[s.taskType] == nil {
-			f.open[s.taskType] = map[uuid.UUID]time.Time{}
+		f.due[c.Task] = c.Due
+		if compare(c.Task, f.oldest) < 0 {
+			f.oldest = c.Task
 		}
-		f.open[s.taskType][s.id] = s.at
-		if !s.at.After(f.seen.until) {
+		if !c.Due.After(f.until) {
 			total++
 		}
 	}
-	bar := newBar(total)
-	defer bar.finish()
-
-	for changed := time.Now(); f.seen.ending == ""; {
+	bar := newBar(stderr, "follow", total)
+	for changed := time.Now(); f.ending == ""; {
 		began := time.Now()
 		news, err := f.look(ctx)
 		if err != nil && ctx.Err() == nil {
-			log.Warn("tasks could not be looked at", "error", err)
+			fmt.Fprintln(stderr, "load: tasks could not be looked at:", err)
 		}
 		now := time.Now()
-		due, ahead, next := f.waiting(now)
-		bar.set(total - due - ahead)
-		if news > 0 || due == 0 {
+		overdue, ahead := f.waiting(now)
+		_ = bar.Set(total - overdue - ahead)
+		if news || overdue == 0 {
 			changed = now
 		}
-		pause := max(o.poll, 4*now.Sub(began))
 		switch {
 		case ctx.Err() != nil:
-			f.seen.ending = interrupted
-		case err == nil && due+ahead == 0:
-			f.seen.ending = settled
+			f.ending = interrupted
+		case err == nil && overdue+ahead == 0:
+			f.ending = settled
 		case now.Sub(changed) > o.stall:
-			f.seen.ending = stalled
-		case due == 0:
-			pause = max(pause, next.Sub(now))
-			fallthrough
+			f.ending = stalled
 		default:
 			select {
 			case <-ctx.Done():
-			case <-time.After(pause):
+			case <-time.After(max(o.poll, 4*now.Sub(began))):
 			}
 		}
 	}
-	return f.settle(ctx)
+	f.err = f.lastLook(ctx)
+	return f.followed
 }
 
-// settle takes the last look and asks once more for each task that the list
-// does not show.
-func (f *follower) settle(ctx context.Context) followed {
+// look reads the tasks once, and reports whether any of them has changed.
+func (f *follower) look(ctx context.Context) (news bool, err error) {
+	f.looked = time.Now()
+	seen := make(map[uuid.UUID]client.Task, len(f.due))
+	for cursor, more := "", len(f.due) > 0; more; {
+		page, err := f.api.List(ctx, client.Filter{Limit: pageSize, Cursor: cursor})
+		if err != nil {
+			return false, err
+		}
+		for _, t := range page.Tasks {
+			if _, mine := f.due[t.ID]; mine {
+				t.Payload, t.Result = nil, nil // there may be very many
+				news = news || f.seen[t.ID].Status != t.Status || f.seen[t.ID].Attempt != t.Attempt
+				seen[t.ID] = t
+			}
+			more = compare(t.ID, f.oldest) > 0
+		}
+		cursor = page.NextCursor
+		more = more && cursor != ""
+	}
+	f.seen = seen
+	return news, nil
+}
+
+// lastLook also asks once more for each task that the list does not show.
+func (f *follower) lastLook(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLookTimeout)
 	defer cancel()
-	if _, f.seen.err = f.look(ctx); f.seen.err != nil {
-		return f.seen
+	if _, err := f.look(ctx); err != nil {
+		return err
 	}
-	for id := range f.absent {
-		found, err := f.api.Get(ctx, id)
-		switch no := problemIn(err); {
-		case no != nil && no.Status == http.StatusNotFound:
-			f.seen.missing = append(f.seen.missing, id)
-		case err != nil:
-			f.seen.err = err
-			return f.seen
-		default:
-			f.seen.records[id] = *found
-		}
-	}
-	return f.seen
-}
-
-// look reads the open tasks once, and counts those whose record has changed.
-func (f *follower) look(ctx context.Context) (changed int, err error) {
-	f.seen.looked = time.Now()
-	clear(f.absent)
-	for taskType, open := range f.open {
-		if len(open) == 0 {
+	for id := range f.due {
+		if _, known := f.seen[id]; known {
 			continue
 		}
-		for id := range open {
-			f.absent[id] = true
+		found, err := f.api.Get(ctx, id)
+		if p, answered := errors.AsType[*client.Problem](err); answered && p.Status == http.StatusNotFound {
+			continue
 		}
-		oldest := slices.MinFunc(slices.Collect(maps.Keys(open)), compare)
-		for cursor, more := "", true; more; {
-			page, err := f.api.List(ctx, client.Filter{Type: taskType, Limit: pageSize, Cursor: cursor})
-			if err != nil {
-				return changed, err
-			}
-			for _, r := range page.Tasks {
-				changed += f.take(r, open)
-			}
-			cursor = page.NextCursor
-			more = cursor != "" && len(page.Tasks) > 0 && compare(page.Tasks[len(page.Tasks)-1].ID, oldest) > 0
+		if err != nil {
+			return err
 		}
+		f.seen[id] = *found
 	}
-	return changed, nil
+	return nil
 }
 
-// take keeps the record if its task is an open one, and returns 1 if it says
-// something new.
-func (f *follower) take(r record, open map[uuid.UUID]time.Time) int {
-	if _, mine := open[r.ID]; !mine {
-		return 0
-	}
-	delete(f.absent, r.ID)
-	before, known := f.seen.records[r.ID]
-	r.Payload, r.Result = nil, nil // there may be very many
-	f.seen.records[r.ID] = r
-	if r.Ended() {
-		delete(open, r.ID)
-	}
-	if known && before.Status == r.Status && before.Attempt == r.Attempt {
-		return 0
-	}
-	return 1
-}
-
-// waiting counts the open tasks that are followed: those that are due now, and
-// those still ahead, of which next is the earliest.
-func (f *follower) waiting(now time.Time) (due, ahead int, next time.Time) {
-	for _, open := range f.open {
-		for _, at := range open {
-			switch {
-			case at.After(f.seen.until):
-			case !at.After(now):
-				due++
-			default:
-				ahead++
-				if next.IsZero() || at.Before(next) {
-					next = at
-				}
-			}
+// waiting counts the tasks that are followed and have not ended: those that are due now,
+// and those still ahead.
+func (f *follower) waiting(now time.Time) (overdue, ahead int) {
+	for id, at := range f.due {
+		t, known := f.seen[id]
+		switch {
+		case at.After(f.until) || known && t.Ended():
+		case !at.After(now):
+			overdue++
+		default:
+			ahead++
 		}
 	}
-	return due, ahead, next
+	return overdue, ahead
 }
 
 // compare orders ids as the list does: by their bytes, which for version 7 is

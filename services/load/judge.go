@@ -2,192 +2,174 @@ package main
 
 import (
 	"fmt"
-	"slices"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/timewheel/timewheel/client"
-	"github.com/timewheel/timewheel/test/testkit/witness"
+	"github.com/timewheel/timewheel/test/judge"
 )
 
 // evidence is all that a run has seen.
 type evidence struct {
-	planned     int
-	submissions []submission
-	took        time.Duration
-	followed    followed
-	grace       time.Duration
+	followed
+	planned int
+	calls   []judge.Call
+	took    time.Duration
+	grace   time.Duration
 	// witnessed: the tasks were webhooks to a sink, which saw the arrivals.
 	witnessed bool
-	arrivals  map[uuid.UUID][]witness.Call
-}
-
-// finding is one broken promise.
-type finding struct {
-	id   uuid.UUID
-	what string
+	arrivals  map[uuid.UUID][]judge.Arrival
 }
 
 // report is the judgement of a run.
 type report struct {
-	planned, sent, acknowledged int
-	took                        time.Duration
-	refused                     map[string]int
-	latency                     quantiles
-
-	statuses, failures map[string]int
-	// unreached are bar tasks that ran and got no answer from their URL.
-	unreached int
+	evidence
+	*judge.Verdict
+	acknowledged int
 	// lateness is from the execution time to the start, of tasks created ahead
 	// of it; startDelay from the creation to the start, of the others.
-	lateness, startDelay quantiles
-	// overdue tasks wait although they are due, later ones are not due yet or
-	// were due too late to be followed.
-	overdue, later int
-
-	early, twice, lost []finding
-
-	witnessed       bool
-	arrivals        int
-	ending          ending
-	until           time.Time
-	followErr       error
-	unconfirmedRuns int
+	latency, lateness, startDelay judge.Spread
 }
+
+// What is counted beside the broken promises and the tasks of each status.
+const (
+	unreached = "bar tasks ran and got no answer from their URL"
+	overdue   = "due and still submitted"
+	later     = "not due yet, or due too late to be followed"
+)
 
 // broken reports whether the promise was broken, or could not be looked at.
 func (r *report) broken() bool {
-	return len(r.early)+len(r.twice)+len(r.lost) > 0 || r.followErr != nil || r.acknowledged == 0
+	return len(r.Found) > 0 || r.err != nil || r.acknowledged == 0
 }
 
-// judge draws the conclusions. It does no I/O and reads no clock.
-func judge(e evidence) *report {
-	r := &report{
-		planned: e.planned, sent: len(e.submissions), took: e.took,
-		refused: map[string]int{}, statuses: map[string]int{}, failures: map[string]int{},
-		witnessed: e.witnessed, ending: e.followed.ending, until: e.followed.until, followErr: e.followed.err,
+// judgeRun draws the conclusions. It does no I/O and reads no clock.
+func judgeRun(e evidence) *report {
+	r := &report{evidence: e, Verdict: judge.NewVerdict()}
+	for _, kind := range []string{judge.Early, judge.Twice, judge.Lost} {
+		r.Counts[kind] = 0 // is shown in any case
 	}
+	record := &judge.Record{Calls: e.calls, Rows: map[uuid.UUID]judge.Row{}, Arrivals: e.arrivals}
 	var latency, lateness, startDelay []time.Duration
-	plans := make(map[uuid.UUID]plan, len(e.submissions))
-	unknown := 0
-	for _, s := range e.submissions {
-		if s.id == uuid.Nil {
-			r.refused[s.refused]++
-			if s.unknown {
-				unknown++
-			}
+	for _, c := range e.calls {
+		if c.Outcome != judge.OK {
+			r.Counts["refused: "+refusal(c)]++
 			continue
 		}
 		r.acknowledged++
-		latency = append(latency, s.latency)
-		if _, known := plans[s.id]; known {
-			r.lost = append(r.lost, finding{s.id, "two creates were acknowledged with this one id"})
-			continue
-		}
-		plans[s.id] = s.plan
-		record, known := e.followed.records[s.id]
+		latency = append(latency, c.Returned.Sub(c.Invoked))
+		t, known := e.seen[c.Task]
 		if !known {
 			continue
 		}
-		r.count(s.plan, record, e)
-		if record.StartedAt == nil {
-			continue
-		}
-		if s.at.After(record.CreatedAt) {
-			lateness = append(lateness, record.StartedAt.Sub(s.at))
-		} else {
-			startDelay = append(startDelay, record.StartedAt.Sub(record.CreatedAt))
+		record.Rows[t.ID] = judge.Row{ID: t.ID, N: c.N, Status: t.Status, Due: t.ExecutionTime, Attempt: t.Attempt, MaxAttempts: 1}
+		r.hold(t, c.Due)
+		switch {
+		case t.StartedAt == nil:
+		case c.Due.After(t.CreatedAt):
+			lateness = append(lateness, t.StartedAt.Sub(c.Due))
+		default:
+			startDelay = append(startDelay, t.StartedAt.Sub(t.CreatedAt))
 		}
 	}
-	for _, id := range e.followed.missing {
-		r.lost = append(r.lost, finding{id, "acknowledged, and now answered with 404"})
-	}
+	r.latency, r.lateness, r.startDelay = judge.SpreadOf(latency), judge.SpreadOf(lateness), judge.SpreadOf(startDelay)
 	if e.witnessed {
-		r.hear(e, plans, unknown)
+		addRecovered(record)
+		judge.Schedule(record, r.Verdict)
 	}
-	r.latency, r.lateness, r.startDelay = measure(latency), measure(lateness), measure(startDelay)
+	if e.err == nil {
+		judge.Multiset(record, r.Verdict)
+	}
 	return r
 }
 
-// count holds one record of the scheduler against the plan.
-func (r *report) count(p plan, seen record, e evidence) {
-	r.statuses[seen.Status]++
+// addRecovered adds tasks that only the witness knows: a create whose outcome is unknown
+// may have made one.
+func addRecovered(r *judge.Record) {
+	for id, arrivals := range r.Arrivals {
+		n := arrivals[0].N
+		if _, known := r.Rows[id]; known || n < 0 || n >= int64(len(r.Calls)) || r.Calls[n].Outcome != judge.Unknown {
+			continue
+		}
+		r.Rows[id] = judge.Row{ID: id, N: n, Due: r.Calls[n].Due, MaxAttempts: 1}
+	}
+}
+
+// hold holds what the scheduler says of a task against when it was to run.
+func (r *report) hold(t client.Task, at time.Time) {
+	r.Counts[t.Status]++
 	switch {
-	case seen.Failure == nil:
-	case p.taskType == "bar" && (seen.Failure.Code == "handler_error" || seen.Failure.Code == "timeout"):
-		r.unreached++
+	case t.Failure == nil:
+	case t.Type == "bar" && (t.Failure.Code == "handler_error" || t.Failure.Code == "timeout"):
+		r.Counts[unreached]++
 	default:
-		r.failures[seen.Failure.Code]++
+		r.Counts["failure: "+t.Failure.Code]++
 	}
-	if seen.StartedAt != nil && seen.StartedAt.Before(p.at) {
-		r.early = append(r.early, finding{seen.ID, fmt.Sprintf("started %v before its time", p.at.Sub(*seen.StartedAt))})
+	if t.StartedAt != nil && t.StartedAt.Before(at) {
+		r.Breach(judge.Early, judge.ScheduleChecker, "%s started %v before its time", t.ID, at.Sub(*t.StartedAt))
 	}
-	if seen.Attempt > 1 {
-		r.twice = append(r.twice, finding{seen.ID, fmt.Sprintf("has %d attempts, and 1 was allowed", seen.Attempt)})
+	if t.Attempt > 1 {
+		r.Breach(judge.Twice, judge.ScheduleChecker, "%s has %d attempts, and 1 was allowed", t.ID, t.Attempt)
 	}
-	if seen.Status != client.Submitted {
+	if t.Status != client.Submitted {
 		return
 	}
-	due := p.at
-	if due.Before(seen.CreatedAt) {
-		due = seen.CreatedAt
+	due := at
+	if due.Before(t.CreatedAt) {
+		due = t.CreatedAt
 	}
-	overdue := e.followed.looked.Sub(due)
-	switch {
-	case overdue < 0:
-		r.later++
-	case overdue > e.grace && e.followed.ending != interrupted && !p.at.After(e.followed.until):
-		r.lost = append(r.lost, finding{seen.ID, fmt.Sprintf("still submitted %v after it fell due", overdue.Round(time.Millisecond))})
+	switch late := r.looked.Sub(due); {
+	case late < 0:
+		r.Counts[later]++
+	case late > r.grace && r.ending != interrupted && !at.After(r.until):
+		r.Breach(judge.Lost, judge.ScheduleChecker, "%s is still submitted %v after it fell due", t.ID, late.Round(time.Millisecond))
 	default:
-		r.overdue++
+		r.Counts[overdue]++
 	}
 }
 
-// hear holds what the witness saw against the plans and the records.
-func (r *report) hear(e evidence, plans map[uuid.UUID]plan, unknown int) {
-	strangers := map[uuid.UUID]int{}
-	for id, arrivals := range e.arrivals {
-		r.arrivals += len(arrivals)
-		p, mine := plans[id]
-		if !mine {
-			strangers[id] = len(arrivals)
-		}
-		if len(arrivals) > 1 {
-			r.twice = append(r.twice, finding{id, fmt.Sprintf("arrived %d times at the witness", len(arrivals))})
-		}
-		if mine && arrivals[0].At.Before(p.at) {
-			r.early = append(r.early, finding{id, fmt.Sprintf("arrived %v before its time", p.at.Sub(arrivals[0].At))})
-		}
-		if e.followed.records[id].Status == client.Deleted {
-			r.twice = append(r.twice, finding{id, "is deleted, and yet arrived at the witness"})
-		}
+// refusal says why there is no acknowledgement, in a few words that many creates share.
+func refusal(c judge.Call) string {
+	if c.Code == 0 {
+		return "no answer"
 	}
-	for id := range plans {
-		if e.followed.records[id].Status == client.Done && len(e.arrivals[id]) == 0 {
-			r.lost = append(r.lost, finding{id, "is done, and never arrived at the witness"})
-		}
-	}
-	// A create whose outcome is unknown may have made a task, but only one.
-	r.unconfirmedRuns = len(strangers)
-	if len(strangers) > unknown {
-		for id := range strangers {
-			r.twice = append(r.twice, finding{id, "arrived at the witness, and no create was answered with it"})
-		}
-	}
+	return fmt.Sprintf("answered %d %s", c.Code, c.Why)
 }
 
-// quantiles describe how a duration is spread.
-type quantiles struct {
-	count         int
-	p50, p99, max time.Duration
-}
-
-func measure(durations []time.Duration) quantiles {
-	if len(durations) == 0 {
-		return quantiles{}
+// print writes the report for a person to read.
+func (r *report) print(out io.Writer) error {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	slices.Sort(durations)
-	rank := func(percent int) time.Duration { return durations[(len(durations)*percent+99)/100-1] }
-	return quantiles{count: len(durations), p50: rank(50), p99: rank(99), max: rank(100)}
+	line("created", "%d of %d in %v: %.0f/s, latency %v", r.acknowledged, r.planned,
+		r.took.Round(time.Millisecond), float64(r.acknowledged)/r.took.Seconds(), r.latency)
+	if sent := len(r.calls); sent < r.planned {
+		line("not sent", "%d", r.planned-sent)
+	}
+	line("followed", "tasks due by %s, until %s", r.until.Local().Format(time.TimeOnly), r.ending)
+	line("lateness", "%v, of tasks created ahead of their time", r.lateness)
+	line("start delay", "%v, of tasks created overdue", r.startDelay)
+	checkers := []string{judge.ScheduleChecker}
+	if r.err == nil {
+		checkers = append(checkers, judge.MultisetChecker)
+	}
+	r.Print(&b, checkers...)
+	switch {
+	case r.acknowledged == 0:
+		line("verdict", "no task was acknowledged, so nothing is shown")
+	case r.err != nil:
+		line("verdict", "not proven, the last look failed: %v", r.err)
+	case r.broken():
+		line("verdict", "BROKEN")
+	default:
+		line("verdict", "%d early, %d twice, %d lost", r.Counts[judge.Early], r.Counts[judge.Twice], r.Counts[judge.Lost])
+	}
+	if _, err := io.WriteString(out, b.String()); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -10,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/timewheel/timewheel/client"
-	"github.com/timewheel/timewheel/test/testkit/witness"
+	"github.com/timewheel/timewheel/test/judge"
 )
 
 // caseOf is a run of one task, due a minute after its creation, that started
@@ -21,120 +20,120 @@ func caseOf() (evidence, uuid.UUID, time.Time) {
 	due := created.Add(time.Minute)
 	started := due.Add(2 * time.Millisecond)
 	return evidence{
-		planned:     1,
-		submissions: []submission{{plan: plan{taskType: "baz", at: due}, id: id, latency: time.Millisecond}},
-		took:        time.Second,
-		grace:       time.Second,
+		planned: 1,
+		calls: []judge.Call{{
+			Op: "create", Task: id, Due: due, Outcome: judge.OK, Invoked: created, Returned: created.Add(time.Millisecond),
+		}},
+		took:  time.Second,
+		grace: time.Second,
 		followed: followed{
-			records: map[uuid.UUID]record{id: {
-				ID: id, Status: client.Done, Attempt: 1, CreatedAt: created, StartedAt: &started, FinishedAt: &started,
+			seen: map[uuid.UUID]client.Task{id: {
+				ID: id, Status: client.Done, Attempt: 1, ExecutionTime: due, CreatedAt: created, StartedAt: &started, FinishedAt: &started,
 			}},
 			until: due.Add(time.Hour), looked: due.Add(time.Hour), ending: settled,
 		},
 	}, id, due
 }
 
+// change changes what was seen of the task.
+func (e *evidence) change(id uuid.UUID, how func(*client.Task)) {
+	t := e.seen[id]
+	how(&t)
+	e.seen[id] = t
+}
+
 // waits makes the task one that nobody has started.
-func waits(e *evidence, id uuid.UUID) {
-	r := e.followed.records[id]
-	r.Status, r.Attempt, r.StartedAt, r.FinishedAt = client.Submitted, 0, nil, nil
-	e.followed.records[id] = r
+func waits(t *client.Task) {
+	t.Status, t.Attempt, t.StartedAt, t.FinishedAt = client.Submitted, 0, nil, nil
 }
 
 func TestJudgeFindsNothingWrong(t *testing.T) {
 	e, _, _ := caseOf()
-	r := judge(e)
+	r := judgeRun(e)
 	require.False(t, r.broken())
-	require.Equal(t, quantiles{1, 2 * time.Millisecond, 2 * time.Millisecond, 2 * time.Millisecond}, r.lateness)
-	require.Zero(t, r.startDelay.count)
+	require.Equal(t, judge.Spread{Count: 1, P50: 2 * time.Millisecond, P99: 2 * time.Millisecond, Max: 2 * time.Millisecond}, r.lateness)
+	require.Equal(t, time.Millisecond, r.latency.Max)
+	require.Zero(t, r.startDelay.Count)
 }
 
 func TestJudgeAllowsTheExactInstant(t *testing.T) {
 	e, id, due := caseOf()
-	r := e.followed.records[id]
-	r.StartedAt = &due
-	e.followed.records[id] = r
-	require.Empty(t, judge(e).early)
+	e.change(id, func(t *client.Task) { t.StartedAt = &due })
+	require.False(t, judgeRun(e).broken())
 
 	before := due.Add(-time.Microsecond)
-	r.StartedAt = &before
-	e.followed.records[id] = r
-	require.Len(t, judge(e).early, 1)
+	e.change(id, func(t *client.Task) { t.StartedAt = &before })
+	require.Equal(t, 1, judgeRun(e).Counts[judge.Early])
 }
 
 func TestJudgeMeasuresOverdueTasksFromTheirCreation(t *testing.T) {
 	e, id, due := caseOf()
-	r := e.followed.records[id]
-	r.CreatedAt = due.Add(time.Millisecond)
-	e.followed.records[id] = r
-	require.Equal(t, time.Millisecond, judge(e).startDelay.max)
+	e.change(id, func(t *client.Task) { t.CreatedAt = due.Add(time.Millisecond) })
+	require.Equal(t, time.Millisecond, judgeRun(e).startDelay.Max)
 }
 
 func TestJudgeKeepsWaitingApartFromLost(t *testing.T) {
 	e, id, due := caseOf()
-	waits(&e, id)
-	require.Len(t, judge(e).lost, 1, "the grace has passed")
+	e.change(id, waits)
+	require.Equal(t, 1, judgeRun(e).Counts[judge.Lost], "the grace has passed")
 
 	inGrace := e
-	inGrace.followed.looked = due.Add(e.grace)
-	require.Empty(t, judge(inGrace).lost)
-	require.Equal(t, 1, judge(inGrace).overdue)
+	inGrace.looked = due.Add(e.grace)
+	require.False(t, judgeRun(inGrace).broken())
+	require.Equal(t, 1, judgeRun(inGrace).Counts[overdue])
 
 	cut := e
-	cut.followed.ending = interrupted
-	require.Empty(t, judge(cut).lost, "nobody waited long enough to say so")
+	cut.ending = interrupted
+	require.False(t, judgeRun(cut).broken(), "nobody waited long enough to say so")
 
 	ahead := e
-	ahead.followed.looked = due.Add(-time.Second)
-	require.Equal(t, 1, judge(ahead).later)
+	ahead.looked = due.Add(-time.Second)
+	require.Equal(t, 1, judgeRun(ahead).Counts[later])
 }
 
 func TestJudgeCallsSharedIDsLost(t *testing.T) {
 	e, _, _ := caseOf()
-	e.submissions = append(e.submissions, e.submissions[0])
-	require.Len(t, judge(e).lost, 1)
+	again := e.calls[0]
+	again.N = 1
+	e.calls = append(e.calls, again)
+	require.Equal(t, 1, judgeRun(e).Counts[judge.Lost])
 }
 
-func TestJudgeForgivesOneRunForEachUnknownCreate(t *testing.T) {
+func TestJudgeForgivesOneRunOfAnUnknownCreate(t *testing.T) {
 	e, id, due := caseOf()
 	e.witnessed = true
 	stranger := uuid.MustParse("01900000-0000-7000-8000-000000000002")
-	e.arrivals = map[uuid.UUID][]witness.Call{id: {{At: due}}, stranger: {{At: due}}}
-	require.Len(t, judge(e).twice, 1, "nobody asked for that one")
+	e.arrivals = map[uuid.UUID][]judge.Arrival{id: {{At: due}}, stranger: {{N: 1, At: due}}}
+	require.True(t, judgeRun(e).broken(), "nobody asked for that one")
 
-	e.submissions = append(e.submissions, submission{refused: "no answer", unknown: true})
-	require.Empty(t, judge(e).twice)
-	require.Equal(t, map[string]int{"no answer": 1}, judge(e).refused)
+	e.calls = append(e.calls, judge.Call{Op: "create", N: 1, Due: due, Outcome: judge.Unknown})
+	require.False(t, judgeRun(e).broken())
+	require.Equal(t, 1, judgeRun(e).Counts["refused: no answer"])
+
+	e.arrivals[stranger] = append(e.arrivals[stranger], judge.Arrival{N: 1, At: due})
+	require.Equal(t, 1, judgeRun(e).Counts[judge.Twice])
 }
 
 func TestJudgeProvesNothingWithoutALastLook(t *testing.T) {
-	e, _, _ := caseOf()
-	e.followed.err = errors.New("no answer")
-	require.True(t, judge(e).broken())
+	e, id, _ := caseOf()
+	e.err = errors.New("no answer")
+	require.True(t, judgeRun(e).broken())
 
-	require.True(t, judge(evidence{planned: 1}).broken(), "nothing was acknowledged")
-}
+	delete(e.seen, id)
+	require.Zero(t, judgeRun(e).Counts[judge.Lost], "nobody knows")
 
-func TestMeasureRanks(t *testing.T) {
-	var durations []time.Duration
-	for i := 200; i >= 1; i-- {
-		durations = append(durations, time.Duration(i))
-	}
-	require.Equal(t, quantiles{200, 100, 198, 200}, measure(durations))
+	require.True(t, judgeRun(evidence{planned: 1}).broken(), "nothing was acknowledged")
 }
 
 // A bar task that ran and got no answer says nothing of the scheduler.
 func TestJudgeCountsWhatBarCouldNotReachApart(t *testing.T) {
 	e, id, _ := caseOf()
-	r := e.followed.records[id]
-	r.Status = "failed"
-	require.NoError(t, json.Unmarshal([]byte(`{"code":"handler_error"}`), &r.Failure))
-	e.followed.records[id] = r
-	require.Equal(t, map[string]int{"handler_error": 1}, judge(e).failures)
+	e.change(id, func(t *client.Task) { t.Status, t.Failure = "failed", &client.Failure{Code: "handler_error"} })
+	require.Equal(t, 1, judgeRun(e).Counts["failure: handler_error"])
 
-	e.submissions[0].taskType = "bar"
-	judged := judge(e)
-	require.Empty(t, judged.failures)
-	require.Equal(t, 1, judged.unreached)
+	e.change(id, func(t *client.Task) { t.Type = "bar" })
+	judged := judgeRun(e)
+	require.Zero(t, judged.Counts["failure: handler_error"])
+	require.Equal(t, 1, judged.Counts[unreached])
 	require.False(t, judged.broken())
 }

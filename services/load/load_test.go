@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +13,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/timewheel/timewheel/client"
+	"github.com/timewheel/timewheel/test/judge"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func testOptions(base *url.URL) options {
+func testOptions(base string) options {
 	return options{
 		url: base, tasks: 40, from: -time.Second, to: 200 * time.Millisecond, clients: 4,
 		types: []string{"baz", "foo"}, seed: 7, poll: 5 * time.Millisecond,
@@ -42,25 +42,27 @@ func TestLoadFollowsEveryTaskToItsEnd(t *testing.T) {
 
 	require.False(t, r.broken())
 	require.Equal(t, 39, r.acknowledged)
-	require.Equal(t, map[string]int{"answered 422 invalid": 1}, r.refused)
-	require.Equal(t, map[string]int{client.Done: 38, "failed": 1}, r.statuses)
-	require.Equal(t, map[string]int{"worker_lost": 1}, r.failures)
+	for what, count := range map[string]int{"refused: answered 422 invalid": 1, client.Done: 38, "failed": 1, "failure: worker_lost": 1} {
+		require.Equal(t, count, r.Counts[what], what)
+	}
 	require.Equal(t, settled, r.ending)
-	require.Equal(t, 39, r.lateness.count+r.startDelay.count)
-	require.Positive(t, r.startDelay.count)
+	require.Equal(t, 39, r.lateness.Count+r.startDelay.Count)
+	require.Positive(t, r.startDelay.Count)
 	require.Len(t, s.tasks, 39, "a create that is tried again makes no second task")
 }
 
 func TestLoadCatches(t *testing.T) {
 	for name, c := range map[string]struct {
-		flaw  flaw
-		found func(*report) []finding
-		what  string
+		flaw    flaw
+		kind    string
+		checker string
+		what    string
 	}{
-		"early":   {startsEarly, func(r *report) []finding { return r.early }, "before its time"},
-		"twice":   {startsTwice, func(r *report) []finding { return r.twice }, "has 2 attempts"},
-		"missing": {forgets, func(r *report) []finding { return r.lost }, "404"},
-		"stuck":   {never, func(r *report) []finding { return r.lost }, "still submitted"},
+		"early":        {startsEarly, judge.Early, judge.ScheduleChecker, "before its time"},
+		"twice":        {startsTwice, judge.Twice, judge.ScheduleChecker, "has 2 attempts"},
+		"missing":      {forgets, judge.Lost, judge.MultisetChecker, "there is no such task"},
+		"stuck":        {never, judge.Lost, judge.ScheduleChecker, "still submitted"},
+		"another time": {movesIt, "", judge.MultisetChecker, "asked was"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, base := newScheduler(t, map[int]flaw{9: c.flaw, 21: c.flaw})
@@ -68,37 +70,45 @@ func TestLoadCatches(t *testing.T) {
 			o.from, o.stall, o.grace = 0, 200*time.Millisecond, 50*time.Millisecond
 			r := mustLoad(t, o)
 			require.True(t, r.broken())
-			require.Len(t, c.found(r), 2)
-			require.Contains(t, c.found(r)[0].what, c.what)
-			require.Len(t, append(append(r.early, r.twice...), r.lost...), 2, "nothing else is accused")
+			if c.kind != "" {
+				require.Equal(t, 2, r.Counts[c.kind])
+			}
+			require.Equal(t, []string{c.checker}, r.Broken(), "nothing else is accused")
+			require.Len(t, r.Found[c.checker], 2)
+			require.Contains(t, r.Found[c.checker][0], c.what)
 		})
 	}
 }
 
 func TestWitnessCatches(t *testing.T) {
 	for name, c := range map[string]struct {
-		flaw  flaw
-		found func(*report) []finding
-		what  string
+		flaw flaw
+		kind string
+		what string
 	}{
-		"nothing":              {flawless, func(*report) []finding { return nil }, ""},
-		"a second call":        {callsTwice, func(r *report) []finding { return r.twice }, "arrived 2 times"},
-		"no call":              {callsNever, func(r *report) []finding { return r.lost }, "never arrived"},
-		"a call after deleted": {ignoresDelete, func(r *report) []finding { return r.twice }, "is deleted"},
+		"a second call":        {callsTwice, judge.Twice, "arrived 2 times"},
+		"no call":              {callsNever, judge.Lost, "never arrived"},
+		"a call after deleted": {ignoresDelete, judge.DeletedButRan, "was deleted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, base := newScheduler(t, map[int]flaw{9: c.flaw})
 			o := testOptions(base)
 			o.to, o.witness = 0, true
 			r := mustLoad(t, o)
-			found := c.found(r)
-			require.Equal(t, len(found) > 0, r.broken())
-			if c.what != "" {
-				require.Len(t, found, 1)
-				require.Contains(t, found[0].what, c.what)
-			}
+			require.True(t, r.broken())
+			require.Equal(t, 1, r.Counts[c.kind])
+			require.Contains(t, strings.Join(r.Found[judge.ScheduleChecker], "; "), c.what)
 		})
 	}
+}
+
+func TestWitnessFindsNothingWrong(t *testing.T) {
+	_, base := newScheduler(t, nil)
+	o := testOptions(base)
+	o.to, o.witness = 0, true
+	r := mustLoad(t, o)
+	require.False(t, r.broken())
+	require.Equal(t, 40, r.Counts["executions"])
 }
 
 func TestWitnessCatchesCallBeforeItsTime(t *testing.T) {
@@ -106,8 +116,7 @@ func TestWitnessCatchesCallBeforeItsTime(t *testing.T) {
 	o := testOptions(base)
 	o.from, o.to, o.witness, o.tasks = time.Hour, time.Hour, true, 3
 	r := mustLoad(t, o)
-	require.Len(t, r.early, 3)
-	require.Contains(t, r.early[0].what, "before its time")
+	require.Equal(t, 3, r.Counts[judge.Early])
 }
 
 func TestTasksDueAfterTheWaitAreLeftAlone(t *testing.T) {
@@ -117,9 +126,9 @@ func TestTasksDueAfterTheWaitAreLeftAlone(t *testing.T) {
 	r := mustLoad(t, o)
 	require.False(t, r.broken())
 	require.Equal(t, settled, r.ending)
-	require.Positive(t, r.later)
-	require.Equal(t, r.later, r.statuses[client.Submitted])
-	require.Equal(t, 40, r.later+r.statuses[client.Done])
+	require.Positive(t, r.Counts[later])
+	require.Equal(t, r.Counts[later], r.Counts[client.Submitted])
+	require.Equal(t, 40, r.Counts[later]+r.Counts[client.Done])
 }
 
 func TestInterruptReportsWhatIsKnown(t *testing.T) {

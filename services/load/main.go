@@ -9,15 +9,24 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/signal"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/timewheel/timewheel/client"
+	"github.com/timewheel/timewheel/test/judge"
 )
+
+const requestTimeout = 30 * time.Second
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -27,7 +36,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case err != nil:
-		_, _ = fmt.Fprintln(stderr, "load:", err)
+		fmt.Fprintln(stderr, "load:", err)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -36,15 +45,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop)
 
 	r, err := load(ctx, opts, stdout, stderr)
+	if err == nil {
+		err = r.print(stdout)
+	}
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "load:", err)
-		return 1
+		fmt.Fprintln(stderr, "load:", err)
 	}
-	if err := r.print(stdout); err != nil {
-		_, _ = fmt.Fprintln(stderr, "load: write report:", err)
-		return 1
-	}
-	if r.broken() {
+	if err != nil || r.broken() {
 		return 1
 	}
 	return 0
@@ -52,45 +59,124 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // load is one whole run: plan, submit, follow, judge. An end of ctx cuts the
 // first two short, and what is known by then is judged.
-func load(ctx context.Context, opts options, stdout, stderr io.Writer) (_ *report, err error) {
-	log := slog.New(slog.NewTextHandler(stderr, nil))
-	api, err := newAPI(opts.url, opts.clients)
+func load(ctx context.Context, opts options, stdout, stderr io.Writer) (*report, error) {
+	api, err := client.New(opts.url, client.WithHTTPClient(&http.Client{
+		Timeout:   requestTimeout,
+		Transport: &http.Transport{MaxIdleConns: opts.clients, MaxIdleConnsPerHost: opts.clients},
+	}))
 	if err != nil {
 		return nil, err
 	}
 	defer api.CloseIdleConnections()
-	if err := alive(ctx, api); err != nil {
-		return nil, err
+	if err := api.Live(ctx); err != nil {
+		return nil, fmt.Errorf("nothing to load, is the API up? %w", err)
 	}
-
-	var watcher *arrivals
 	run := uuid.NewString()
+	sink := &sink{}
 	if opts.witness {
-		watcher, err = startWitness(run)
-		if err != nil {
+		if sink, err = openSink(run); err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, watcher.Close()) }()
-		opts.types, opts.payload = []string{"webhook"}, watcher.payload()
+		opts.types = []string{"webhook"}
 	}
-
-	_, err = fmt.Fprintf(stdout, "run %s, seed %d: %d tasks of type %v due from %v to %v around now\n",
+	fmt.Fprintf(stdout, "run %s, seed %d: %d tasks of type %v due from %v to %v around now\n",
 		run, opts.seed, opts.tasks, opts.types, opts.from, opts.to)
-	if err != nil {
-		return nil, fmt.Errorf("write heading: %w", err)
-	}
 	plans := planTasks(opts, run, time.Now(), rand.New(rand.NewPCG(opts.seed, opts.seed)))
-
-	began := time.Now()
-	submissions := submit(ctx, api, plans, opts.clients, newProgress(stderr, "submit", len(plans)))
-	took := time.Since(began)
-
-	seen := follow(ctx, api, submissions, opts, log, func(total int) *progress {
-		return newProgress(stderr, "follow", total)
-	})
-	e := evidence{planned: len(plans), submissions: submissions, took: took, followed: seen, grace: opts.grace}
-	if watcher != nil {
-		e.witnessed, e.arrivals = true, watcher.calls()
+	for i := range plans {
+		if opts.witness {
+			plans[i].Payload = sink.Payload(run, int64(i), nil)
+		}
 	}
-	return judge(e), nil
+
+	e := evidence{planned: len(plans), grace: opts.grace, witnessed: opts.witness}
+	began := time.Now()
+	e.calls = submit(ctx, api, plans, opts.clients, newBar(stderr, "submit", len(plans)))
+	e.took = time.Since(began)
+	e.followed = follow(ctx, api, e.calls, opts, stderr)
+	if opts.witness {
+		if err := sink.Close(); err != nil {
+			return nil, err
+		}
+		e.arrivals = sink.seen // nobody adds to them any more
+	}
+	return judgeRun(e), nil
+}
+
+// maxTries bounds how often one create is sent.
+const maxTries = 8
+
+// planTasks spreads the tasks over the window and the types. Times are in
+// whole microseconds, which the scheduler keeps exactly.
+func planTasks(o options, run string, now time.Time, random *rand.Rand) []client.NewTask {
+	now = now.UTC().Truncate(time.Microsecond)
+	window := (o.to - o.from).Microseconds()
+	plans := make([]client.NewTask, o.tasks)
+	for i := range plans {
+		offset := o.from + time.Duration(random.Int64N(window+1))*time.Microsecond
+		plans[i] = client.NewTask{
+			Type:          o.types[i%len(o.types)],
+			ExecutionTime: now.Add(offset).Truncate(time.Microsecond),
+			Payload:       o.payload,
+			Key:           fmt.Sprintf("load-%s-%d", run, i),
+		}
+	}
+	return plans
+}
+
+// submit creates the planned tasks with so many clients at once, and returns
+// those it came to before ctx ended, in the order of the plans.
+func submit(ctx context.Context, api *client.Client, plans []client.NewTask, clients int, bar *progressbar.ProgressBar) []judge.Call {
+	out := make([]judge.Call, len(plans))
+	var begun atomic.Int64
+	var group sync.WaitGroup
+	for range min(clients, len(plans)) {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				i := begun.Add(1) - 1
+				if i >= int64(len(plans)) {
+					return
+				}
+				out[i] = judge.Create(ctx, []*client.Client{api}, i, plans[i], maxTries)
+				_ = bar.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	return out[:min(begun.Load(), int64(len(plans)))]
+}
+
+// newBar shows on a terminal how far a stage has come. Nothing depends on what is drawn,
+// so its errors are dropped.
+func newBar(out io.Writer, stage string, total int) *progressbar.ProgressBar {
+	file, isFile := out.(*os.File)
+	if !isFile || !term.IsTerminal(int(file.Fd())) {
+		return progressbar.DefaultSilent(int64(total))
+	}
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(stage),
+		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("tasks"),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionFullWidth(),
+		progressbar.OptionOnCompletion(func() { fmt.Fprintln(out) }))
+}
+
+// sink is the witness of one run, and what it has seen.
+type sink struct {
+	judge.Witness
+	mu   sync.Mutex
+	seen map[uuid.UUID][]judge.Arrival
+}
+
+// openSink receives the webhooks of a run. Only requests that name the run count, so
+// that tasks left over by an earlier one do not.
+func openSink(run string) (s *sink, err error) {
+	s = &sink{seen: map[uuid.UUID][]judge.Arrival{}}
+	s.Witness, err = judge.Listen(func(word string, a judge.Arrival, out http.ResponseWriter) {
+		if word != run {
+			http.Error(out, "this is another run", http.StatusNotFound)
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.seen[a.Task] = append(s.seen[a.Task], a)
+	})
+	return s, err
 }

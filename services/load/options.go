@@ -7,15 +7,16 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/timewheel/timewheel/client"
 )
 
 // options are the command line.
 type options struct {
-	url      *url.URL
+	url      string
 	tasks    int
 	from, to time.Duration
 	clients  int
@@ -53,10 +54,10 @@ Flags:
 // for, and returns flag.ErrHelp then.
 func parseOptions(args []string, out io.Writer) (options, error) {
 	o := options{poll: time.Second}
-	var target, types, payload string
+	var types, payload string
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.StringVar(&target, "url", "http://127.0.0.1:8080", "`address` of the API")
+	flags.StringVar(&o.url, "url", "http://127.0.0.1:8080", "`address` of the API")
 	flags.IntVar(&o.tasks, "n", 10_000, "`number` of tasks to submit")
 	flags.DurationVar(&o.from, "from", -30*time.Minute, "earliest execution time, a `duration` from now")
 	flags.DurationVar(&o.to, "to", 30*time.Minute, "latest execution time, a `duration` from now")
@@ -71,7 +72,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			_, _ = fmt.Fprint(out, usage)
+			fmt.Fprint(out, usage)
 			flags.SetOutput(out)
 			flags.PrintDefaults()
 		}
@@ -90,33 +91,25 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	}
 	o.types = strings.Split(types, ",")
 	o.payload = json.RawMessage(payload)
-	base, err := url.Parse(target)
-	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-		// The text is not repeated: it may hold a password.
-		return o, errors.New("-url is not an http or https URL")
-	}
-	o.url = base
 	return o, o.validate()
 }
 
 func (o options) validate() error {
+	_, err := client.New(o.url)
+	var object map[string]json.RawMessage
 	switch {
-	case o.tasks < 1:
-		return errors.New("-n must be at least 1")
-	case o.clients < 1:
-		return errors.New("-clients must be at least 1")
+	case err != nil:
+		return fmt.Errorf("-url: %w", err)
+	case o.tasks < 1, o.clients < 1:
+		return errors.New("-n and -clients must be at least 1")
 	case o.to < o.from:
 		return errors.New("-to lies before -from")
 	case slices.Contains(o.types, ""):
 		return errors.New("-type has an empty name")
 	case o.wait < 0, o.stall <= 0, o.grace < 0:
 		return errors.New("-wait and -grace may not be negative, and -stall must be positive")
-	}
-	if len(o.payload) > 0 {
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(o.payload, &object); err != nil || object == nil {
-			return errors.New("-payload is not a JSON object")
-		}
+	case len(o.payload) > 0 && (json.Unmarshal(o.payload, &object) != nil || object == nil):
+		return errors.New("-payload is not a JSON object")
 	}
 	return nil
 }

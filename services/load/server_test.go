@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/timewheel/timewheel/client"
 )
@@ -37,6 +35,7 @@ const (
 	callsTwice    // a webhook that arrives twice
 	callsNever    // a webhook that is done without a call
 	ignoresDelete // a webhook that is called, and said to be deleted
+	movesIt       // due at another time than asked
 )
 
 // scheduler implements the REST contract in miniature. Tasks "run" by being
@@ -54,15 +53,14 @@ type scheduler struct {
 }
 
 type entry struct {
-	record
-	Type    string `json:"task_type"`
+	client.Task
 	key     string
 	at      time.Time
 	flaw    flaw
 	webhook bool
 }
 
-func newScheduler(t *testing.T, flaws map[int]flaw) (*scheduler, *url.URL) {
+func newScheduler(t *testing.T, flaws map[int]flaw) (*scheduler, string) {
 	t.Helper()
 	s := &scheduler{t: t, flaws: flaws}
 	mux := http.NewServeMux()
@@ -72,9 +70,7 @@ func newScheduler(t *testing.T, flaws map[int]flaw) (*scheduler, *url.URL) {
 	mux.HandleFunc("GET /task/{id}", s.get)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	base, err := url.Parse(server.URL)
-	require.NoError(t, err)
-	return s, base
+	return s, server.URL
 }
 
 func (s *scheduler) create(out http.ResponseWriter, request *http.Request) {
@@ -113,8 +109,11 @@ func (s *scheduler) create(out http.ResponseWriter, request *http.Request) {
 			problem(out, http.StatusInternalServerError, "internal")
 			return
 		}
-		e := &entry{Type: body.Type, key: key, at: body.At, flaw: f, webhook: body.Payload.URL != ""}
-		e.record = record{ID: id, Status: client.Submitted, CreatedAt: time.Now()}
+		e := &entry{key: key, at: body.At, flaw: f, webhook: body.Payload.URL != ""}
+		e.Task = client.Task{ID: id, Type: body.Type, Status: client.Submitted, ExecutionTime: body.At, CreatedAt: time.Now()}
+		if f == movesIt {
+			e.ExecutionTime = e.at.Add(time.Microsecond)
+		}
 		if e.webhook {
 			s.call(e, body.Payload.URL)
 		}
@@ -191,7 +190,7 @@ func (s *scheduler) list(out http.ResponseWriter, request *http.Request) {
 	page := []*entry{}
 	var next *string
 	for _, e := range tasks {
-		if e.flaw == forgets || e.Type != query.Get("type") {
+		if e.flaw == forgets {
 			continue
 		}
 		if cursor := query.Get("cursor"); cursor != "" && e.ID.String() >= cursor {

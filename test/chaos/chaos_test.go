@@ -29,11 +29,11 @@ func TestShortRun(t *testing.T) {
 	s := defaults()
 	s.rig.Seed = 20
 	s.rig.Workers, s.rig.Types = 3, 4
-	s.duration, s.rate, s.every = 25*time.Second, 150, 500*time.Millisecond
+	s.duration, s.load.Rate, s.every = 25*time.Second, 150, 500*time.Millisecond
 	s.dir = t.TempDir()
 
 	verdict, err := s.play(t.Context(), t.Output(), func(ctx context.Context, r *rig.Rig) error {
-		return fault.Schedule(ctx, r, s.rig.Seed, s.every, s.faults)
+		return fault.Schedule(ctx, r, s.every, s.faults)
 	})
 	if missing, ok := errors.AsType[*stores.MissingError](err); ok {
 		t.Skip(missing.Error())

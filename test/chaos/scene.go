@@ -5,60 +5,55 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"regexp"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/timewheel/timewheel/test/chaos/internal/fault"
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
 	"github.com/timewheel/timewheel/test/chaos/internal/users"
+	"github.com/timewheel/timewheel/test/judge"
 )
+
+// settleSlack is what the system may take beyond a lease and its grace until
+// everything is as it should be.
+const settleSlack = 5 * time.Second
 
 // scene is one run: the system, its load, and for how long.
 type scene struct {
 	rig      rig.Config
+	load     users.Load
 	duration time.Duration
-	rate     int
-	// every is the least time between two faults.
-	every time.Duration
-	// faults are those whose name it matches.
-	faults *regexp.Regexp
-	// soon is how far ahead most tasks are due, at most.
-	soon time.Duration
-	// dir is the folder of the run, or empty for one under runs/.
-	dir string
-	// deletes is how many tasks of a hundred are deleted, retried how many may
-	// be attempted three times, keyed how many have an idempotency key.
-	deletes, retried, keyed, slow int
-	// stay is how many of a hundred are due after the run.
-	stay int
-	// edge: all tasks are due just beyond the horizon.
-	edge bool
-	// quiet: the run does not end with a restart of Redis.
-	quiet bool
-	// linger is how long after the last fault nobody looks.
-	linger time.Duration
-	// instant: all tasks are due within one second, after the last was created.
-	instant bool
-	// patience is how long what is due may take to end after the faults.
-	patience time.Duration
-	// load is how long the load itself may take to work off, beyond what the
+	every    time.Duration  // the least time between two faults
+	faults   *regexp.Regexp // those whose name it matches
+	dir      string         // the folder of the run, or empty for one under runs/
+	bare     bool           // nobody uses the system, and nothing is judged
+	quiet    bool           // the run does not end with a restart of Redis
+	linger   time.Duration  // how long after the last fault nobody looks
+	patience time.Duration  // how long what is due may take to end after the faults
+	// work is how long the load itself may take to work off, beyond what the
 	// faults may: as long as that lasts, tasks are overdue.
-	load time.Duration
+	work time.Duration
 }
 
-// noFault injects nothing.
-func noFault(ctx context.Context, _ *rig.Rig) error {
-	<-ctx.Done()
-	return nil
-}
+// injection disturbs a system until ctx ends, or until it has done what it is for. Nil: the
+// load is all that happens.
+type injection = func(ctx context.Context, r *rig.Rig) error
 
+// defaults are a small system whose workers die and are found dead quickly.
 func defaults() scene {
 	return scene{
-		rig: rig.Defaults(), duration: time.Minute, rate: 300, every: 5 * time.Second, soon: 3 * time.Second,
-		deletes: 10, retried: 10, keyed: 50, slow: 10, stay: 1,
-		patience: 40 * time.Second, faults: regexp.MustCompile(""),
+		rig: rig.Config{
+			APIs: 2, Workers: 4, Concurrency: 100, Lease: 3 * time.Second, Horizon: time.Minute, Outage: 12 * time.Second,
+			Redis: rig.Single, Types: 1,
+		},
+		load:     users.Load{Rate: 300, Soon: 3 * time.Second, Deletes: 10, Retried: 10, Keyed: 50, Slow: 10, Stay: 1},
+		duration: time.Minute, every: 5 * time.Second, patience: 40 * time.Second, faults: regexp.MustCompile(""),
 	}
 }
 
@@ -69,11 +64,12 @@ func parseScene(name string, args []string, more ...func(*flag.FlagSet)) (scene,
 	flags := flag.NewFlagSet("chaos "+name, flag.ContinueOnError)
 	flags.Uint64Var(&s.rig.Seed, "seed", rand.Uint64N(1_000_000), "of every choice that the run makes")
 	flags.DurationVar(&s.duration, "duration", s.duration, "how long tasks are created and faults are made")
-	flags.IntVar(&s.rate, "rate", s.rate, "tasks created a second")
+	flags.IntVar(&s.load.Rate, "rate", s.load.Rate, "tasks created a second")
 	flags.DurationVar(&s.every, "every", s.every, "least time between two faults; at most twice of it")
 	flags.IntVar(&s.rig.APIs, "apis", s.rig.APIs, "API processes")
 	flags.IntVar(&s.rig.Workers, "workers", s.rig.Workers, "worker processes")
 	flags.IntVar(&s.rig.Concurrency, "concurrency", s.rig.Concurrency, "slots of a worker")
+	flags.IntVar(&s.rig.MaxInFlight, "in-flight", 0, "requests that an API takes at once; few make it refuse most (default that of the API)")
 	flags.DurationVar(&s.rig.Lease, "lease", s.rig.Lease, "of a worker's session; at least 3s")
 	flags.DurationVar(&s.rig.Horizon, "horizon", s.rig.Horizon, "of the due index; at least 1m")
 	flags.DurationVar(&s.rig.RedisAhead, "redis-ahead", 0, "how far the clock is ahead that the scripts read")
@@ -99,6 +95,29 @@ func parseScene(name string, args []string, more ...func(*flag.FlagSet)) (scene,
 	return s, nil
 }
 
+// play runs the system under load while inject injects faults, lets it come to rest,
+// and judges the history. The load ends when its time is over or inject returns,
+// and inject ends with its context.
+func (s scene) play(ctx context.Context, out io.Writer, inject injection) (*judge.Verdict, error) {
+	record, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(out, "seed %d, history in %s\n", s.rig.Seed, record.Dir)
+	r, err := rig.New(ctx, s.rig, record)
+	if err != nil {
+		return nil, errors.Join(err, record.Close())
+	}
+	if s.bare {
+		return judge.NewVerdict(), errors.Join(inject(ctx, r), r.Close(), record.Close())
+	}
+	err = s.perform(ctx, r, out, inject)
+	if err = errors.Join(err, r.Close(), record.Close()); err != nil {
+		return nil, err
+	}
+	return verdict(record.Dir, out)
+}
+
 // open makes the folder of the run and notes what it is.
 func (s scene) open(ctx context.Context) (*history.Recorder, error) {
 	root, err := rig.Root(ctx)
@@ -112,35 +131,70 @@ func (s scene) open(ctx context.Context) (*history.Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = record.Save(history.ConfigFile, map[string]any{
-		"seed": s.rig.Seed, "commit": rig.Commit(ctx, root), "started": time.Now().UTC(),
-		"duration": s.duration.String(), "rate": s.rate, "every": s.every.String(), "system": s.rig,
+	record.Write(history.ConfigFile, map[string]any{
+		"commit": rig.Commit(ctx, root), "started": time.Now().UTC(), "duration": s.duration.String(),
+		"every": s.every.String(), "load": s.load, "system": s.rig,
 	})
-	if err != nil {
-		return nil, errors.Join(err, record.Close())
-	}
 	return record, nil
 }
 
-// users are what the scene's load does with this system.
-func (s scene) users(r *rig.Rig) users.Options {
-	o := users.Options{
-		Rate: s.rate, Soon: s.soon, Ahead: 3 * s.rig.Horizon, Stay: s.stay, Beyond: 30 * time.Second,
-		Deletes: s.deletes, Gets: 10, Retried: s.retried, Slow: s.slow, Keyed: s.keyed, URL: r.Witness.Webhook, Body: r.Body,
+func (s scene) perform(ctx context.Context, r *rig.Rig, out io.Writer, inject injection) error {
+	if err := r.Vitals(ctx); err != nil {
+		return err
 	}
-	for _, t := range r.Types {
-		o.Types = append(o.Types, t.Name)
+	clients, err := users.New(r, s.load)
+	if err != nil {
+		return err
 	}
-	if s.instant {
-		o.Instant = time.Now().Add(s.duration + 3*time.Second)
+	injecting, stop := context.WithCancel(ctx)
+	defer stop()
+	var beside errgroup.Group
+	beside.Go(func() error {
+		if inject == nil {
+			return nil
+		}
+		defer stop()
+		return inject(injecting, r)
+	})
+	beside.Go(func() error {
+		for start := time.Now(); rig.Pause(injecting, 10*time.Second); {
+			fmt.Fprintf(out, "%4.0fs  created %d  unknown %d  refused %d  deleted %d  executed %d\n", time.Since(start).Seconds(),
+				clients.Acknowledged.Load(), clients.Unknown.Load(), clients.Failed.Load(), clients.Deleted.Load(), r.Witness.Total.Load())
+		}
+		return nil
+	})
+	err = clients.Run(injecting, s.duration)
+	stop()
+	if err = errors.Join(err, beside.Wait()); err != nil {
+		return err
 	}
-	if s.edge {
-		o.Stay, o.Beyond, o.From, o.Soon = 0, 0, s.rig.Horizon, 4*time.Second
-	}
-	for _, n := range r.Nodes {
-		if n.Serves() {
-			o.APIs = append(o.APIs, n.Addr)
+	clients.Close() // idle connections are nothing that the system leaked
+	return s.rest(ctx, r)
+}
+
+// rest ends all faults, waits until what is due has ended, and looks whether
+// the stores agree.
+func (s scene) rest(ctx context.Context, r *rig.Rig) error {
+	// The last fault is always this one: in Redis, what is not due yet is only
+	// promised to be complete after an audit, and a restart is followed by one.
+	if !s.quiet {
+		last := "redis restarts empty"
+		if r.Redis == nil {
+			last = "redis flushall"
+		}
+		if err := fault.Named(s.rig, last).Strike(ctx, r, rand.New(rand.NewPCG(s.rig.Seed, 3))); err != nil {
+			return err
 		}
 	}
-	return o
+	rig.Pause(ctx, s.linger)
+	for _, n := range r.Nodes() {
+		if err := n.Plan(""); err != nil {
+			return err
+		}
+	}
+	r.Record.Write(history.SettledFile, r.Settle(ctx, s.rig.Lease+rig.Grace+settleSlack+s.work, s.patience))
+	if err := r.Ready(ctx); err != nil {
+		return err
+	}
+	return errors.Join(r.Vitals(ctx), r.Dump(ctx))
 }

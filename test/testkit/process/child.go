@@ -51,9 +51,6 @@ func Start(cmd *exec.Cmd, onParentDeath syscall.Signal) (*Child, error) {
 	return c, nil
 }
 
-// PID is the process id of the child.
-func (c *Child) PID() int { return c.cmd.Process.Pid }
-
 // Done is closed once the child has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
@@ -63,6 +60,9 @@ func (c *Child) Err() error {
 	<-c.done
 	return c.err
 }
+
+// PID is the child's process.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
 
 // Signal sends sig to the child's whole process group. A group that has ended
 // is no error.

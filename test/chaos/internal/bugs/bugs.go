@@ -12,55 +12,94 @@ import (
 	"embed"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
+	"github.com/timewheel/timewheel/test/chaos/internal/users"
+	"github.com/timewheel/timewheel/test/testkit/proxy"
 )
 
 // Bug is one guard removed.
 type Bug struct {
 	Name string
-	// Inject makes the situation that the guard is for. Nil: load alone.
+	// Inject makes the situation that the guard is for, until ctx ends. Nil: load alone.
 	Inject func(ctx context.Context, r *rig.Rig) error
-	// Load is the kind of tasks that meet it.
-	Load Load
-	// Ahead: Redis' clock is an hour ahead.
-	Ahead bool
+	// Load is the kind of tasks that meet it, due within a second if it does not say.
+	Load  users.Load
+	Types int  // how many types the tasks have; 0: one
+	Ahead bool // Redis' clock is an hour ahead
+	// Quiet: the run ends without a last restart of Redis, which would repair what the bug
+	// breaks.
+	Quiet bool
+	// Linger is how long after the last fault nobody looks, for what shows only once
+	// the wheel has turned.
+	Linger time.Duration
 	// Harmless says why nothing can be found, for a change that another guard
 	// makes up for. Empty: it must be found.
 	Harmless string
 }
 
-// Load tells which tasks a bug needs, in percent of all.
-type Load struct {
-	Deletes, Retried, Slow, Keyed, Stay int
-	// Soon is how far ahead tasks are due, in seconds; 0: one.
-	Soon int
-	// Types is how many types the tasks have; 0: one.
-	Types int
-	// Edge: all tasks are due just beyond the horizon.
-	Edge bool
-	// Quiet: the run ends without a last restart of Redis, which would repair
-	// what the bug breaks.
-	Quiet bool
-	// Linger is how many seconds pass after the last fault before anybody
-	// looks, for what shows only once the wheel has turned.
-	Linger int
+// All are the seeded bugs: those of the system of record and of what speaks with it come
+// first, then those of the due index, of the loops, and of what goes outside.
+var All = []Bug{
+	{Name: "T2 without status", Inject: strays, Load: users.Load{Deletes: 30}},
+	{Name: "T2 without the clock", Ahead: true},
+	{Name: "pause looked at by the worker alone", Inject: often("a type is paused", 200*time.Millisecond), Load: users.Load{Slow: 20}},
+	{
+		// Redis hopes for much more room than there is, and starts take seconds to commit:
+		// what keeps the limit then is Postgres alone.
+		Name:   "max running added up before the lock",
+		Inject: together(often("a type is limited", 200*time.Millisecond), hopeForRoom, slowCommits), Load: users.Load{Slow: 50},
+	},
+	{Name: "T2 without the session check", Inject: wakeZombies("claimed", pastLease)},
+	{Name: "T2 issued again without its receipt", Inject: cut("T2", 0.3, proxy.After)},
+	{Name: "handler run before T2 is confirmed", Inject: cut("T2", 0.5, proxy.Before)},
+	{Name: "T3 without worker and attempt", Inject: wakeZombies("ran", carriedOn), Load: users.Load{Retried: 100, Slow: 100}},
+	{Name: "T3 without status", Inject: wakeZombies("ran", carriedOn), Load: users.Load{Slow: 50}},
+	{Name: "reap without the dead mark", Inject: wakeZombies("started", pastLease), Load: users.Load{Slow: 50}},
+	{
+		Name:   "reap gives another attempt that nobody allowed",
+		Inject: often("kill a worker", time.Second), Load: users.Load{Slow: 50},
+	},
+	{Name: "delete by check-then-act", Load: users.Load{Deletes: 100, Slow: 50}},
+	{
+		// APIs die while most of their creates do not get through to Postgres and are tried
+		// again.
+		Name:   "create acknowledged before the commit",
+		Inject: together(cut("T0", 0.7, proxy.Before), often("kill an api", 300*time.Millisecond)),
+	},
+	{Name: "create issued again under a new id", Inject: cut("T0", 0.5, proxy.After)},
+	{
+		Name:   "unknown outcome reported as nothing changed",
+		Inject: cut("T5", 1, proxy.After), Load: users.Load{Deletes: 100, Soon: 3 * time.Second},
+	},
+	{Name: "release forgets to put back", Ahead: true, Load: users.Load{Stay: 30}},
+	{Name: "cascade reports too much as indexed", Load: users.Load{Stay: 50}, Linger: 8 * time.Second},
+	{Name: "rebuild knows the shipped types only", Load: users.Load{Stay: 30}, Types: 8},
+	{Name: "old keys left behind", Inject: leaveOldKey, Quiet: true, Linger: 20 * time.Second},
+	{Name: "create without margin", Inject: slowCommits, Load: users.Load{Edge: true}, Quiet: true},
+	{
+		Name:   "repair does not look at what is overdue",
+		Inject: killBeforeIndex, Load: users.Load{Soon: 3 * time.Second}, Quiet: true,
+	},
+	{Name: "webhook repeats what was not answered", Inject: rudeWitness},
+	{
+		Name: "claim without the move", Inject: often("kill a worker", time.Second),
+		Harmless: "what nobody holds is overdue a second later, and the repair indexes it again; " +
+			"the move to claimed saves that second",
+	},
+	{Name: "claim leaves the tasks due"},
 }
-
-// All are the seeded bugs.
-func All() []Bug { return append(outer(), inner()...) }
 
 //go:embed patches/*.patch
 var patches embed.FS
 
 // Patch is the unified diff that removes the guard.
 func (b Bug) Patch() (string, error) {
-	text, err := patches.ReadFile("patches/" + b.file() + ".patch")
+	file := strings.ReplaceAll(strings.ToLower(b.Name), " ", "-")
+	text, err := patches.ReadFile("patches/" + file + ".patch")
 	if err != nil {
 		return "", fmt.Errorf("read the patch of %q: %w", b.Name, err)
 	}
 	return string(text), nil
 }
-
-// file is the name in small letters, with dashes.
-func (b Bug) file() string { return strings.ReplaceAll(strings.ToLower(b.Name), " ", "-") }

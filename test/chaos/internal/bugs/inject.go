@@ -15,52 +15,42 @@ import (
 
 	"github.com/timewheel/timewheel/test/chaos/internal/fault"
 	"github.com/timewheel/timewheel/test/chaos/internal/rig"
+	"github.com/timewheel/timewheel/test/failpoint"
 	"github.com/timewheel/timewheel/test/testkit/proxy"
 )
 
 type injection = func(ctx context.Context, r *rig.Rig) error
 
-// every calls once at a pace until ctx ends.
-func every(ctx context.Context, pace time.Duration, once func() error) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pace):
-		}
-		if err := once(); err != nil {
+// every calls once at a pace until ctx ends, which does not end a call.
+func every(ctx context.Context, pace time.Duration, once func(context.Context) error) error {
+	for rig.Pause(ctx, pace) {
+		if err := once(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-// strays makes due in Redis what has started or ended already.
-func strays(ctx context.Context, r *rig.Rig) error {
-	return every(ctx, 200*time.Millisecond, func() error {
-		rows, err := r.DB.Query(context.WithoutCancel(ctx), `SELECT id FROM tasks WHERE status <> 'submitted' ORDER BY id DESC LIMIT 20`)
-		if err != nil {
-			return err
-		}
-		ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		members := make([]string, len(ids))
-		for i, id := range ids {
-			members[i] = id.String()
-		}
-		return fault.Strays(context.WithoutCancel(ctx), r, members)
-	})
+// often strikes with one fault over and over.
+func often(name string, pace time.Duration) injection {
+	return func(ctx context.Context, r *rig.Rig) error {
+		rng := rand.New(rand.NewPCG(r.Config.Seed, 5))
+		return every(ctx, pace, func(ctx context.Context) error { return fault.Named(r.Config, name).Strike(ctx, r, rng) })
+	}
 }
 
-// leaveOldKey leaves in Redis what a version before rings by type had there.
-func leaveOldKey(ctx context.Context, r *rig.Rig) error {
-	err := r.Ring.ZAdd(ctx, rig.LegacyKey, redis.Z{Score: 1, Member: uuid.NewString()}).Err()
-	<-ctx.Done()
-	return err
+// together makes several injections at once.
+func together(all ...injection) injection {
+	return func(ctx context.Context, r *rig.Rig) error {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, inject := range all {
+			group.Go(func() error { return inject(ctx, r) })
+		}
+		return group.Wait()
+	}
 }
 
-// cut makes statements of a kind lose their replies.
+// cut makes statements of a kind lose their connections.
 func cut(kind string, chance float64, moment proxy.Moment) injection {
 	return func(ctx context.Context, r *rig.Rig) error {
 		r.PostgresProxy.Rules(proxy.Rule{Kind: kind, Chance: chance, Moment: moment})
@@ -70,40 +60,28 @@ func cut(kind string, chance float64, moment proxy.Moment) injection {
 	}
 }
 
-func workers(r *rig.Rig) (nodes []*rig.Node) {
-	for _, n := range r.Nodes {
-		if !n.Serves() {
-			nodes = append(nodes, n)
+// strays makes due in Redis what has started or ended already.
+func strays(ctx context.Context, r *rig.Rig) error {
+	return every(ctx, 200*time.Millisecond, func(ctx context.Context) error {
+		rows, err := r.DB.Query(ctx, `SELECT id::text FROM tasks WHERE status <> 'submitted' ORDER BY id DESC LIMIT 20`)
+		if err != nil {
+			return err
 		}
-	}
-	return nodes
-}
-
-func killWorkers(ctx context.Context, r *rig.Rig) error {
-	return every(ctx, time.Second, func() error {
-		nodes := workers(r)
-		return nodes[rand.IntN(len(nodes))].Signal(syscall.SIGKILL)
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		members := make([]redis.Z, len(ids))
+		for i, id := range ids {
+			members[i] = redis.Z{Score: float64(i), Member: id}
+		}
+		return r.Ring.ZAdd(ctx, "timewheel:{webhook}:due", members...).Err()
 	})
 }
 
-func killAPIs(ctx context.Context, r *rig.Rig) error {
-	return every(ctx, 300*time.Millisecond, func() error {
-		nodes := r.Nodes[:r.Config.APIs]
-		return nodes[rand.IntN(len(nodes))].Signal(syscall.SIGKILL)
-	})
-}
-
-// killAPIsThatWait kills APIs while most of their creates do not get through to
-// Postgres and are tried again.
-func killAPIsThatWait(ctx context.Context, r *rig.Rig) error {
-	r.PostgresProxy.Rules(proxy.Rule{Kind: "T0", Chance: 0.7, Moment: proxy.Before})
-	defer r.PostgresProxy.Rules()
-	return killAPIs(ctx, r)
-}
-
-func killAPIsBeforeIndex(ctx context.Context, r *rig.Rig) error {
-	for _, n := range r.Nodes[:r.Config.APIs] {
-		if err := n.Plan("inserted=kill:0.05"); err != nil {
+func killBeforeIndex(ctx context.Context, r *rig.Rig) error {
+	for _, n := range r.APIs {
+		if err := n.Plan(failpoint.Inserted + "=kill:0.05"); err != nil {
 			return err
 		}
 	}
@@ -111,66 +89,21 @@ func killAPIsBeforeIndex(ctx context.Context, r *rig.Rig) error {
 	return nil
 }
 
-// stopPastLease stops workers at a point until their sessions are dead for
-// certain, and lets them go on.
-func stopPastLease(point string) injection {
-	return stopUntil(point, func(_ context.Context, r *rig.Rig) error {
-		time.Sleep(r.Config.Lease + rig.Grace + 2*time.Second)
-		return nil
-	})
-}
-
-// wakeZombies stops workers at a point, and lets them go on just when others
-// have begun to carry on with what they had.
-func wakeZombies(point string) injection {
-	return stopUntil(point, func(ctx context.Context, r *rig.Rig) error {
-		var before int
-		const count = `SELECT count(*) FROM workers WHERE dead_at IS NOT NULL`
-		if err := r.DB.QueryRow(ctx, count).Scan(&before); err != nil {
-			return err
-		}
-		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-			var now int
-			if err := r.DB.QueryRow(ctx, count).Scan(&now); err != nil {
-				return err
-			}
-			if now > before {
-				return carriedOn(ctx, r)
-			}
-		}
-		return errors.New("the session of a stopped worker was not found dead within 10 s")
-	})
-}
-
-// carriedOn waits a moment for second attempts to run of what the dead session had, where
-// there are any. They come after their backoff, 0.8 s at least.
-func carriedOn(ctx context.Context, r *rig.Rig) error {
-	for range 200 {
-		var again int
-		err := r.DB.QueryRow(ctx, `
-			SELECT count(*) FROM tasks WHERE outcome = 'open' AND status = 'started_executing' AND attempt > 1
-			AND started_at > (SELECT max(dead_at) + interval '900 ms' FROM workers)`).Scan(&again)
-		if err != nil || again > 0 {
-			return err
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return nil
-}
-
-func stopUntil(point string, wait injection) injection {
+// wakeZombies stops workers at a point, one after the other, until the world has gone on
+// without them, and lets each go on.
+func wakeZombies(point string, gone injection) injection {
 	return func(ctx context.Context, r *rig.Rig) error {
-		nodes := workers(r)
 		for i := 0; ctx.Err() == nil; i++ {
-			n := nodes[i%len(nodes)]
+			n := r.Workers[i%len(r.Workers)]
 			if err := n.Plan(point + "=pause:@5"); err != nil {
 				return err
 			}
-			for !n.Paused() && ctx.Err() == nil {
-				time.Sleep(5 * time.Millisecond)
+			paused, err := rig.Wait(ctx, time.Minute, func() (bool, error) { return n.Paused(), nil })
+			if err != nil || !paused {
+				return errors.Join(err, n.Plan(""))
 			}
-			err := wait(context.WithoutCancel(ctx), r)
-			if err = errors.Join(err, n.Signal(syscall.SIGCONT), n.Plan("")); err != nil {
+			asleep := context.WithoutCancel(ctx)
+			if err := errors.Join(gone(asleep, r), wake(asleep, r, n), n.Plan("")); err != nil {
 				return fmt.Errorf("stop %s at %s: %w", n.Name, point, err)
 			}
 		}
@@ -178,53 +111,81 @@ func stopUntil(point string, wait injection) injection {
 	}
 }
 
+// wake lets a stopped worker go on while no session can be renewed for a moment. Else the
+// worker may learn that its session is dead before it sends what it was stopped with, and
+// the guard is never asked.
+func wake(ctx context.Context, r *rig.Rig, n *rig.Node) error {
+	// A renewal writes to this table; a start only locks a row of it, and an end does
+	// neither.
+	return locked(ctx, r, `workers IN SHARE MODE`, 500*time.Millisecond, func() error { return n.Signal(syscall.SIGCONT) })
+}
+
+// locked does something as soon as it has locked a table, and holds the lock for a time.
+func locked(ctx context.Context, r *rig.Rig, table string, long time.Duration, do func() error) error {
+	return pgx.BeginFunc(ctx, r.DB, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `LOCK TABLE `+table)
+		err = errors.Join(err, do())
+		time.Sleep(long)
+		return err
+	})
+}
+
+// pastLease waits until the session of a stopped worker is dead for certain.
+func pastLease(_ context.Context, r *rig.Rig) error {
+	time.Sleep(r.Config.PastLease())
+	return nil
+}
+
+// carriedOn waits until the session of a stopped worker is found dead, and a moment for
+// second attempts to run of what it had, where there are any. They come after their
+// backoff, 0.8 s at least.
+func carriedOn(ctx context.Context, r *rig.Rig) error {
+	stopped := time.Now()
+	comes := func(limit time.Duration, query string) (bool, error) {
+		return rig.Wait(ctx, limit, func() (found bool, err error) {
+			err = r.DB.QueryRow(ctx, `SELECT EXISTS (`+query+`)`, stopped).Scan(&found)
+			return found, err
+		})
+	}
+	found, err := comes(10*time.Second, `SELECT FROM workers WHERE dead_at > $1`)
+	if err == nil && !found {
+		err = errors.New("the session of a stopped worker was not found dead within 10 s")
+	}
+	if err != nil {
+		return err
+	}
+	_, err = comes(2*time.Second, `
+		SELECT FROM tasks WHERE outcome = 'open' AND status = 'started_executing' AND attempt > 1
+		AND started_at > $1 AND started_at > (SELECT max(dead_at) + interval '900 ms' FROM workers)`)
+	return err
+}
+
+// leaveOldKey leaves in Redis what a version before rings by type had there.
+func leaveOldKey(ctx context.Context, r *rig.Rig) error {
+	err := r.Ring.ZAdd(ctx, rig.LegacyKey, redis.Z{Score: 1, Member: uuid.NewString()}).Err()
+	<-ctx.Done()
+	return err
+}
+
 // slowCommits keeps inserts from committing for three seconds at a time, after
 // they noted when the task was created.
 func slowCommits(ctx context.Context, r *rig.Rig) error {
-	return every(ctx, 500*time.Millisecond, func() error {
-		ctx := context.WithoutCancel(ctx)
-		return pgx.BeginFunc(ctx, r.DB, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `LOCK TABLE audit IN EXCLUSIVE MODE`); err != nil {
-				return err
-			}
-			time.Sleep(3 * time.Second)
-			return nil
-		})
+	return every(ctx, 500*time.Millisecond, func(ctx context.Context) error {
+		return locked(ctx, r, `audit IN EXCLUSIVE MODE`, 3*time.Second, func() error { return nil })
 	})
 }
 
 // rudeWitness breaks connections after the effect.
 func rudeWitness(ctx context.Context, r *rig.Rig) error {
-	r.Witness.Rude(100)
+	r.Witness.Rude.Store(100)
 	<-ctx.Done()
-	r.Witness.Rude(0)
+	r.Witness.Rude.Store(0)
 	return nil
 }
 
-// pauseOften pauses the type of the load and frees it again, over and over.
-func pauseOften(ctx context.Context, r *rig.Rig) error {
-	return typeOften(ctx, r, "a type is paused")
-}
-
-// limitOften limits it, while Redis hopes for much more room than there is, and starts take
-// seconds to commit: what keeps the limit then is Postgres alone.
-func limitOften(ctx context.Context, r *rig.Rig) error {
-	var beside errgroup.Group
-	beside.Go(func() error {
-		return every(ctx, 20*time.Millisecond, func() error {
-			return r.Ring.HSet(context.WithoutCancel(ctx), "timewheel:{webhook}:limits", "room", 1000).Err()
-		})
+// hopeForRoom makes Redis believe that there is room for many tasks of the load's type.
+func hopeForRoom(ctx context.Context, r *rig.Rig) error {
+	return every(ctx, 20*time.Millisecond, func(ctx context.Context) error {
+		return r.Ring.HSet(ctx, "timewheel:{webhook}:limits", "room", 1000).Err()
 	})
-	beside.Go(func() error { return slowCommits(ctx, r) })
-	return errors.Join(typeOften(ctx, r, "a type is limited"), beside.Wait())
-}
-
-func typeOften(ctx context.Context, r *rig.Rig, name string) error {
-	rng := rand.New(rand.NewPCG(r.Config.Seed, 5))
-	for _, f := range fault.All() {
-		if f.Name == name {
-			return every(ctx, 200*time.Millisecond, func() error { return fault.Do(ctx, r, rng, f) })
-		}
-	}
-	return fmt.Errorf("there is no fault %q", name)
 }

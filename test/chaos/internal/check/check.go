@@ -3,141 +3,119 @@
 package check
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
+	"github.com/timewheel/timewheel/test/judge"
 )
 
 // The checkers.
 const (
-	Schedule        = "K1 schedule"        // never early, never twice, and what was deleted never
-	Multiset        = "K2 multiset"        // as many tasks as were created
-	Linearizability = "K3 linearizability" // each client's answers fit one order of all
-	Transitions     = "K4 transitions"     // each task's changes are a word of the state machine
-	Convergence     = "K5 convergence"     // the stores agree, and nothing that is due is open
-	Leaks           = "K6 leaks"           // processes hold no more than before
+	Schedule    = judge.ScheduleChecker // never early, never twice, and what was deleted never
+	Lost        = "Lost"                // no worker is lost that lives
+	Limits      = "Limits"              // pauses and limits of a type hold
+	Multiset    = judge.MultisetChecker // as many tasks as were created
+	Linear      = "Linear"              // each client's answers fit one order of all
+	Transitions = "Transitions"         // each task's changes are a word of the state machine
+	Settle      = "Settle"              // the stores agree, and nothing that is due is open
+	Leaks       = "Leaks"               // processes hold no more than before
 )
+
+// Names lists the checkers in the order of their reports.
+func Names() []string {
+	return []string{Schedule, Lost, Limits, Multiset, Linear, Transitions, Settle, Leaks}
+}
 
 // History is one run.
 type History struct {
-	Calls    []history.Call
-	Events   []history.Event
-	Vitals   []history.Vitals
-	Rows     map[uuid.UUID]history.Row
-	Arrivals map[uuid.UUID][]history.Arrival
-	// Answers are the arrivals that the witness confirmed, and when.
-	Answers     map[uuid.UUID][]history.Arrival
+	judge.Record
+	Events      []history.Event
+	Vitals      []history.Vitals
+	Answers     map[uuid.UUID][]judge.Arrival // those that the witness confirmed, and when
 	Transitions map[uuid.UUID][]history.Transition
 	Settled     *history.Settled
-	// Processes are the workers' sessions, by the id of their process.
-	Processes map[uuid.UUID]string
-	// Lease is that of a session.
-	Lease time.Duration
+	Lease       time.Duration // of a session
 }
 
 // Load reads the run in dir.
 func Load(dir string) (*History, error) {
 	h := &History{
-		Rows:        map[uuid.UUID]history.Row{},
-		Arrivals:    map[uuid.UUID][]history.Arrival{},
-		Answers:     map[uuid.UUID][]history.Arrival{},
+		Record:      judge.Record{Rows: map[uuid.UUID]judge.Row{}, Arrivals: map[uuid.UUID][]judge.Arrival{}},
+		Answers:     map[uuid.UUID][]judge.Arrival{},
 		Transitions: map[uuid.UUID][]history.Transition{},
 	}
-	var err error
-	if h.Calls, err = history.Read[history.Call](dir, history.CallsFile); err != nil {
-		return nil, err
+	err := errors.Join(
+		history.Read(dir, history.ConfigFile, func(c history.Config) { h.Lease = c.System.Lease }),
+		history.Read(dir, history.CallsFile, func(c judge.Call) { h.Calls = append(h.Calls, c) }),
+		history.Read(dir, history.EventsFile, func(e history.Event) { h.Events = append(h.Events, e) }),
+		history.Read(dir, history.VitalsFile, func(v history.Vitals) { h.Vitals = append(h.Vitals, v) }),
+		history.Read(dir, history.RowsFile, func(r judge.Row) { h.Rows[r.ID] = r }),
+		history.Read(dir, history.ArrivalsFile, func(a judge.Arrival) { h.Arrivals[a.Task] = append(h.Arrivals[a.Task], a) }),
+		history.Read(dir, history.AnswersFile, func(a judge.Arrival) { h.Answers[a.Task] = append(h.Answers[a.Task], a) }),
+		history.Read(dir, history.TransitionsFile, func(t history.Transition) { h.Transitions[t.Task] = append(h.Transitions[t.Task], t) }),
+		history.Read(dir, history.SettledFile, func(s history.Settled) { h.Settled = &s }),
+	)
+	if err == nil && h.Settled == nil {
+		err = errors.New("the run did not come to its end")
 	}
-	if h.Events, err = history.Read[history.Event](dir, history.EventsFile); err != nil {
-		return nil, err
-	}
-	if h.Vitals, err = history.Read[history.Vitals](dir, history.VitalsFile); err != nil {
-		return nil, err
-	}
-	rows, err := history.Read[history.Row](dir, history.RowsFile)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range rows {
-		h.Rows[r.ID] = r
-	}
-	arrivals, err := history.Read[history.Arrival](dir, history.ArrivalsFile)
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range arrivals {
-		h.Arrivals[a.Task] = append(h.Arrivals[a.Task], a)
-	}
-	answers, err := history.Read[history.Arrival](dir, history.AnswersFile)
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range answers {
-		h.Answers[a.Task] = append(h.Answers[a.Task], a)
-	}
-	transitions, err := history.Read[history.Transition](dir, history.TransitionsFile)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range transitions {
-		h.Transitions[t.Task] = append(h.Transitions[t.Task], t)
-	}
-	if err := h.loadSessions(dir); err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(filepath.Join(dir, history.SettledFile)) //nolint:gosec // G304: as in history.Read.
-	if err == nil {
-		err = json.Unmarshal(text, &h.Settled)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read how the run settled: %w", err)
-	}
-	return h, nil
+	return h, err
 }
-
-// Verdict is what the checkers found.
-type Verdict struct {
-	// Found are the broken promises, by checker; the first few of each.
-	Found map[string][]string `json:"found"`
-	// Counts tell the run's size and what became of it.
-	Counts map[string]int `json:"counts"`
-	totals map[string]int
-}
-
-// keep bounds the findings of one checker that are kept in words.
-const keep = 20
-
-func (v *Verdict) find(checker, format string, args ...any) {
-	v.totals[checker]++
-	if len(v.Found[checker]) < keep {
-		v.Found[checker] = append(v.Found[checker], fmt.Sprintf(format, args...))
-	}
-}
-
-// Broken lists the checkers that found something, in order.
-func (v *Verdict) Broken() []string { return slices.Sorted(maps.Keys(v.Found)) }
-
-// Total is how many findings a checker had.
-func (v *Verdict) Total(checker string) int { return v.totals[checker] }
 
 // All runs every checker.
-func All(h *History) *Verdict {
-	v := &Verdict{Found: map[string][]string{}, Counts: map[string]int{}, totals: map[string]int{}}
+func All(h *History) *judge.Verdict {
+	v := judge.NewVerdict()
+	lostWorkers(h, v) // the schedule asks which were lost
 	schedule(h, v)
 	limits(h, v)
-	lostWorkers(h, v)
-	multiset(h, v)
-	linearizable(h, v)
+	judge.Multiset(&h.Record, v)
+	linear(h, v)
 	transitions(h, v)
-	converged(h, v)
+	settle(h, v)
 	leaks(h, v)
 	lateness(h, v)
 	return v
+}
+
+// schedule adds to the common judgement what the audit knows: when a task was said to be
+// done, and why one failed.
+func schedule(h *History, v *judge.Verdict) {
+	judge.Schedule(&h.Record, v)
+	for id, row := range h.Rows {
+		v.Counts["rows"]++
+		switch task.Status(row.Status) {
+		case task.Done:
+			done(h, v, row)
+		case task.Failed:
+			if len(h.Arrivals[id]) == 0 && row.Failure == string(task.UnknownType) {
+				v.Breach(judge.Lost, Schedule, "%s was never run: %s", id, row.Failure)
+			}
+			if row.Failure != "" {
+				v.Counts["ended failed ("+row.Failure+")"]++
+				continue
+			}
+		default: // nothing more is known of it
+		}
+		v.Counts["ended "+row.Status]++
+	}
+}
+
+// done judges a task that is said to be done: the attempt that it ended with
+// had been answered before Postgres said so.
+func done(h *History, v *judge.Verdict, row judge.Row) {
+	steps := h.Transitions[row.ID]
+	if len(h.Arrivals[row.ID]) == 0 || len(steps) == 0 {
+		return // that is found elsewhere
+	}
+	end := steps[len(steps)-1]
+	answered := slices.ContainsFunc(h.Answers[row.ID], func(a judge.Arrival) bool {
+		return a.Attempt == end.Attempt && !a.At.After(end.At)
+	})
+	if !answered {
+		v.Find(Schedule, "%s was done before its attempt %d was", row.ID, end.Attempt)
+	}
 }

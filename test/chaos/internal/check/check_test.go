@@ -9,6 +9,7 @@ import (
 
 	"github.com/timewheel/timewheel/test/chaos/internal/check"
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
+	"github.com/timewheel/timewheel/test/judge"
 )
 
 var (
@@ -23,16 +24,18 @@ func at(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecon
 func good() *check.History {
 	return &check.History{
 		Settled: &history.Settled{},
-		Calls: []history.Call{
-			{Op: "create", N: 1, Task: id, Due: at(100), Invoked: at(0), Returned: at(5), Outcome: history.OK},
-			{Op: "delete", N: 1, Task: id, Invoked: at(130), Returned: at(140), Outcome: history.Fail, Status: "started_executing"},
-			{Op: "get", N: 1, Task: id, Invoked: at(200), Returned: at(205), Outcome: history.OK, Status: "done"},
+		Record: judge.Record{
+			Calls: []judge.Call{
+				{Op: "create", N: 1, Task: id, Due: at(100), Invoked: at(0), Returned: at(5), Outcome: judge.OK},
+				{Op: "delete", N: 1, Task: id, Invoked: at(130), Returned: at(140), Outcome: judge.Fail, Status: "started_executing"},
+				{Op: "get", N: 1, Task: id, Invoked: at(200), Returned: at(205), Outcome: judge.OK, Status: "done"},
+			},
+			Rows: map[uuid.UUID]judge.Row{id: {
+				ID: id, N: 1, Status: "done", Due: at(100), Attempt: 1, MaxAttempts: 1,
+			}},
+			Arrivals: map[uuid.UUID][]judge.Arrival{id: {{N: 1, Task: id, Attempt: 1, At: at(120)}}},
 		},
-		Rows: map[uuid.UUID]history.Row{id: {
-			ID: id, N: 1, Status: "done", Due: at(100), Attempt: 1, MaxAttempts: 1,
-		}},
-		Arrivals: map[uuid.UUID][]history.Arrival{id: {{N: 1, Task: id, Attempt: 1, At: at(120)}}},
-		Answers:  map[uuid.UUID][]history.Arrival{id: {{N: 1, Task: id, Attempt: 1, At: at(140)}}},
+		Answers: map[uuid.UUID][]judge.Arrival{id: {{N: 1, Task: id, Attempt: 1, At: at(140)}}},
 		Transitions: map[uuid.UUID][]history.Transition{id: {
 			{Task: id, To: "submitted", Max: 1, Due: at(100), At: at(2)},
 			{Task: id, From: "submitted", To: "started_executing", Attempt: 1, Max: 1, Worker: worker, Due: at(100), At: at(110)},
@@ -49,7 +52,7 @@ func TestNothingIsFoundInAGoodHistory(t *testing.T) {
 }
 
 func TestEachCheckerFindsWhatItIsFor(t *testing.T) {
-	row := func(h *check.History, change func(*history.Row)) {
+	row := func(h *check.History, change func(*judge.Row)) {
 		r := h.Rows[id]
 		change(&r)
 		h.Rows[id] = r
@@ -59,7 +62,7 @@ func TestEachCheckerFindsWhatItIsFor(t *testing.T) {
 		want  []string
 	}{
 		"twice": {func(h *check.History) {
-			h.Arrivals[id] = append(h.Arrivals[id], history.Arrival{N: 1, Task: id, Attempt: 1, At: at(121)})
+			h.Arrivals[id] = append(h.Arrivals[id], judge.Arrival{N: 1, Task: id, Attempt: 1, At: at(121)})
 		}, []string{check.Schedule}},
 		"early":                       {func(h *check.History) { h.Arrivals[id][0].At = at(99) }, []string{check.Schedule}},
 		"done before it was answered": {func(h *check.History) { h.Answers[id][0].At = at(151) }, []string{check.Schedule}},
@@ -71,41 +74,41 @@ func TestEachCheckerFindsWhatItIsFor(t *testing.T) {
 		}, []string{check.Schedule}},
 		"arrived and unknown to the store": {func(h *check.History) {
 			other := uuid.New()
-			h.Arrivals[other] = []history.Arrival{{N: 9, Task: other, Attempt: 1, At: at(120)}}
+			h.Arrivals[other] = []judge.Arrival{{N: 9, Task: other, Attempt: 1, At: at(120)}}
 		}, []string{check.Schedule}},
 		"deleted and ran": {func(h *check.History) {
-			h.Calls[1].Outcome, h.Calls[1].Status = history.OK, "deleted"
-		}, []string{check.Schedule, check.Linearizability}},
+			h.Calls[1].Outcome, h.Calls[1].Status = judge.OK, "deleted"
+		}, []string{check.Linear, check.Schedule}},
 		"one attempt too many": {func(h *check.History) {
-			row(h, func(r *history.Row) { r.MaxAttempts = 2 })
+			row(h, func(r *judge.Row) { r.MaxAttempts = 2 })
 			h.Arrivals[id][0].Attempt = 3
 		}, []string{check.Schedule}},
 		"acknowledged and not there": {func(h *check.History) {
 			delete(h.Rows, id)
 			delete(h.Arrivals, id)
 			delete(h.Transitions, id)
-		}, []string{check.Multiset, check.Linearizability}},
+		}, []string{check.Linear, check.Multiset}},
 		"there and refused": {func(h *check.History) {
-			h.Calls[0].Outcome, h.Calls[0].Why = history.Fail, "unavailable"
+			h.Calls[0].Outcome, h.Calls[0].Why = judge.Fail, "unavailable"
 			h.Calls[0].Task = uuid.Nil
-		}, []string{check.Multiset, check.Linearizability}},
+		}, []string{check.Linear, check.Multiset}},
 		"made twice": {func(h *check.History) {
 			other := uuid.New()
-			h.Rows[other] = history.Row{ID: other, N: 1, Status: "submitted", Due: at(100), MaxAttempts: 1}
+			h.Rows[other] = judge.Row{ID: other, N: 1, Status: "submitted", Due: at(100), MaxAttempts: 1}
 			h.Transitions[other] = []history.Transition{{Task: other, To: "submitted", Max: 1, Due: at(100)}}
 		}, []string{check.Multiset}},
 		"another time than asked": {func(h *check.History) {
-			row(h, func(r *history.Row) { r.Due = at(101) })
+			row(h, func(r *judge.Row) { r.Due = at(101) })
 		}, []string{check.Multiset}},
 		"done before it was seen submitted": {func(h *check.History) {
 			h.Calls[2].Status = "submitted"
-		}, []string{check.Linearizability}},
+		}, []string{check.Linear}},
 		"a delete that was refused before the start": {func(h *check.History) {
 			h.Calls[1].Status = "done"
-			h.Calls[2] = history.Call{
-				Op: "get", N: 1, Task: id, Invoked: at(160), Returned: at(170), Outcome: history.OK, Status: "started_executing",
+			h.Calls[2] = judge.Call{
+				Op: "get", N: 1, Task: id, Invoked: at(160), Returned: at(170), Outcome: judge.OK, Status: "started_executing",
 			}
-		}, []string{check.Linearizability}},
+		}, []string{check.Linear}},
 		"started before its time": {func(h *check.History) { h.Transitions[id][1].At = at(99) }, []string{check.Transitions}},
 		"started for a dead session": {func(h *check.History) {
 			h.Transitions[id][1].SessionDead = true
@@ -121,16 +124,22 @@ func TestEachCheckerFindsWhatItIsFor(t *testing.T) {
 		}, []string{check.Transitions}},
 		"worker lost while its session lives": {func(h *check.History) {
 			h.Transitions[id][2].To, h.Transitions[id][2].Failure = "failed", "worker_lost"
-			row(h, func(r *history.Row) { r.Status, r.Failure = "failed", "worker_lost" })
+			row(h, func(r *judge.Row) { r.Status, r.Failure = "failed", "worker_lost" })
 			h.Calls[2].Status = "failed"
 		}, []string{check.Transitions}},
 		"a change that nobody noted": {func(h *check.History) {
 			h.Transitions[id] = h.Transitions[id][:2]
 		}, []string{check.Schedule, check.Transitions}},
-		"not at rest": {func(h *check.History) { h.Settled.Wrong = []string{"3 tasks are overdue"} }, []string{check.Convergence}},
+		"not at rest": {func(h *check.History) { h.Settled.Wrong = []string{"3 tasks are overdue"} }, []string{check.Settle}},
+		"more at once than the limit": {func(h *check.History) {
+			h.Events = []history.Event{{At: at(105), What: history.Limited, Detail: "0"}}
+		}, []string{check.Limits}},
+		"started while the type was paused": {func(h *check.History) {
+			h.Events = []history.Event{{At: at(105), What: history.Paused}, {At: at(111), What: history.Freed}}
+		}, []string{check.Limits}},
 		"leak": {func(h *check.History) {
 			h.Vitals = []history.Vitals{
-				{Node: "api-0", When: "before", Goroutines: 10}, {Node: "api-0", When: "after", Goroutines: 100},
+				{Node: "api-0", Goroutines: 10}, {Node: "api-0", Goroutines: 100},
 			}
 		}, []string{check.Leaks}},
 		"crash": {func(h *check.History) {
@@ -147,8 +156,8 @@ func TestEachCheckerFindsWhatItIsFor(t *testing.T) {
 
 func TestWhatIsUnknownStaysOpen(t *testing.T) {
 	h := good()
-	h.Calls[0].Outcome, h.Calls[0].Task = history.Unknown, uuid.Nil
-	h.Calls[1].Outcome, h.Calls[1].Status = history.Unknown, ""
+	h.Calls[0].Outcome, h.Calls[0].Task = judge.Unknown, uuid.Nil
+	h.Calls[1].Outcome, h.Calls[1].Status = judge.Unknown, ""
 	require.Empty(t, check.All(h).Found)
 }
 
@@ -158,10 +167,10 @@ func TestAnAttemptOfALostWorkerMayArriveLate(t *testing.T) {
 	r := h.Rows[id]
 	r.Attempt, r.MaxAttempts = 2, 2
 	h.Rows[id] = r
-	h.Arrivals[id] = []history.Arrival{
+	h.Arrivals[id] = []judge.Arrival{
 		{N: 1, Task: id, Attempt: 2, At: at(190)}, {N: 1, Task: id, Attempt: 1, At: at(195)},
 	}
-	h.Answers[id] = []history.Arrival{{N: 1, Task: id, Attempt: 2, At: at(192)}}
+	h.Answers[id] = []judge.Arrival{{N: 1, Task: id, Attempt: 2, At: at(192)}}
 	h.Transitions[id] = []history.Transition{
 		{Task: id, To: "submitted", Max: 2, Due: at(100), At: at(2)},
 		{Task: id, From: "submitted", To: "started_executing", Attempt: 1, Max: 2, Worker: worker, Due: at(100), At: at(110)},

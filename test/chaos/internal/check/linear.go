@@ -10,13 +10,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/test/chaos/internal/history"
+	"github.com/timewheel/timewheel/test/judge"
 )
 
-// linearizable is K3: for each task, all that anybody was told of it can be put
-// in one order that the state machine explains. Nothing here is taken from the
+// linear judges that for each task all that anybody was told of it can be put in
+// one order that the state machine explains. Nothing here is taken from the
 // audit: starts are seen by the witness, and the rest by clients.
-func linearizable(h *History, v *Verdict) {
+func linear(h *History, v *judge.Verdict) {
 	ops := map[uuid.UUID][]porcupine.Operation{}
 	created := map[uuid.UUID]int64{}
 	byN := map[int64]uuid.UUID{}
@@ -31,17 +31,17 @@ func linearizable(h *History, v *Verdict) {
 		if id == uuid.Nil {
 			id = byN[c.N]
 		}
-		if id == uuid.Nil || c.Outcome == history.Fail && c.Status == "" && c.Why != "not_found" {
+		if id == uuid.Nil || c.Outcome == judge.Fail && c.Status == "" && c.Why != "not_found" {
 			continue // it never came to be, or nothing was told
 		}
 		ret := c.Returned.UnixNano()
-		if c.Outcome == history.Unknown {
+		if c.Outcome == judge.Unknown {
 			ret = math.MaxInt64 // it may happen at any time from now on
 		}
 		if c.Op == "create" {
 			created[id] = c.Invoked.UnixNano()
 		}
-		if c.Op != "get" || c.Outcome != history.Unknown {
+		if c.Op != "get" || c.Outcome != judge.Unknown {
 			add(id, c.Invoked.UnixNano(), ret, step{op: c.Op, outcome: c.Outcome, status: task.Status(c.Status)})
 		}
 	}
@@ -57,8 +57,12 @@ func linearizable(h *History, v *Verdict) {
 				start = at
 			}
 			add(id, begin, start, step{op: "start", attempt: attempt})
-			if attempt < row.Attempt || !running(row) {
-				add(id, begin, math.MaxInt64, step{op: "end", attempt: attempt, again: again(row, attempt), status: task.Status(row.Status)})
+			end := step{op: "end", attempt: attempt, status: task.Status(row.Status)}
+			if attempt < row.Attempt || end.status == task.Deleted {
+				end.status = task.Submitted // for another attempt
+			}
+			if end.status != task.Started {
+				add(id, begin, math.MaxInt64, end)
 			}
 		}
 	}
@@ -66,28 +70,20 @@ func linearizable(h *History, v *Verdict) {
 		v.Counts["histories checked"]++
 		switch porcupine.CheckOperationsTimeout(machine, history, 10*time.Second) {
 		case porcupine.Illegal:
-			v.find(Linearizability, "%s: no order explains %s", id, describe(history))
+			v.Find(Linear, "%s: no order explains %s", id, describe(history))
 		case porcupine.Unknown:
-			v.find(Linearizability, "%s: no verdict within 10 s", id)
+			v.Find(Linear, "%s: no verdict within 10 s", id)
 		case porcupine.Ok:
 		}
 	}
 }
 
-// again reports whether the end of this attempt made the task submitted.
-func again(row history.Row, attempt int) bool {
-	return attempt < row.Attempt || row.Status == string(task.Submitted) || row.Status == string(task.Deleted)
-}
-
-func running(row history.Row) bool { return row.Status == string(task.Started) }
-
 // step is what is put in order.
 type step struct {
 	op      string
-	outcome history.Outcome
+	outcome judge.Outcome
 	status  task.Status // what the answer told, or what the end made of it
 	attempt int
-	again   bool
 }
 
 // state is what the model knows of a task.
@@ -111,40 +107,36 @@ func next(s state, in step) (bool, state) {
 		if s.status == "" {
 			return true, state{status: task.Submitted}
 		}
-		return in.outcome == history.Unknown, s
+		return in.outcome == judge.Unknown, s
 	case "delete":
 		switch {
-		case in.outcome == history.Fail:
+		case in.outcome == judge.Fail:
 			return in.status == s.status && s.status != task.Submitted && s.status != task.Deleted, s
 		case s.status == task.Submitted:
 			return true, state{status: task.Deleted, attempt: s.attempt}
 		}
-		return s.status == task.Deleted || in.outcome == history.Unknown, s
+		return s.status == task.Deleted || in.outcome == judge.Unknown, s
 	case "get":
 		return in.status == s.status, s
 	case "start":
 		return s.status == task.Submitted && s.attempt == in.attempt-1, state{status: task.Started, attempt: in.attempt}
 	case "end":
-		to := in.status
-		if in.again {
-			to = task.Submitted
-		}
-		return s.status == task.Started && s.attempt == in.attempt, state{status: to, attempt: s.attempt}
+		return s.status == task.Started && s.attempt == in.attempt, state{status: in.status, attempt: s.attempt}
 	}
 	return false, s
 }
 
+// describe lists steps, each with the time in which it took effect.
 func describe(ops []porcupine.Operation) string {
-	var words []string
-	first := ops[0].Call
+	var words strings.Builder
 	for _, op := range ops {
 		in := op.Input.(step) //nolint:forcetypeassert,errcheck // as above
-		end := "?"
-		if op.Return != math.MaxInt64 {
-			end = time.Duration(op.Return - first).Round(time.Microsecond).String()
+		fmt.Fprintf(&words, "%s %s%s %d [%v, ", in.op, in.outcome, in.status, in.attempt, time.Duration(op.Call-ops[0].Call))
+		if op.Return == math.MaxInt64 {
+			words.WriteString("?]; ")
+		} else {
+			fmt.Fprintf(&words, "%v]; ", time.Duration(op.Return-ops[0].Call))
 		}
-		words = append(words, fmt.Sprintf("%s %s%s %d [%s, %s]", in.op, in.outcome, in.status, in.attempt,
-			time.Duration(op.Call-first).Round(time.Microsecond), end))
 	}
-	return strings.Join(words, "; ")
+	return words.String()
 }

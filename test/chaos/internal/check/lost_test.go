@@ -39,15 +39,15 @@ func TestWorkerLostNeedsALostWorker(t *testing.T) {
 			session, id := uuid.New(), uuid.New()
 			h := &check.History{
 				Settled: &history.Settled{},
-				Lease:   3 * time.Second, Processes: map[uuid.UUID]string{session: "17"},
-				Events: append([]history.Event{started}, c.events...),
+				Lease:   3 * time.Second,
+				Events:  append([]history.Event{started}, c.events...),
 				Transitions: map[uuid.UUID][]history.Transition{id: {
-					{Task: id, From: "submitted", To: "started_executing", Worker: session, At: at(1)},
-					{Task: id, From: "started_executing", To: "failed", Worker: session, Failure: "worker_lost", At: at(10)},
+					{Task: id, From: "submitted", To: "started_executing", Worker: session, Process: "17", At: at(1)},
+					{Task: id, From: "started_executing", To: "failed", Worker: session, Process: "17", Failure: "worker_lost", At: at(10)},
 				}},
 			}
 			v := check.All(h)
-			require.Equal(t, c.found, v.Total(check.Schedule))
+			require.Len(t, v.Found[check.Lost], c.found)
 			require.Equal(t, 1, v.Counts["worker_lost"])
 		})
 	}

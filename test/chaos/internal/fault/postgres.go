@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,122 +12,138 @@ import (
 	"github.com/timewheel/timewheel/test/testkit/proxy"
 )
 
-func postgresFaults() []Fault {
+func startPostgres(ctx context.Context, t *Target) error    { return t.Postgres.Start(ctx) }
+func stopPostgres(_ context.Context, t *Target) error       { return t.Postgres.Stop() }
+func killPostgres(_ context.Context, t *Target) error       { return t.Postgres.Kill() }
+func shutPostgresAtOnce(_ context.Context, t *Target) error { return t.Postgres.StopImmediately() }
+func resumePostgres(_ context.Context, t *Target) error     { return t.resume() }
+func fillDisk(_ context.Context, t *Target) error           { return t.FillDisk() }
+
+func pausePostgres(_ context.Context, t *Target) (err error) {
+	t.resume, err = t.Postgres.Pause()
+	return err
+}
+
+// sql carries out statements, one by one.
+func sql(statements ...string) Step {
+	return func(ctx context.Context, t *Target) error {
+		for _, statement := range statements {
+			if _, err := t.DB.Exec(ctx, statement); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+		return nil
+	}
+}
+
+// hold carries out statements in a transaction that stays open until release.
+func hold(statements ...string) Step {
+	return func(ctx context.Context, t *Target) (err error) {
+		if t.tx, err = t.DB.Begin(ctx); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+		for _, statement := range statements {
+			if _, err := t.tx.Exec(ctx, statement); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+		return nil
+	}
+}
+
+func release(ctx context.Context, t *Target) error { return t.tx.Rollback(ctx) }
+
+// terminate ends every backend of the system.
+var terminate = sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'timewheel'`)
+
+func postgresFaults(c rig.Config) []Fault {
+	const soon, long = 100 * time.Millisecond, 5 * time.Second // long is longer than a lease
 	all := []Fault{
-		{Name: "postgres shuts down at once", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-			if err := r.Postgres.StopImmediately(); err != nil {
-				return err
-			}
-			some(ctx, rng, 100*time.Millisecond, 3*time.Second)
-			return r.Postgres.Start(ctx)
-		}},
-		{Name: "postgres is killed", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-			if err := r.Postgres.Kill(); err != nil {
-				return err
-			}
-			some(ctx, rng, 100*time.Millisecond, 3*time.Second)
-			return r.Postgres.Start(ctx)
-		}},
-		{Name: "postgres ends all backends", Inject: func(ctx context.Context, r *rig.Rig, _ *rand.Rand) error {
-			return terminate(ctx, r)
-		}},
-		{Name: "postgres has too many connections", Inject: crowd},
-		{Name: "postgres is slow", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-			return during(ctx, rng, func() error { r.PostgresProxy.Delay(100 * time.Millisecond); return nil },
-				func() error { r.PostgresProxy.Delay(0); return nil })
-		}},
-		{Name: "postgres does not answer", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-			return during(ctx, rng, func() error { r.PostgresProxy.Stall(true); return nil },
-				func() error { r.PostgresProxy.Stall(false); return nil })
-		}},
-		{Name: "postgres refuses connections", Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-			return during(ctx, rng, func() error { r.PostgresProxy.Refuse(true); return nil },
-				func() error { r.PostgresProxy.Refuse(false); return nil })
-		}},
-		{Name: "statements wait for a lock and lose their clients", Inject: Park},
+		{Name: "postgres shuts down at once", Do: shutPostgresAtOnce, Undo: startPostgres, Min: soon, Max: 3 * time.Second},
+		{Name: "postgres is killed", Do: killPostgres, Undo: startPostgres, Min: soon, Max: 3 * time.Second},
+		{Name: "postgres ends all backends", Do: terminate},
+		{Name: "postgres has too many connections", Do: crowd, Undo: disperse},
+		{Name: "statements wait for a lock and lose their clients", Do: park, Undo: release, Min: 2 * soon, Max: time.Second},
+		{Name: "postgres is stopped for long", Do: stopPostgres, Undo: startPostgres, Min: long, Max: c.Outage},
+		{Name: "postgres is paused", Do: pausePostgres, Undo: resumePostgres, Min: long, Max: c.Outage},
+		// As a standby does.
 		{
-			Name:   "postgres' disk is full",
-			Needs:  func(r *rig.Rig) bool { return r.Disk != "" },
-			Inject: fullDisk,
+			Name: "postgres takes reads only", Min: time.Second, Max: 6 * time.Second,
+			Do:   sql("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"),
+			Undo: sql("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"),
+		},
+		// The row is that of a task that is about to start or runs.
+		{
+			Name: "somebody locks a row", Undo: release, Min: 2 * time.Second, Max: 8 * time.Second,
+			Do: hold(`SELECT FROM tasks WHERE outcome = 'open' AND due_at < now() + interval '1 s'
+				ORDER BY due_at DESC LIMIT 1 FOR UPDATE SKIP LOCKED`),
+		},
+		{
+			Name: "somebody holds an old snapshot", Undo: release, Min: 5 * time.Second, Max: 15 * time.Second,
+			Do: hold("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM (SELECT FROM tasks LIMIT 1) one"),
 		},
 	}
+	if c.Disk > 0 {
+		all = append(all, Fault{Name: "postgres' disk is full", Do: fillDisk, Undo: freeDisk, Min: 2 * time.Second, Max: 5 * time.Second})
+	}
 	for _, kind := range proxy.Kinds() {
-		for _, moment := range proxy.Moments() {
-			name := "connections break " + string(moment) + " " + kind
-			all = append(all, Fault{Name: name, Inject: func(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-				return during(ctx, rng, func() error {
-					r.PostgresProxy.Rules(proxy.Rule{Kind: kind, Chance: 0.3, Moment: moment})
-					return nil
-				}, func() error { r.PostgresProxy.Rules(); return nil })
-			}})
+		for _, when := range proxy.Moments() {
+			rule := proxy.Rule{Kind: kind, Chance: 0.3, Moment: when}
+			all = append(all, Fault{
+				Name: "connections break " + string(when) + " " + kind,
+				Do:   set(func(t *Target) { t.PostgresProxy.Rules(rule) }), Undo: set(func(t *Target) { t.PostgresProxy.Rules() }),
+			})
 		}
 	}
 	return all
 }
 
-// terminate ends every backend of the system.
-func terminate(ctx context.Context, r *rig.Rig) error {
-	_, err := r.DB.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'timewheel'`)
-	return err
-}
-
 // crowd takes every connection that there is, once those of the system were
 // cut, so that it cannot come back for a while.
-func crowd(ctx context.Context, r *rig.Rig, rng *rand.Rand) (err error) {
-	var taken []*pgx.Conn
-	defer func() {
-		for _, c := range taken {
-			err = errors.Join(err, c.Close(ctx))
-		}
-	}()
-	if err := terminate(ctx, r); err != nil {
+func crowd(ctx context.Context, t *Target) error {
+	if err := terminate(ctx, t); err != nil {
 		return err
 	}
-	for range 2 * r.Config.MaxConnections {
-		c, err := pgx.Connect(ctx, r.Postgres.URL())
+	for range 2 * rig.MaxConnections {
+		c, err := pgx.Connect(ctx, t.Postgres.URL())
 		if err == nil {
-			taken = append(taken, c)
-			continue
-		}
-		if len(taken) >= r.Config.MaxConnections/2 {
+			t.crowd = append(t.crowd, c)
+		} else if len(t.crowd) >= rig.MaxConnections/2 {
 			break // all are taken; some by the system, which came back in between
 		}
 	}
-	some(ctx, rng, time.Second, 4*time.Second)
 	return nil
 }
 
-// Park makes every statement that writes wait for a lock, cuts the clients of
-// those that wait, and then lets them commit, long after their clients began
-// to try again.
-func Park(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-	tx, err := r.DB.Begin(ctx)
-	if err != nil {
-		return fmt.Errorf("take the lock: %w", err)
+func disperse(ctx context.Context, t *Target) (err error) {
+	for _, c := range t.crowd {
+		err = errors.Join(err, c.Close(ctx))
 	}
-	if _, err := tx.Exec(ctx, `LOCK TABLE tasks IN SHARE ROW EXCLUSIVE MODE`); err != nil {
-		return errors.Join(err, tx.Rollback(ctx))
-	}
-	for range 2 {
-		some(ctx, rng, 200*time.Millisecond, time.Second)
-		r.PostgresProxy.Cut()
-	}
-	some(ctx, rng, 200*time.Millisecond, time.Second)
-	return tx.Rollback(ctx)
+	return err
 }
 
-func fullDisk(ctx context.Context, r *rig.Rig, rng *rand.Rand) error {
-	if err := r.FillDisk(); err != nil {
+// park makes every statement that writes wait for a lock, and cuts the clients of
+// those that wait. Once it is released they commit, long after their clients began to
+// try again.
+func park(ctx context.Context, t *Target) error {
+	if err := hold(`LOCK TABLE tasks IN SHARE ROW EXCLUSIVE MODE`)(ctx, t); err != nil {
 		return err
 	}
-	some(ctx, rng, 2*time.Second, 5*time.Second)
-	if err := r.FreeDisk(); err != nil {
+	for range 2 {
+		t.pause(ctx, 200*time.Millisecond, time.Second)
+		t.PostgresProxy.Cut()
+	}
+	return nil
+}
+
+func freeDisk(ctx context.Context, t *Target) error {
+	if err := t.FreeDisk(); err != nil {
 		return err
 	}
 	// It may have given up: what it cannot log it must not commit.
 	select {
-	case <-r.Postgres.Done():
-		return r.Postgres.Start(ctx)
+	case <-t.Postgres.Done():
+		return t.Postgres.Start(ctx)
 	case <-time.After(2 * time.Second):
 		return nil
 	}

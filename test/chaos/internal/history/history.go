@@ -3,6 +3,14 @@
 package history
 
 import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,62 +25,29 @@ const (
 	EventsFile      = "events.jsonl"      // what was done to the system
 	RowsFile        = "rows.jsonl"        // Postgres, after the drain
 	TransitionsFile = "transitions.jsonl" // every change of a task, as Postgres committed it
-	SessionsFile    = "sessions.jsonl"    // the workers' sessions
 	RingFile        = "ring.jsonl"        // Redis, after the drain
 	VitalsFile      = "vitals.jsonl"      // what every process held, before and after
-	SettledFile     = "settled.json"      // what was still wrong when the time to converge was over
+	SettledFile     = "settled.json"      // what was still wrong when the time to settle was over
 )
 
-// Outcome is what a client knows of its call.
-type Outcome string
-
-// The outcomes.
-const (
-	OK      Outcome = "ok"      // it happened
-	Fail    Outcome = "fail"    // it did not happen, and will not
-	Unknown Outcome = "unknown" // it may have happened, or happen yet
-)
-
-// Call is one request as its client saw it, all retries of a keyed create
-// together.
-type Call struct {
-	// Op is create, delete or get.
-	Op string `json:"op"`
-	// N names the create that this is, or that made the task. It stands in the
-	// task's payload too, so that a task can be told whose it is although no
-	// answer came.
-	N           int64     `json:"n"`
-	Task        uuid.UUID `json:"task,omitzero"`
-	Due         time.Time `json:"due,omitzero"`
-	MaxAttempts int       `json:"max_attempts,omitempty"`
-	Keyed       bool      `json:"keyed,omitempty"`
-	Invoked     time.Time `json:"invoked"`
-	Returned    time.Time `json:"returned"`
-	Outcome     Outcome   `json:"outcome"`
-	// Status is the task's, if the answer told it.
-	Status string `json:"status,omitempty"`
-	// Why is the code of a problem, or the transport's error.
-	Why string `json:"why,omitempty"`
-	// Tries is how often a request was sent for it.
-	Tries int `json:"tries,omitempty"`
-}
-
-// Arrival is one execution as the outside world saw it, or the answer to it.
-type Arrival struct {
-	N       int64     `json:"n"`
-	Task    uuid.UUID `json:"task"`
-	Attempt int       `json:"attempt"`
-	At      time.Time `json:"at"`
+// Config is what the checkers must know of how a run was set up.
+type Config struct {
+	System struct{ Lease time.Duration } `json:"system"`
 }
 
 // Event is something that was done to the system, or that befell it.
 type Event struct {
-	At   time.Time `json:"at"`
-	What string    `json:"what"`
-	// To is the process or the store, if it was one.
-	To     string `json:"to,omitempty"`
-	Detail string `json:"detail,omitempty"`
+	At     time.Time `json:"at"`
+	What   string    `json:"what"`
+	To     string    `json:"to,omitempty"` // the process or the store, if it was one
+	Detail string    `json:"detail,omitempty"`
 }
+
+// A fault begins, and is undone.
+const (
+	Fault     = "fault"
+	FaultOver = "fault over"
+)
 
 // What befalls a process. All but Ended have its id as their detail; what ended is
 // the process of that name which started last.
@@ -92,66 +67,112 @@ const (
 	Freed   = "type freed"
 )
 
-// Session is a worker's session as Postgres has it after the drain.
-type Session struct {
-	ID uuid.UUID `json:"id"`
-	// Host ends with the id of the process.
-	Host string `json:"host"`
-}
-
-// Row is a task as Postgres has it after the drain.
-type Row struct {
-	ID          uuid.UUID `json:"id"`
-	N           int64     `json:"n"`
-	Type        string    `json:"type"`
-	Status      string    `json:"status"`
-	Due         time.Time `json:"due"`
-	Attempt     int       `json:"attempt"`
-	MaxAttempts int       `json:"max_attempts"`
-	Failure     string    `json:"failure,omitempty"`
-	Created     time.Time `json:"created"`
-}
-
 // Transition is one change of a task's row, in the order in which Postgres
 // made them.
 type Transition struct {
-	Seq     int64     `json:"seq"`
-	Task    uuid.UUID `json:"task"`
-	From    string    `json:"from"` // empty: the row is new
-	To      string    `json:"to"`   // empty: the row is gone
-	Attempt int       `json:"attempt"`
-	Max     int       `json:"max"`
-	Worker  uuid.UUID `json:"worker,omitzero"`
-	// SessionDead: the session that the change names had been marked dead.
-	SessionDead bool      `json:"session_dead,omitempty"`
-	Failure     string    `json:"failure,omitempty"`
+	Seq         int64     `json:"seq"`
+	Task        uuid.UUID `json:"task"`
+	From        string    `json:"from"` // empty: the row is new
+	To          string    `json:"to"`   // empty: the row is gone
+	Attempt     int       `json:"attempt"`
+	Max         int       `json:"max"`
+	Worker      uuid.UUID `json:"worker"`
+	Process     string    `json:"process"`      // the id of the worker's
+	SessionDead bool      `json:"session_dead"` // the session that the change names was marked dead
+	Failure     string    `json:"failure"`
 	Due         time.Time `json:"due"` // before the change
 	At          time.Time `json:"at"`
 }
 
-// RingEntry is one member of a sorted set of Redis.
-type RingEntry struct {
-	Key    string  `json:"key"`
-	Member string  `json:"member"`
-	Score  float64 `json:"score"`
-}
-
-// Vitals are what a process holds.
+// Vitals are what a process holds, once before the faults and once after them.
 type Vitals struct {
-	Node string `json:"node"`
-	// When is "before" or "after" the faults.
-	When        string `json:"when"`
-	PID         int    `json:"pid"`
+	Node        string `json:"node"`
 	Goroutines  int    `json:"goroutines"`
 	Descriptors int    `json:"descriptors"`
-	// Connections are those of all nodes to Postgres, if Node is "postgres".
-	Connections int   `json:"connections,omitempty"`
-	RSS         int64 `json:"rss_bytes,omitempty"`
+	RSS         int    `json:"rss_bytes"`
+	Connections int    `json:"connections,omitempty"` // of all nodes to Postgres, if Node is "postgres"
 }
 
-// Settled says how the system converged after the last fault.
+// Settled says how the system settled after the last fault.
 type Settled struct {
 	Took  float64  `json:"took_seconds"`
-	Limit float64  `json:"limit_seconds"`
 	Wrong []string `json:"wrong"`
+}
+
+// Recorder appends to the files of one run, each line at once, so that whoever watches
+// sees it. Its methods may be called from anywhere; what goes wrong is kept and returned
+// by Close.
+type Recorder struct {
+	Dir string
+
+	mu    sync.Mutex
+	files map[string]*os.File
+	err   error
+}
+
+// NewRecorder makes the folder of a run.
+func NewRecorder(dir string) (*Recorder, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // G301: the verdict is for everybody to read.
+		return nil, fmt.Errorf("make the run folder: %w", err)
+	}
+	return &Recorder{Dir: dir, files: map[string]*os.File{}}, nil
+}
+
+// Write appends one line to a file of the run.
+func (r *Recorder) Write(name string, line any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	file, err := r.files[name], error(nil)
+	if file == nil {
+		file, err = os.Create(filepath.Join(r.Dir, name)) //nolint:gosec // G304: the folder is the run's own.
+		r.files[name] = file
+	}
+	if err == nil {
+		err = json.NewEncoder(file).Encode(line)
+	}
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("write the history: %w", err)
+	}
+}
+
+// Event notes what was done, now.
+func (r *Recorder) Event(what, to, detail string) {
+	r.Write(EventsFile, Event{At: time.Now(), What: what, To: to, Detail: detail})
+}
+
+// Close returns the first error of any write.
+func (r *Recorder) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := r.err
+	for _, file := range r.files {
+		err = errors.Join(err, file.Close())
+	}
+	clear(r.files)
+	return err
+}
+
+// Read gives each line of a file of the run in dir to take. A file that is not there
+// has no lines.
+func Read[T any](dir, name string, take func(T)) error {
+	f, err := os.Open(filepath.Join(dir, name)) //nolint:gosec // G304: the folder is what the user asked to check.
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the history: %w", err)
+	}
+	defer f.Close()
+	decoder := json.NewDecoder(bufio.NewReaderSize(f, 1<<16))
+	for n := 1; ; n++ {
+		var line T
+		err := decoder.Decode(&line)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read line %d of %s: %w", n, name, err)
+		}
+		take(line)
+	}
 }

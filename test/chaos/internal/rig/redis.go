@@ -16,6 +16,13 @@ import (
 	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
+// The ways in which Redis runs.
+const (
+	Single   = "single"
+	Sentinel = "sentinel"
+	Cluster  = "cluster"
+)
+
 // failover is how long a master is silent before another one takes its place.
 const failover = time.Second
 
@@ -24,34 +31,32 @@ const LegacyKey = "timewheel:{0}:due"
 
 // startRedis starts Redis as the run wants it.
 func (r *Rig) startRedis(ctx context.Context) (err error) {
-	var url string
+	var server interface {
+		URL() string
+		Close() error
+	}
 	switch r.Config.Redis {
 	case Sentinel:
-		if r.Sentinel, err = stores.StartSentinel(ctx, failover); err != nil {
-			return err
-		}
-		r.onClose(r.Sentinel.Close)
-		url = r.Sentinel.URL()
+		r.Sentinel, err = stores.StartSentinel(ctx, failover)
+		server = r.Sentinel
 	case Cluster:
-		if r.Cluster, err = stores.StartCluster(ctx, 3, true, failover); err != nil {
-			return err
-		}
-		r.onClose(r.Cluster.Close)
-		url = r.Cluster.URL()
+		r.Cluster, err = stores.StartCluster(ctx, 3, true, failover)
+		server = r.Cluster
 	case Single:
 		r.Redis, err = stores.StartRedis(ctx, stores.Options{
 			Dir:      filepath.Join(r.scratch, "redis"),
 			Settings: map[string]string{"appendonly": "no", "enable-debug-command": "local"},
 		})
-		if err != nil {
-			return err
-		}
-		r.onClose(r.Redis.Close)
-		url = r.Redis.URL()
+		server = r.Redis
 	default:
-		return fmt.Errorf("start redis: %q is neither single, sentinel nor cluster", r.Config.Redis)
+		err = fmt.Errorf("start redis: %q is neither single, sentinel nor cluster", r.Config.Redis)
 	}
-	options, err := wheel.ParseURL(url)
+	if err != nil {
+		return err
+	}
+	r.onClose(server.Close)
+	r.redisURL = server.URL()
+	options, err := wheel.ParseURL(r.redisURL)
 	if err != nil {
 		return err
 	}
@@ -60,18 +65,6 @@ func (r *Rig) startRedis(ctx context.Context) (err error) {
 	r.Ring = redis.NewUniversalClient(options)
 	r.onClose(r.Ring.Close)
 	return nil
-}
-
-// redisURL is where the nodes find Redis.
-func (r *Rig) redisURL() string {
-	switch {
-	case r.Sentinel != nil:
-		return r.Sentinel.URL()
-	case r.Cluster != nil:
-		return r.Cluster.URL()
-	default:
-		return withHost(r.Redis.URL(), r.RedisProxy.Addr())
-	}
 }
 
 // EachMaster calls f with each server that has keys of its own.
@@ -84,6 +77,11 @@ func (r *Rig) EachMaster(ctx context.Context, f func(context.Context, *redis.Cli
 	default:
 		return fmt.Errorf("a client of the type %T has no masters", ring)
 	}
+}
+
+// Command carries out one command on each master.
+func (r *Rig) Command(ctx context.Context, command ...any) error {
+	return r.EachMaster(ctx, func(ctx context.Context, master *redis.Client) error { return master.Do(ctx, command...).Err() })
 }
 
 // Keys are all that match a pattern, in order.
@@ -118,9 +116,7 @@ func (r *Rig) Whole(ctx context.Context) error {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if strings.Contains(about, "role:master") {
-			found++
-		}
+		found += strings.Count(about, "role:master")
 		replicas += strings.Count(about, "state=online")
 		return nil
 	})

@@ -1,98 +1,108 @@
 package rig
 
 import (
-	"encoding/json"
-	"fmt"
+	"context"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/timewheel/timewheel/test/chaos/internal/history"
-	"github.com/timewheel/timewheel/test/testkit/witness"
+	"github.com/timewheel/timewheel/test/judge"
 )
 
-// Witness is where the tasks' effects go. It knows of executions what the
-// scheduler cannot gloss over: each one is noted before it is answered.
-//
-// Its paths are /<behaviour>/<n>, n being the number of the create. Tasks of a type with an
-// endpoint call /, and name that as the url in their body. Behaviours: ok answers at once;
-// slow takes a while; flaky fails the first attempt.
+// Witness is where the tasks' effects go: each one is noted before it is answered. How
+// it answers is the word of the path: ok at once, slow after a while, flaky not on the
+// first attempt.
 type Witness struct {
-	*witness.Witness
-	record *history.Recorder
-	total  atomic.Int64
-
-	// rude is how many of a thousand effects are not answered: the connection
+	judge.Witness
+	// Total is how many executions arrived.
+	Total atomic.Int64
+	// Rude is how many of a thousand effects are not answered: the connection
 	// breaks after the effect.
-	rude atomic.Int64
+	Rude atomic.Int64
 }
-
-// Rude makes so many of a thousand effects break their connection instead of
-// answering.
-func (w *Witness) Rude(permille int64) { w.rude.Store(permille) }
 
 // slowAnswer is how long a slow effect takes.
 const slowAnswer = 400 * time.Millisecond
 
-// NewWitness listens on loopback until Close.
-func NewWitness(record *history.Recorder) (*Witness, error) {
-	w := &Witness{record: record}
-	var err error
-	w.Witness, err = witness.Start(w.hear)
+func newWitness(record *history.Recorder) (w *Witness, err error) {
+	w = &Witness{}
+	w.Witness, err = judge.Listen(func(behaviour string, a judge.Arrival, out http.ResponseWriter) {
+		record.Write(history.ArrivalsFile, a)
+		w.Total.Add(1)
+		switch {
+		case rand.Int64N(1000) < w.Rude.Load():
+			panic(http.ErrAbortHandler) // net/http's way to break the connection
+		case behaviour == "slow":
+			time.Sleep(slowAnswer)
+		case behaviour == "flaky" && a.Attempt == 1:
+			http.Error(out, "not this time", http.StatusServiceUnavailable)
+			return
+		}
+		a.At = time.Now()
+		record.Write(history.AnswersFile, a)
+	})
 	return w, err
 }
 
-// Webhook is what the task of a create calls.
-func (w *Witness) Webhook(behaviour string, n int64) string {
-	return w.URL(fmt.Sprintf("/%s/%d", behaviour, n))
+// The kinds of bodies that the tasks carry which clients create.
+const (
+	SmallBodies  int32 = iota
+	PoisonBodies       // short to write, and long for whoever reads numbers or builds trees
+	LargeBodies
+)
+
+// Payload is that of the nth create. One body of twenty is large or poisonous while such
+// bodies are asked for.
+func (r *Rig) Payload(behaviour string, n int64) []byte {
+	body := ""
+	switch kind := r.Bodies.Load(); {
+	case n%20 != 0:
+	case kind == LargeBodies:
+		body = `"` + strings.Repeat("x", 250_000) + `"`
+	case kind == PoisonBodies:
+		body = []string{
+			`{"n":[` + strings.Repeat("1e308,", 40_000) + `1]}`,
+			strings.Repeat("[", 60) + strings.Repeat("]", 60),
+			`{` + strings.Repeat(`"a":1,`, 40_000) + `"b":2}`,
+		}[n/20%3]
+	}
+	return r.Witness.Payload(behaviour, n, []byte(body))
 }
 
-func (w *Witness) hear(call witness.Call, out http.ResponseWriter) {
-	behaviour, n, err := meaning(call)
-	if err != nil {
-		http.Error(out, err.Error(), http.StatusBadRequest)
-		return
+// Pause waits, and reports whether ctx did not end meanwhile.
+func Pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
 	}
-	a := history.Arrival{N: n, Task: call.Task, Attempt: call.Attempt, At: call.At}
-	w.record.Write(history.ArrivalsFile, a)
-	w.total.Add(1)
-	switch {
-	case rand.Int64N(1000) < w.rude.Load():
-		panic(http.ErrAbortHandler) // net/http's way to break the connection
-	case behaviour == "slow":
-		time.Sleep(slowAnswer)
-	case behaviour == "flaky" && call.Attempt == 1:
-		http.Error(out, "not this time", http.StatusServiceUnavailable)
-		return
-	}
-	a.At = time.Now()
-	w.record.Write(history.AnswersFile, a)
 }
 
-// meaning is what a call is to do, and the number of the create that it comes from.
-func meaning(call witness.Call) (behaviour string, n int64, err error) {
-	path := call.Path
-	if path == "/" {
-		var body struct {
-			URL string `json:"url"`
+// Wait asks again and again whether it is enough, for so long or until ctx ends, and
+// reports whether it was. To ask takes up at most a fifth of the time.
+func Wait(ctx context.Context, limit time.Duration, enough func() (bool, error)) (bool, error) {
+	for deadline := time.Now().Add(limit); ; {
+		asked := time.Now()
+		done, err := enough()
+		if err != nil || done {
+			return done, err
 		}
-		if err := json.NewDecoder(call.Body).Decode(&body); err != nil {
-			return "", 0, err
+		if time.Now().After(deadline) || !Pause(ctx, max(10*time.Millisecond, 4*time.Since(asked))) {
+			return false, nil
 		}
-		called, err := url.Parse(body.URL)
-		if err != nil {
-			return "", 0, err
-		}
-		path = called.Path
 	}
-	behaviour, number, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	n, err = strconv.ParseInt(number, 10, 64)
-	return behaviour, n, err
 }
 
-// Total is how many executions arrived.
-func (w *Witness) Total() int64 { return w.total.Load() }
+// Retry tries again until it goes well, for so long or until ctx ends, and returns the
+// last error then.
+func Retry(ctx context.Context, limit time.Duration, once func() error) (err error) {
+	_, _ = Wait(ctx, limit, func() (bool, error) {
+		err = once()
+		return err == nil, nil
+	})
+	return err
+}
