@@ -45,18 +45,9 @@ func Bugs() []Seeded {
 		{StartIgnoresSession, "start ignores session", "T2 without the live lease of its session", ""},
 		{StartIgnoresPause, "start ignores pause", "T2 that looks at the pause before it waits, and not after it", ""},
 		{StartKeepsAttempt, "start keeps attempt", "T2 without `attempt = attempt + 1` from the second start on", ""},
-		{
-			StartReissuedWithoutReceipt, "re-issue without receipt",
-			"T2 issued again after an unknown outcome, with no receipt to recognise its own success", "",
-		},
-		{
-			ReceiptClosedTooSoon, "receipt closed too soon",
-			"the receipt is removed when its tasks have ended, though another copy of its start may still commit", "",
-		},
-		{
-			LapsedWithoutReceipt, "lapsed without receipt",
-			"T2 refused because the lease has passed leaves no receipt and looks for none", "",
-		},
+		{StartReissuedWithoutReceipt, "re-issue without receipt", "T2 issued again after an unknown outcome, with no receipt to recognise its own success", ""},
+		{ReceiptClosedTooSoon, "receipt closed too soon", "the receipt is removed when its tasks have ended, though another copy of its start may still commit", ""},
+		{LapsedWithoutReceipt, "lapsed without receipt", "T2 refused because the lease has passed leaves no receipt and looks for none", ""},
 		{RunBeforeConfirm, "run before confirm", "the handler is called while T2 is under way", ""},
 		{RunWithoutLease, "run without lease", "the handler is called without asking whether the lease is live", ""},
 		{FinishIgnoresAttempt, "finish ignores attempt", "T3 without worker and attempt", ""},

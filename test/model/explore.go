@@ -2,8 +2,8 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"time"
 )
 
 // Result is what an exploration found.
@@ -12,8 +12,6 @@ type Result struct {
 	States int
 	// Moves is how many steps lead from them.
 	Moves int
-	// Took is how long it lasted.
-	Took time.Duration
 	// Broken is the promise that does not hold, or empty. Trace then is a
 	// shortest run of Steps moves that breaks it, one line each, and for a lost
 	// task a last line that says where that leaves it.
@@ -21,9 +19,6 @@ type Result struct {
 	Steps  int
 	Trace  []string
 }
-
-// Rate is the number of states explored a second.
-func (r Result) Rate() float64 { return float64(r.States) / r.Took.Seconds() }
 
 // explorer is a breadth-first search. States are numbered as they are found.
 type explorer struct {
@@ -42,7 +37,6 @@ type explorer struct {
 // that breaks a promise. When all were visited it looks for states from which
 // some task can no longer come to its end, however lucky the run from there.
 func Explore(cfg Config) Result {
-	began := time.Now()
 	e := &explorer{cfg: cfg, moves: moves{cfg: cfg}, number: map[packed]uint32{}}
 	broken, trace := e.search()
 	if broken == "" {
@@ -52,9 +46,7 @@ func Explore(cfg Config) Result {
 	if broken == neverLost {
 		steps--
 	}
-	return Result{
-		States: len(e.states), Moves: e.all, Took: time.Since(began), Broken: broken, Steps: steps, Trace: trace,
-	}
+	return Result{States: len(e.states), Moves: e.all, Broken: broken, Steps: steps, Trace: trace}
 }
 
 func (cfg Config) initial() state {
@@ -77,8 +69,8 @@ func (e *explorer) search() (broken string, trace []string) {
 			if step.broken != "" {
 				return step.broken, e.trace(n, step.broken)
 			}
-			to := e.reach(&step.to, uint32(n))
-			if step.move.fair {
+			to := e.reach(&step.state, uint32(n))
+			if step.fair {
 				e.fair = append(e.fair, to)
 			}
 		}
@@ -100,48 +92,26 @@ func (e *explorer) reach(s *state, from uint32) uint32 {
 	return n
 }
 
-// lost goes backwards over the fair moves from the states in which every task
-// has ended. What it does not reach is a state with a task that is lost.
+// lost marks the states from which a run of fair moves leads to one in which every
+// task has ended, as it has in the first one. What stays unmarked is a state with a
+// task that is lost. A mark goes back by one move at least in a pass, and mostly by
+// many: the last states of the search are the nearest to an end.
 func (e *explorer) lost() (broken string, trace []string) {
-	count := make([]uint32, len(e.states)+1)
-	for _, to := range e.fair {
-		count[to+1]++
-	}
-	for n := range e.states {
-		count[n+1] += count[n]
-	}
-	origins := make([]uint32, len(e.fair))
-	next := append([]uint32(nil), count...)
-	from := 0
-	for n, end := range e.ends {
-		for ; from < end; from++ {
-			to := e.fair[from]
-			origins[next[to]] = uint32(n)
-			next[to]++
-		}
-	}
 	saved := make([]bool, len(e.states))
-	var queue []uint32
-	for n := range e.states {
-		if s := e.states[n].unpack(); settled(&s) {
-			saved[n] = true
-			queue = append(queue, uint32(n))
-		}
+	for n, packed := range e.states {
+		s := packed.unpack()
+		saved[n] = settled(&s)
 	}
-	for len(queue) > 0 {
-		n := queue[len(queue)-1]
-		queue = queue[:len(queue)-1]
-		for _, origin := range origins[count[n]:count[n+1]] {
-			if !saved[origin] {
-				saved[origin] = true
-				queue = append(queue, origin)
+	for changed := true; changed; {
+		changed = false
+		for n := len(e.states) - 1; n > 0; n-- {
+			if next := e.fair[e.ends[n-1]:e.ends[n]]; !saved[n] && slices.ContainsFunc(next, func(to uint32) bool { return saved[to] }) {
+				saved[n], changed = true, true
 			}
 		}
 	}
-	for n, ok := range saved {
-		if !ok {
-			return neverLost, e.trace(n, "")
-		}
+	if n := slices.Index(saved, false); n >= 0 {
+		return neverLost, e.trace(n, "")
 	}
 	return "", nil
 }
@@ -168,9 +138,9 @@ func (e *explorer) trace(n int, broken string) (lines []string) {
 	again := moves{cfg: e.cfg}
 	for i := len(path) - 1; i >= 0; i-- {
 		for _, step := range again.all(now) {
-			if step.broken == "" && step.to.canonical() == path[i] {
+			if step.broken == "" && step.state.canonical() == path[i] {
 				lines = append(lines, step.move.String())
-				now = step.to
+				now = step.state
 				break
 			}
 		}
