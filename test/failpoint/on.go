@@ -24,39 +24,42 @@ var (
 )
 
 func init() {
-	first, err := parse(os.Getenv("FAILPOINTS"))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "FAILPOINTS:", err)
-		os.Exit(2)
-	}
-	current.Store(first)
+	follow("FAILPOINTS", os.Getenv("FAILPOINTS"))
 	if path := os.Getenv("FAILPOINTS_FILE"); path != "" {
-		go follow(path)
+		go followFile(path)
 	}
 }
 
-// follow takes over what the file holds whenever that changes. A file that is
+// follow makes text the plan. What the fault suite asks for and cannot have would
+// make a run look milder than it was, here and below: that ends the process.
+func follow(variable, text string) {
+	next, err := parse(text)
+	giveUp(variable, err)
+	current.Store(&next)
+}
+
+func giveUp(variable string, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", variable, err)
+		os.Exit(2)
+	}
+}
+
+// followFile takes over what the file holds whenever that changes. A file that is
 // not there yet changes nothing.
-func follow(path string) {
-	last := ""
-	for {
+func followFile(path string) {
+	for last := ""; ; time.Sleep(reload) {
 		text, err := os.ReadFile(path) //nolint:gosec // G304: whoever starts the process names it.
 		if err == nil && string(text) != last {
 			last = string(text)
-			next, err := parse(last)
-			if err != nil {
-				fmt.Fprintln(os.Stderr, "FAILPOINTS_FILE:", err)
-				os.Exit(2)
-			}
-			current.Store(next)
+			follow("FAILPOINTS_FILE", last)
 		}
-		time.Sleep(reload)
 	}
 }
 
 // Hit does what the plan has for this point, which is mostly nothing.
 func Hit(point string) {
-	r, fires := current.Load().hit(point)
+	r, fires := (*current.Load()).hit(point)
 	if !fires {
 		return
 	}
@@ -84,24 +87,20 @@ func signalSelf(sig syscall.Signal) {
 	}
 }
 
-// record notes what is about to happen. A line that cannot be written would
-// make a run look milder than it was, so that ends the process.
+// record notes what is about to happen.
 func record(point, action string) {
 	path := os.Getenv("FAILPOINTS_LOG")
 	if path == "" {
 		return
 	}
 	journal.Lock()
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // G304: as in follow.
+	defer journal.Unlock()
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // G304: as in followFile.
 	if err == nil {
 		_, err = fmt.Fprintln(file, point, action, time.Now().UnixNano())
 	}
 	if err == nil {
 		err = file.Close()
 	}
-	journal.Unlock()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "FAILPOINTS_LOG:", err)
-		os.Exit(2)
-	}
+	giveUp("FAILPOINTS_LOG", err)
 }
