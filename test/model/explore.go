@@ -138,7 +138,7 @@ func (e *explorer) trace(n int, broken string) (lines []string) {
 	again := moves{cfg: e.cfg}
 	for i := len(path) - 1; i >= 0; i-- {
 		for _, step := range again.all(now) {
-			if step.broken == "" && step.state.canonical() == path[i] {
+			if step.broken == "" && step.canonical() == path[i] {
 				lines = append(lines, step.move.String())
 				now = step.state
 				break

@@ -55,7 +55,7 @@ func (s *state) owns(w int) bool {
 	return false
 }
 
-func (r *row) startedBy(w int) bool { return r.status == started && int(r.owner) == w }
+func (r row) startedBy(w int) bool { return r.status == started && int(r.owner) == w }
 
 // reap ends a session and settles what it had started.
 func (s *step) reap(w int) {
@@ -165,10 +165,10 @@ func (s *step) finish(w, t int, to status) {
 	sameAttempt := r.attempt == worker.hands[t].attempt
 	mine := r.startedBy(w) && sameAttempt
 	guard := mine
-	switch s.cfg.Bug {
-	case FinishIgnoresAttempt:
+	if s.cfg.Bug == FinishIgnoresAttempt {
 		guard = r.status == started
-	case FinishIgnoresStatus:
+	}
+	if s.cfg.Bug == FinishIgnoresStatus {
 		// The owner of an ended attempt is not kept.
 		guard = sameAttempt && (int(r.owner) == w || r.owner == nobody)
 	}
