@@ -51,8 +51,24 @@ func Start(cmd *exec.Cmd, onParentDeath syscall.Signal) (*Child, error) {
 	return c, nil
 }
 
+// PID is the id of the child's process.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
 // Done is closed once the child has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
+
+// Running reports whether there is a child that has not ended.
+func (c *Child) Running() bool {
+	if c == nil {
+		return false
+	}
+	select {
+	case <-c.done:
+		return false
+	default:
+		return true
+	}
+}
 
 // Err says how the child ended, and is nil for status 0. It blocks until the
 // child has ended.
@@ -61,10 +77,18 @@ func (c *Child) Err() error {
 	return c.err
 }
 
+// Ending is Err in words, for a child that was not meant to end.
+func (c *Child) Ending() string {
+	if err := c.Err(); err != nil {
+		return err.Error()
+	}
+	return "exit status 0"
+}
+
 // Signal sends sig to the child's whole process group. A group that has ended
 // is no error.
 func (c *Child) Signal(sig syscall.Signal) error {
-	err := syscall.Kill(-c.cmd.Process.Pid, sig)
+	err := syscall.Kill(-c.PID(), sig)
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("send %s to %s: %w", sig, c.cmd.Path, err)
 	}
@@ -77,12 +101,10 @@ func (c *Child) Stop(sig syscall.Signal, patience time.Duration) error {
 	if err := c.Signal(sig); err != nil {
 		return err
 	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
 	select {
 	case <-c.done:
 		return nil
-	case <-timer.C:
+	case <-time.After(patience):
 	}
 	if err := c.Signal(syscall.SIGKILL); err != nil {
 		return err

@@ -5,10 +5,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,21 +17,15 @@ import (
 )
 
 // kinds tell the statements that commit by a piece of their text.
-var kinds = []struct{ kind, text string }{
-	{"T0", "INSERT INTO tasks"},
-	{"T2", "INSERT INTO starts"},
-	{"T3", "ended.code IS NULL THEN 'done'"},
-	{"T5", "SET status = 'deleted'"},
+var kinds = map[string]string{
+	"T0": "INSERT INTO tasks",
+	"T2": "INSERT INTO starts",
+	"T3": "ended.code IS NULL THEN 'done'",
+	"T5": "SET status = 'deleted'",
 }
 
 // Kinds are the statements that Postgres can be told to cut.
-func Kinds() []string {
-	var names []string
-	for _, k := range kinds {
-		names = append(names, k.kind)
-	}
-	return names
-}
+func Kinds() []string { return slices.Sorted(maps.Keys(kinds)) }
 
 // Moment is when a statement loses its connection.
 type Moment string
@@ -62,15 +57,16 @@ type Rule struct {
 type Postgres struct {
 	Proxy
 	rules atomic.Pointer[[]Rule]
-
-	counting sync.Mutex
-	cut      map[string]int // statements that were cut, by kind
+	cut   map[string]*atomic.Int64 // statements that were cut, by kind
 }
 
 // NewPostgres makes a proxy to whatever target names at the time.
 func NewPostgres(target func() string) (*Postgres, error) {
-	p := &Postgres{cut: map[string]int{}}
-	p.rules.Store(&[]Rule{})
+	p := &Postgres{cut: map[string]*atomic.Int64{}}
+	for kind := range kinds {
+		p.cut[kind] = &atomic.Int64{}
+	}
+	p.Rules()
 	return p, p.Start(target, p.relay)
 }
 
@@ -78,19 +74,13 @@ func NewPostgres(target func() string) (*Postgres, error) {
 func (p *Postgres) Rules(rules ...Rule) { p.rules.Store(&rules) }
 
 // CutOff is how many statements of a kind lost their reply up to now.
-func (p *Postgres) CutOff(kind string) int {
-	p.counting.Lock()
-	defer p.counting.Unlock()
-	return p.cut[kind]
-}
+func (p *Postgres) CutOff(kind string) int { return int(p.cut[kind].Load()) }
 
 // rule returns the rule that hits this statement, if any.
 func (p *Postgres) rule(kind string) (Rule, bool) {
 	for _, r := range *p.rules.Load() {
 		if r.Kind == kind && rand.Float64() < r.Chance {
-			p.counting.Lock()
-			p.cut[kind]++
-			p.counting.Unlock()
+			p.cut[kind].Add(1)
 			return r, true
 		}
 	}
@@ -190,9 +180,9 @@ func (p *Postgres) upstream(client, server net.Conn, doomed *atomic.Bool) error 
 }
 
 func kindOf(query string) string {
-	for _, k := range kinds {
-		if strings.Contains(query, k.text) {
-			return k.kind
+	for kind, text := range kinds {
+		if strings.Contains(query, text) {
+			return kind
 		}
 	}
 	return ""

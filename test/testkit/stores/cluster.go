@@ -5,119 +5,202 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
-// slots is the number of hash slots of a cluster.
-const slots = 16384
+const (
+	// slots is the number of hash slots of a cluster.
+	slots = 16384
+	// slotPage is how many keys of a slot are moved at a time.
+	slotPage = 1000
+)
 
 // Cluster is a Redis Cluster: its masters, and after them as many replicas or none.
 type Cluster struct {
-	Nodes    []*Redis
-	buses    []*port
-	password string
-	masters  int
+	fleet
+	Nodes []*Redis
 }
 
 // StartCluster starts masters that share the hash slots evenly, each with a replica if
 // replicas is true, and returns once all of them serve.
-func StartCluster(ctx context.Context, masters int, replicas bool, timeout time.Duration) (c *Cluster, err error) {
-	c = &Cluster{password: rand.Text(), masters: masters}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.Close())
-		}
-	}()
+func StartCluster(ctx context.Context, masters int, replicas bool, timeout time.Duration) (*Cluster, error) {
+	c := &Cluster{fleet: fleet{password: rand.Text()}}
 	n := masters
 	if replicas {
 		n *= 2
 	}
-	for range n {
+	if err := c.start(ctx, masters, n, timeout); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func (c *Cluster) start(ctx context.Context, masters, n int, timeout time.Duration) error {
+	for i := range n {
 		bus, err := reservePort(0)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		c.buses = append(c.buses, bus)
-		node, err := StartRedis(ctx, Options{Password: c.password, Settings: map[string]string{
+		c.ports = append(c.ports, bus)
+		node, err := c.add(ctx, c.replicating(map[string]string{
 			"cluster-enabled":               "yes",
-			"cluster-port":                  strconv.Itoa(bus.number),
+			"cluster-port":                  bus.text(),
 			"cluster-node-timeout":          strconv.FormatInt(timeout.Milliseconds(), 10),
 			"cluster-require-full-coverage": "no",
-			"masterauth":                    c.password,
 			"databases":                     "1",
-			"repl-diskless-sync-delay":      "0",
-			"shutdown-timeout":              "0",
-		}})
+		}))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		c.Nodes = append(c.Nodes, node)
-	}
-	return c, c.join(ctx)
-}
-
-func (c *Cluster) join(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
-	for i, node := range c.Nodes {
-		if i < c.masters {
-			from, to := i*slots/c.masters, (i+1)*slots/c.masters-1
-			if _, err := node.ask(ctx, fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", from, to)); err != nil {
-				return fmt.Errorf("share the slots: %w", err)
-			}
+		if i < masters {
+			_, err = node.ask(ctx, "CLUSTER ADDSLOTSRANGE %d %d", i*slots/masters, (i+1)*slots/masters-1)
 		}
-		meet := fmt.Sprintf("CLUSTER MEET 127.0.0.1 %d %d", node.port.number, c.buses[i].number)
-		if _, err := c.Nodes[0].ask(ctx, meet); i > 0 && err != nil {
-			return fmt.Errorf("join the cluster: %w", err)
-		}
-	}
-	if err := c.await(ctx, fmt.Sprintf("cluster_known_nodes:%d", len(c.Nodes))); err != nil {
-		return err
-	}
-	for i, node := range c.Nodes[c.masters:] {
-		id, err := c.Nodes[i].ask(ctx, "CLUSTER MYID")
-		if err == nil {
-			_, err = node.ask(ctx, "CLUSTER REPLICATE "+id)
+		if i > 0 && err == nil {
+			_, err = c.Nodes[0].ask(ctx, "CLUSTER MEET 127.0.0.1 %d %d", node.port.number, bus.number)
 		}
 		if err != nil {
-			return fmt.Errorf("replicate a master: %w", err)
+			return err
 		}
 	}
-	return c.await(ctx, "cluster_state:ok")
-}
-
-// await waits until all nodes say this of the cluster.
-func (c *Cluster) await(ctx context.Context, line string) error {
-	for _, node := range c.Nodes {
-		for {
-			about, err := node.ask(ctx, "CLUSTER INFO")
-			if err == nil && strings.Contains(about, line) {
-				break
-			}
-			if err := pause(ctx); err != nil {
-				return fmt.Errorf("wait for %s: %w", line, err)
-			}
+	if err := awaitWords(ctx, c.Nodes, "CLUSTER INFO", fmt.Sprintf("cluster_known_nodes:%d", n)); err != nil {
+		return err
+	}
+	for i, replica := range c.Nodes[masters:] {
+		id, err := c.Nodes[i].ask(ctx, "CLUSTER MYID")
+		if err == nil {
+			_, err = replica.ask(ctx, "CLUSTER REPLICATE %s", id)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return nil
+	return awaitWords(ctx, c.Nodes, "CLUSTER INFO", "cluster_state:ok")
 }
 
 // URL names all nodes.
-func (c *Cluster) URL() string {
-	hosts := make([]string, len(c.Nodes))
-	for i, node := range c.Nodes {
-		hosts[i] = node.address()
+func (c *Cluster) URL() string { return "redis+cluster://:" + c.password + "@" + hosts(c.Nodes) }
+
+// table is which servers have which slots, masters first, as a node that runs has it.
+func (c *Cluster) table(ctx context.Context) (table []redis.ClusterSlot, err error) {
+	for _, node := range c.Nodes {
+		err = WithRedis(node.URL(), 0, func(client *redis.Client) error {
+			table, err = client.ClusterSlots(ctx).Result()
+			return err
+		})
+		if err == nil {
+			return table, nil
+		}
 	}
-	return "redis+cluster://:" + c.password + "@" + strings.Join(hosts, ",")
+	return nil, fmt.Errorf("read the slots of the cluster: %w", err)
 }
 
-// Close ends all of it.
-func (c *Cluster) Close() error {
-	err := closeAll(c.Nodes)
-	for _, bus := range c.buses {
-		err = errors.Join(err, bus.release())
+func (c *Cluster) node(named redis.ClusterNode) (*Redis, error) {
+	for _, node := range c.Nodes {
+		if node.port.address() == named.Addr {
+			return node, nil
+		}
+	}
+	return nil, fmt.Errorf("the cluster names a node that is not its own: %s", named.Addr)
+}
+
+// Masters are the nodes that have slots.
+func (c *Cluster) Masters(ctx context.Context) (masters []*Redis, err error) {
+	table, err := c.table(ctx)
+	for _, part := range table {
+		node, err := c.node(part.Nodes[0])
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(masters, node) {
+			masters = append(masters, node)
+		}
+	}
+	return masters, err
+}
+
+// MoveSlot moves the slot of a key to another master, as an operator does who makes a
+// cluster larger. It calls half when one key of the slot has been moved and the others have not.
+func (c *Cluster) MoveSlot(ctx context.Context, key string, half func()) error {
+	table, err := c.table(ctx)
+	if err != nil {
+		return err
+	}
+	text, err := c.Nodes[0].ask(ctx, "CLUSTER KEYSLOT %s", key)
+	if err != nil {
+		return err
+	}
+	slot, err := strconv.Atoi(text)
+	if err != nil {
+		return fmt.Errorf("find the slot of a key: %w", err)
+	}
+	has := slices.IndexFunc(table, func(s redis.ClusterSlot) bool { return s.Start <= slot && slot <= s.End })
+	other := slices.IndexFunc(table, func(s redis.ClusterSlot) bool { return has >= 0 && s.Nodes[0].ID != table[has].Nodes[0].ID })
+	if other < 0 {
+		return fmt.Errorf("slot %d has no master, or there is no second one", slot)
+	}
+	source, target := table[has].Nodes[0], table[other].Nodes[0]
+	from, err := c.node(source)
+	to, err2 := c.node(target)
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	if _, err := to.ask(ctx, "CLUSTER SETSLOT %d IMPORTING %s", slot, source.ID); err != nil {
+		return err
+	}
+	if _, err := from.ask(ctx, "CLUSTER SETSLOT %d MIGRATING %s", slot, target.ID); err != nil {
+		return err
+	}
+	moved, err := from.moveKeys(ctx, slot, to, 1)
+	if err == nil {
+		half()
+	}
+	for moved > 0 && err == nil {
+		moved, err = from.moveKeys(ctx, slot, to, slotPage)
+	}
+	// The new master first: the old one would send clients to it.
+	for _, node := range []*Redis{to, from} {
+		if err == nil {
+			_, err = node.ask(ctx, "CLUSTER SETSLOT %d NODE %s", slot, target.ID)
+		}
 	}
 	return err
+}
+
+// moveKeys moves at most so many keys of a slot, and says how many.
+func (r *Redis) moveKeys(ctx context.Context, slot int, to *Redis, most int) (moved int, err error) {
+	err = WithRedis(r.URL(), 0, func(client *redis.Client) error {
+		keys, err := client.ClusterGetKeysInSlot(ctx, slot, most).Result()
+		for moved = 0; moved < len(keys) && err == nil; moved++ {
+			err = client.Do(ctx, "MIGRATE", "127.0.0.1", to.port.number, keys[moved], 0, 5000, "AUTH", to.password).Err()
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("move the keys of a slot: %w", err)
+	}
+	return moved, nil
+}
+
+// Failover makes a replica the master of what its master has, as an operator does before he
+// restarts that one.
+func (c *Cluster) Failover(ctx context.Context, master *Redis) error {
+	table, err := c.table(ctx)
+	if err != nil {
+		return err
+	}
+	for _, part := range table {
+		if part.Nodes[0].Addr == master.port.address() && len(part.Nodes) > 1 {
+			replica, err := c.node(part.Nodes[1])
+			if err == nil {
+				_, err = replica.ask(ctx, "CLUSTER FAILOVER")
+			}
+			return err
+		}
+	}
+	return errors.New("the master has no replica")
 }

@@ -3,27 +3,33 @@ package stores
 import (
 	"errors"
 	"fmt"
+	"net"
+	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
 // port is a TCP port of 127.0.0.1 that is kept for one server, also while the
 // server is down.
-type port struct {
-	number int
-	socket int
-}
+type port struct{ number, socket int }
 
 // reservePort binds a socket and never listens on it. With SO_REUSEADDR on both
 // sides the server may bind the same port and listen, while the kernel gives
 // it to nobody else, neither to a listener nor to an outgoing connection.
 func reservePort(preferred int) (*port, error) {
-	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, fmt.Errorf("reserve a port: %w", err)
 	}
+	unix.CloseOnExec(socket)
 	p := &port{socket: socket}
-	if err := p.bind(preferred); err != nil {
+	err = p.bind(preferred)
+	if err == nil && runtime.GOOS != "linux" {
+		// Only Linux lets two sockets have the port: elsewhere it was free a moment ago.
+		err, p.socket = p.release(), -1
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reserve a port: %w", errors.Join(err, p.release()))
 	}
 	return p, nil
@@ -50,5 +56,14 @@ func (p *port) bind(preferred int) error {
 	return nil
 }
 
+func (p *port) text() string { return strconv.Itoa(p.number) }
+
+func (p *port) address() string { return net.JoinHostPort("127.0.0.1", p.text()) }
+
 // release lets others have the port.
-func (p *port) release() error { return unix.Close(p.socket) }
+func (p *port) release() error {
+	if p == nil || p.socket < 0 {
+		return nil
+	}
+	return unix.Close(p.socket)
+}

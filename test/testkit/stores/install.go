@@ -1,0 +1,93 @@
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// MissingError says that a store's program is not on this machine.
+type MissingError struct{ Program string }
+
+func (e *MissingError) Error() string {
+	line := "your package manager's line for PostgreSQL and Redis"
+	for manager, its := range map[string]string{
+		"apt-get": "sudo apt-get install -y postgresql redis-server",
+		"brew":    "brew install postgresql redis",
+	} {
+		if _, err := exec.LookPath(manager); err == nil {
+			line = its
+		}
+	}
+	return e.Program + " is not on this machine; to install it, type: " + line
+}
+
+// find is the path of a program: the one in PATH, or else the newest that
+// Debian keeps outside of it.
+func find(program string) (string, error) {
+	if path, err := exec.LookPath(program); err == nil {
+		return path, nil
+	}
+	installed, err := filepath.Glob("/usr/lib/postgresql/[1-9][0-9]/bin/" + program)
+	if err != nil || len(installed) == 0 {
+		return "", errors.Join(&MissingError{Program: program}, err)
+	}
+	return installed[len(installed)-1], nil
+}
+
+// firstMissing is a *MissingError, or nil if all programs are there that this
+// package runs.
+func firstMissing() error {
+	for _, program := range []string{"postgres", "redis-server"} {
+		if _, err := find(program); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// installation installs Debian's packages. Debian's tools ask policy-rc.d whether a
+// package may start its own servers; a machine that has that file keeps its own.
+const installation = `
+set -e
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -f $policy' EXIT
+	trap 'exit 130' INT TERM
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+fi
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+apt-get -q -o DPkg::Lock::Timeout=300 update
+apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends postgresql redis-server
+`
+
+// Install makes sure that the stores' programs are on this machine. Where they
+// lack it installs Debian's packages, without starting the services in them,
+// if this process may; else it returns a *MissingError. What apt-get says goes
+// to out.
+func Install(ctx context.Context, out io.Writer) error {
+	missing := firstMissing()
+	if missing == nil {
+		return nil
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
+		return missing
+	}
+	fmt.Fprintln(out, "installing postgresql and redis-server")
+	command := exec.CommandContext(ctx, "sh", "-c", installation)
+	command.Stdout, command.Stderr = out, out
+	// The shell lets a package be finished, and takes its file away.
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = 5 * time.Minute
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("install the stores: %w", err)
+	}
+	return firstMissing()
+}
