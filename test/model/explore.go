@@ -25,7 +25,7 @@ type explorer struct {
 	cfg    Config
 	moves  moves
 	number map[packed]uint32
-	states []packed
+	states []state
 	parent []uint32
 	// The fair moves: those of state n are fair[ends[n-1]:ends[n]].
 	fair []uint32
@@ -64,7 +64,7 @@ func (e *explorer) search() (broken string, trace []string) {
 	initial := e.cfg.initial()
 	e.reach(&initial, 0)
 	for n := 0; n < len(e.states); n++ {
-		for _, step := range e.moves.all(e.states[n].unpack()) {
+		for _, step := range e.moves.all(e.states[n]) {
 			e.all++
 			if step.broken != "" {
 				return step.broken, e.trace(n, step.broken)
@@ -81,13 +81,13 @@ func (e *explorer) search() (broken string, trace []string) {
 
 // reach returns the number of a state, and gives it one if it is new.
 func (e *explorer) reach(s *state, from uint32) uint32 {
-	key := s.canonical()
+	canonical, key := s.canonical()
 	if n, known := e.number[key]; known {
 		return n
 	}
 	n := uint32(len(e.states)) //nolint:gosec // memory ends long before
 	e.number[key] = n
-	e.states = append(e.states, key)
+	e.states = append(e.states, canonical)
 	e.parent = append(e.parent, from)
 	return n
 }
@@ -98,9 +98,8 @@ func (e *explorer) reach(s *state, from uint32) uint32 {
 // many: the last states of the search are the nearest to an end.
 func (e *explorer) lost() (broken string, trace []string) {
 	saved := make([]bool, len(e.states))
-	for n, packed := range e.states {
-		s := packed.unpack()
-		saved[n] = settled(&s)
+	for n := range e.states {
+		saved[n] = settled(&e.states[n])
 	}
 	for changed := true; changed; {
 		changed = false
@@ -130,7 +129,7 @@ func settled(s *state) bool {
 // breaks a promise if it is not a lost one. The states of the search have lost
 // their names, so the run is made again with names that stay.
 func (e *explorer) trace(n int, broken string) (lines []string) {
-	var path []packed
+	var path []state
 	for ; n != 0; n = int(e.parent[n]) {
 		path = append(path, e.states[n])
 	}
@@ -138,7 +137,7 @@ func (e *explorer) trace(n int, broken string) (lines []string) {
 	again := moves{cfg: e.cfg}
 	for i := len(path) - 1; i >= 0; i-- {
 		for _, step := range again.all(now) {
-			if step.broken == "" && step.canonical() == path[i] {
+			if reached, _ := step.canonical(); step.broken == "" && reached == path[i] {
 				lines = append(lines, step.move.String())
 				now = step.state
 				break

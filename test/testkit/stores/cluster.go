@@ -48,7 +48,7 @@ func (c *Cluster) start(ctx context.Context, masters, n int, timeout time.Durati
 		c.ports = append(c.ports, bus)
 		node, err := c.add(ctx, c.replicating(map[string]string{
 			"cluster-enabled":               "yes",
-			"cluster-port":                  bus.text(),
+			"cluster-port":                  strconv.Itoa(bus.number),
 			"cluster-node-timeout":          strconv.FormatInt(timeout.Milliseconds(), 10),
 			"cluster-require-full-coverage": "no",
 			"databases":                     "1",
@@ -89,7 +89,7 @@ func (c *Cluster) URL() string { return "redis+cluster://:" + c.password + "@" +
 func (c *Cluster) table(ctx context.Context) (table []redis.ClusterSlot, err error) {
 	for _, node := range c.Nodes {
 		err = WithRedis(node.URL(), 0, func(client *redis.Client) error {
-			table, err = client.ClusterSlots(ctx).Result()
+			table, err = client.ClusterSlots(ctx).Result() //nolint:staticcheck // SA1019: Redis 6.2 knows no CLUSTER SHARDS.
 			return err
 		})
 		if err == nil {
@@ -146,28 +146,22 @@ func (c *Cluster) MoveSlot(ctx context.Context, key string, half func()) error {
 	source, target := table[has].Nodes[0], table[other].Nodes[0]
 	from, err := c.node(source)
 	to, err2 := c.node(target)
-	if err := errors.Join(err, err2); err != nil {
-		return err
-	}
-	if _, err := to.ask(ctx, "CLUSTER SETSLOT %d IMPORTING %s", slot, source.ID); err != nil {
-		return err
-	}
-	if _, err := from.ask(ctx, "CLUSTER SETSLOT %d MIGRATING %s", slot, target.ID); err != nil {
-		return err
-	}
-	moved, err := from.moveKeys(ctx, slot, to, 1)
-	if err == nil {
-		half()
-	}
-	for moved > 0 && err == nil {
-		moved, err = from.moveKeys(ctx, slot, to, slotPage)
-	}
-	// The new master first: the old one would send clients to it.
-	for _, node := range []*Redis{to, from} {
+	err = errors.Join(err, err2)
+	set := func(node *Redis, state, id string) {
 		if err == nil {
-			_, err = node.ask(ctx, "CLUSTER SETSLOT %d NODE %s", slot, target.ID)
+			_, err = node.ask(ctx, "CLUSTER SETSLOT %d %s %s", slot, state, id)
 		}
 	}
+	set(to, "IMPORTING", source.ID)
+	set(from, "MIGRATING", target.ID)
+	for most, moved := 1, 1; moved > 0 && err == nil; most = slotPage {
+		if moved, err = from.moveKeys(ctx, slot, to, most); err == nil && most == 1 {
+			half()
+		}
+	}
+	// The new master first: the old one would send clients to it.
+	set(to, "NODE", target.ID)
+	set(from, "NODE", target.ID)
 	return err
 }
 

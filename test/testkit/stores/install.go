@@ -16,16 +16,7 @@ import (
 type MissingError struct{ Program string }
 
 func (e *MissingError) Error() string {
-	line := "your package manager's line for PostgreSQL and Redis"
-	for manager, its := range map[string]string{
-		"apt-get": "sudo apt-get install -y postgresql redis-server",
-		"brew":    "brew install postgresql redis",
-	} {
-		if _, err := exec.LookPath(manager); err == nil {
-			line = its
-		}
-	}
-	return e.Program + " is not on this machine; to install it, type: " + line
+	return e.Program + " is not on this machine; on Debian, type: sudo apt-get install -y postgresql redis-server"
 }
 
 // find is the path of a program: the one in PATH, or else the newest that
@@ -74,10 +65,7 @@ apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends postgre
 // to out.
 func Install(ctx context.Context, out io.Writer) error {
 	missing := firstMissing()
-	if missing == nil {
-		return nil
-	}
-	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
+	if _, err := exec.LookPath("apt-get"); missing == nil || err != nil || os.Geteuid() != 0 {
 		return missing
 	}
 	fmt.Fprintln(out, "installing postgresql and redis-server")

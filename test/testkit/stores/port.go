@@ -3,9 +3,7 @@ package stores
 import (
 	"errors"
 	"fmt"
-	"net"
 	"runtime"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,24 +22,23 @@ func reservePort(preferred int) (*port, error) {
 	}
 	unix.CloseOnExec(socket)
 	p := &port{socket: socket}
-	err = p.bind(preferred)
-	if err == nil && runtime.GOOS != "linux" {
-		// Only Linux lets two sockets have the port: elsewhere it was free a moment ago.
-		err, p.socket = p.release(), -1
-	}
-	if err != nil {
+	if err := p.bind(preferred); err != nil {
 		return nil, fmt.Errorf("reserve a port: %w", errors.Join(err, p.release()))
+	}
+	if runtime.GOOS != "linux" {
+		// Only Linux lets two sockets have a port: elsewhere it was free a moment ago.
+		return p, p.release()
 	}
 	return p, nil
 }
 
 func (p *port) bind(preferred int) error {
-	if err := unix.SetsockoptInt(p.socket, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		return err
-	}
 	address := &unix.SockaddrInet4{Port: preferred, Addr: [4]byte{127, 0, 0, 1}}
-	err := unix.Bind(p.socket, address)
-	if errors.Is(err, unix.EADDRINUSE) && preferred != 0 {
+	err := unix.SetsockoptInt(p.socket, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if err == nil {
+		err = unix.Bind(p.socket, address)
+	}
+	if errors.Is(err, unix.EADDRINUSE) {
 		address.Port = 0
 		err = unix.Bind(p.socket, address)
 	}
@@ -49,21 +46,20 @@ func (p *port) bind(preferred int) error {
 		return err
 	}
 	bound, err := unix.Getsockname(p.socket)
-	if err != nil {
-		return err
+	if err == nil {
+		p.number = bound.(*unix.SockaddrInet4).Port //nolint:forcetypeassert,errcheck // An AF_INET socket has no other.
 	}
-	p.number = bound.(*unix.SockaddrInet4).Port //nolint:forcetypeassert,errcheck // An AF_INET socket has no other.
-	return nil
+	return err
 }
 
-func (p *port) text() string { return strconv.Itoa(p.number) }
-
-func (p *port) address() string { return net.JoinHostPort("127.0.0.1", p.text()) }
+func (p *port) address() string { return fmt.Sprintf("127.0.0.1:%d", p.number) }
 
 // release lets others have the port.
 func (p *port) release() error {
 	if p == nil || p.socket < 0 {
 		return nil
 	}
-	return unix.Close(p.socket)
+	socket := p.socket
+	p.socket = -1
+	return unix.Close(socket)
 }

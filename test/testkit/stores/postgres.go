@@ -47,8 +47,6 @@ func StartPostgres(ctx context.Context, options Options) (*Postgres, error) {
 		return nil, err
 	}
 	p := &Postgres{server: server{name: "postgres", shutdown: syscall.SIGINT}, bin: filepath.Dir(binary), credential: credential}
-	// A predecessor that was killed leaves backends that end a moment later.
-	p.transient = []string{`lock file "postmaster.pid" already exists`, "is still in use", "Address already in use"}
 	p.probe = func(ctx context.Context) error { return Execute(ctx, p.database("postgres"), "SELECT") }
 	p.command = func() *exec.Cmd { return p.run("postgres", p.data(), p.arguments(options.Settings)...) }
 	for _, step := range []func(context.Context) error{
@@ -97,20 +95,17 @@ func (p *Postgres) run(program, data string, arguments ...string) *exec.Cmd {
 
 func (p *Postgres) data() string { return filepath.Join(p.dir, "postgres") }
 
+// arguments are the server's settings. The last one of a name wins.
 func (p *Postgres) arguments(extra map[string]string) []string {
-	return lines("--%s=%s", map[string]string{
-		"listen_addresses":        "127.0.0.1",
-		"port":                    p.port.text(),
-		"unix_socket_directories": "",
-		"fsync":                   "on",
-		"synchronous_commit":      "on",
-		"max_connections":         "300",
-		"shared_buffers":          "256MB",
-		"max_wal_size":            "4GB",
-		"checkpoint_timeout":      "15min",
-		"timezone":                "UTC",
-		"log_timezone":            "UTC",
-	}, extra)
+	arguments := []string{
+		"--listen_addresses=127.0.0.1", fmt.Sprintf("--port=%d", p.port.number), "--unix_socket_directories=",
+		"--fsync=on", "--synchronous_commit=on", "--max_connections=300", "--shared_buffers=256MB",
+		"--max_wal_size=4GB", "--checkpoint_timeout=15min", "--timezone=UTC", "--log_timezone=UTC",
+	}
+	for name, value := range extra {
+		arguments = append(arguments, "--"+name+"="+value)
+	}
+	return arguments
 }
 
 // initialize makes the data folder if there is none. It is made under another

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -30,10 +29,7 @@ func startRedis(ctx context.Context, options Options, password string, arguments
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{server{
-		name: "redis", password: password, shutdown: syscall.SIGTERM,
-		transient: []string{"Address already in use"},
-	}}
+	r := &Redis{server{name: "redis", password: password, shutdown: syscall.SIGTERM}}
 	r.probe = r.ping
 	r.command = func() *exec.Cmd { return exec.Command(binary, append([]string{r.config()}, arguments...)...) } //nolint:gosec,noctx // G204: both are our own. It outlives ctx.
 	err = r.prepare(options)
@@ -51,24 +47,26 @@ func startRedis(ctx context.Context, options Options, password string, arguments
 
 func (r *Redis) config() string { return filepath.Join(r.dir, "redis.conf") }
 
-// configure writes the server's configuration.
+// configure writes the server's configuration. The last setting of a name wins.
 func (r *Redis) configure(extra map[string]string) error {
 	data := filepath.Join(r.dir, "redis")
-	settings := lines("%s %s\n", map[string]string{
-		"bind":             "127.0.0.1",
-		"port":             r.port.text(),
-		"requirepass":      r.password,
-		"dir":              strconv.Quote(data),
-		"databases":        "1024",
-		"appendonly":       "yes",
-		"appendfsync":      "everysec",
-		"save":             `""`,
-		"maxmemory-policy": "noeviction",
-		"daemonize":        "no",
-	}, extra)
+	settings := fmt.Appendf(nil, `bind 127.0.0.1
+port %d
+requirepass %s
+dir %q
+databases 1024
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+daemonize no
+`, r.port.number, r.password, data)
+	for name, value := range extra {
+		settings = fmt.Appendf(settings, "%s %s\n", name, value)
+	}
 	err := os.MkdirAll(data, 0o700)
 	if err == nil {
-		err = os.WriteFile(r.config(), []byte(strings.Join(settings, "")), 0o600)
+		err = os.WriteFile(r.config(), settings, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("configure redis: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -34,14 +35,14 @@ func (s *Sentinel) start(ctx context.Context, downAfter time.Duration) error {
 	if err != nil {
 		return err
 	}
-	replica, err := s.add(ctx, s.replicating(map[string]string{"replicaof": "127.0.0.1 " + master.port.text()}))
+	replica, err := s.add(ctx, s.replicating(map[string]string{"replicaof": fmt.Sprintf("127.0.0.1 %d", master.port.number)}))
 	if err != nil {
 		return err
 	}
 	s.nodes = []*Redis{master, replica}
 	for range 3 {
 		watcher, err := s.add(ctx, map[string]string{
-			"sentinel monitor " + masterName:                 "127.0.0.1 " + master.port.text() + " 2",
+			"sentinel monitor " + masterName:                 fmt.Sprintf("127.0.0.1 %d 2", master.port.number),
 			"sentinel auth-pass " + masterName:               s.password,
 			"sentinel down-after-milliseconds " + masterName: strconv.FormatInt(downAfter.Milliseconds(), 10),
 			"sentinel failover-timeout " + masterName:        "3000",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,9 +38,6 @@ type server struct {
 	probe func(context.Context) error
 	// shutdown asks the program for an orderly end.
 	shutdown syscall.Signal
-	// transient are the log lines of a start that fails because the previous
-	// program has not quite ended.
-	transient []string
 	// logged is the size that the log had before the present start.
 	logged int64
 }
@@ -63,6 +59,10 @@ func (s *server) prepare(options Options) (err error) {
 	return nil
 }
 
+// transient are the log lines of a start that fails because the previous program was
+// killed and has not quite ended.
+var transient = []string{`lock file "postmaster.pid" already exists`, "is still in use", "Address already in use"}
+
 // Start brings the server up on the data and the port it had before, and
 // returns once it answers. An error quotes the server's log if it died.
 func (s *server) Start(ctx context.Context) error {
@@ -77,11 +77,12 @@ func (s *server) Start(ctx context.Context) error {
 		if failed != nil || answer == nil || s.program.Running() {
 			return answer
 		}
-		failed = fmt.Errorf("it ended before it was ready (%s); its log: %s", s.program.Ending(), s.logTail())
-		if slices.ContainsFunc(s.transient, func(line string) bool { return strings.Contains(failed.Error(), line) }) {
+		log := s.logTail()
+		if slices.ContainsFunc(transient, func(line string) bool { return strings.Contains(log, line) }) {
 			failed = s.launch()
 			return answer
 		}
+		failed = fmt.Errorf("it ended before it was ready (%s); its log: %s", s.program.Ending(), log)
 		return nil
 	})
 	if err = errors.Join(failed, err); err != nil {
@@ -146,7 +147,7 @@ func (s *server) Kill() error { return s.end(syscall.SIGKILL) }
 // Restart is Stop, then Start.
 func (s *server) Restart(ctx context.Context) error {
 	if err := s.Stop(); err != nil {
-		return fmt.Errorf("restart %s: %w", s.name, err)
+		return err
 	}
 	return s.Start(ctx)
 }
@@ -175,14 +176,4 @@ func (s *server) logTail() string {
 	}
 	log = log[min(s.logged, int64(len(log))):]
 	return strings.TrimSpace(string(log[max(0, len(log)-2<<10):]))
-}
-
-// lines are settings in the order of their names. Those of extra win.
-func lines(form string, settings, extra map[string]string) (all []string) {
-	settings = maps.Clone(settings)
-	maps.Copy(settings, extra)
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		all = append(all, fmt.Sprintf(form, name, settings[name]))
-	}
-	return all
 }
