@@ -49,7 +49,7 @@ func run(arguments []string) int {
 	defer stop()
 	err := dispatch(ctx, arguments)
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.Is(err, errCommandLine):
 		return 2
@@ -88,7 +88,7 @@ func dispatch(ctx context.Context, arguments []string) error {
 	case slices.Contains(helps, command), len(arguments) == 1 && slices.Contains(helps, arguments[0]):
 		flags.SetOutput(os.Stdout)
 		flags.Usage()
-		return nil
+		return flag.ErrHelp
 	case command == "test":
 		return test(ctx, arguments)
 	case command == "bench":
@@ -97,9 +97,11 @@ func dispatch(ctx context.Context, arguments []string) error {
 		fmt.Fprintf(os.Stderr, "stack: there is no command %q\n\n", command)
 		flags.Usage()
 		return errCommandLine
-	case flags.Parse(arguments) != nil:
-		return errCommandLine
-	case flags.NArg() > 0 || o.workers < 0:
+	}
+	if err := flags.Parse(arguments); err != nil {
+		return errors.Join(errCommandLine, err)
+	}
+	if flags.NArg() > 0 || o.workers < 0 {
 		fmt.Fprintln(os.Stderr, "stack: up takes no arguments, and no fewer than 0 workers")
 		return errCommandLine
 	}

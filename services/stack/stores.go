@@ -73,7 +73,7 @@ func (s *storeSet) startPrivate(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
-		s.watch("postgres", postgres)
+		s.watch(postgres.Done(), postgres.LogFile(), postgres.Close)
 		s.databaseURL = postgres.URL()
 		s.psql = fmt.Sprintf("psql '%s'", s.databaseURL)
 	}
@@ -82,7 +82,7 @@ func (s *storeSet) startPrivate(ctx context.Context, dir string) error {
 		if err != nil {
 			return err
 		}
-		s.watch("redis", redis)
+		s.watch(redis.Done(), redis.LogFile(), redis.Close)
 		s.redisURL = redis.URL()
 		// A redis-cli takes a URL without a user for one with an empty name.
 		s.redisCLI = "redis-cli --no-auth-warning -u " + strings.Replace(s.redisURL, "//:", "//default:", 1)
@@ -90,16 +90,12 @@ func (s *storeSet) startPrivate(ctx context.Context, dir string) error {
 	return nil
 }
 
-func (s *storeSet) watch(name string, store interface {
-	Done() <-chan struct{}
-	LogFile() string
-	Close() error
-},
-) {
-	s.closers = append(s.closers, store.Close)
+// watch ends a store with the others, and tells if it ends by itself.
+func (s *storeSet) watch(done <-chan struct{}, log string, closeOne func() error) {
+	s.closers = append(s.closers, closeOne)
 	go func() {
-		<-store.Done()
-		s.ended <- fmt.Errorf("%s ended by itself; its log is %s", name, store.LogFile())
+		<-done
+		s.ended <- fmt.Errorf("a store ended by itself; its log is %s", log)
 	}()
 }
 
@@ -112,7 +108,7 @@ func dockerAnswers(ctx context.Context) bool {
 
 // startDocker brings up both stores of docker-compose.yml. Their data stays in
 // Docker's volumes.
-func (s *storeSet) startDocker(ctx context.Context, root string, fresh bool) error {
+func (s *storeSet) startDocker(ctx context.Context, root string, fresh bool) (err error) {
 	compose := func(ctx context.Context, arguments ...string) error {
 		if err := runToEnd(ctx, program(root, nil, "docker", append([]string{"compose"}, arguments...)...)); err != nil {
 			return fmt.Errorf("docker compose %s: %w", arguments[0], err)
@@ -120,9 +116,7 @@ func (s *storeSet) startDocker(ctx context.Context, root string, fresh bool) err
 		return nil
 	}
 	if fresh {
-		if err := compose(ctx, "down", "--volumes"); err != nil {
-			return err
-		}
+		err = compose(ctx, "down", "--volumes")
 	}
 	s.closers = append(s.closers, func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -131,10 +125,12 @@ func (s *storeSet) startDocker(ctx context.Context, root string, fresh bool) err
 	})
 	s.where = "containers of docker-compose.yml"
 	// The password follows the default that docker-compose.yml has.
-	password := cmp.Or(os.Getenv("POSTGRES_PASSWORD"), "timewheel")
-	s.databaseURL = "postgres://timewheel:" + password + "@127.0.0.1:5432/timewheel?sslmode=disable"
+	s.databaseURL = "postgres://timewheel:" + cmp.Or(os.Getenv("POSTGRES_PASSWORD"), "timewheel") + "@127.0.0.1:5432/timewheel?sslmode=disable"
 	s.redisURL = "redis://127.0.0.1:6379/0"
 	s.psql = "docker compose exec postgres psql -U timewheel timewheel"
 	s.redisCLI = "docker compose exec redis redis-cli"
-	return compose(ctx, "up", "--detach", "--wait", "postgres", "redis")
+	if err == nil {
+		err = compose(ctx, "up", "--detach", "--wait", "postgres", "redis")
+	}
+	return err
 }

@@ -3,6 +3,7 @@
 package failpoint
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -49,30 +50,24 @@ func parse(text string) (plan, error) {
 		if parts == nil || !slices.Contains(Points(), parts[1]) {
 			return nil, fmt.Errorf("%q is not point=action:when of a known point and action", entry)
 		}
-		r, err := parseRule(parts[2], parts[3], parts[4] == "@", parts[5])
-		if err != nil {
+		r := &rule{action: parts[2]}
+		var err, whenErr error
+		if parts[3] != "" {
+			r.action = "hang"
+			r.hang, err = time.ParseDuration(parts[3])
+		}
+		if parts[4] == "@" {
+			r.nth, whenErr = strconv.ParseInt(parts[5], 10, 64)
+		} else {
+			r.chance, whenErr = strconv.ParseFloat(parts[5], 64)
+		}
+		if r.nth < 0 || r.nth == 0 && (r.chance <= 0 || r.chance > 1) {
+			whenErr = errors.New("when is neither a probability above 0 nor @n")
+		}
+		if err := errors.Join(err, whenErr); err != nil {
 			return nil, fmt.Errorf("%q: %w", entry, err)
 		}
 		p[parts[1]] = r
 	}
 	return p, nil
-}
-
-func parseRule(action, hang string, exact bool, when string) (r *rule, err error) {
-	r = &rule{action: action}
-	if hang != "" {
-		r.action = "hang"
-		if r.hang, err = time.ParseDuration(hang); err != nil {
-			return nil, err
-		}
-	}
-	if exact {
-		r.nth, err = strconv.ParseInt(when, 10, 64)
-	} else {
-		r.chance, err = strconv.ParseFloat(when, 64)
-	}
-	if err == nil && (r.nth < 0 || r.nth == 0 && (r.chance <= 0 || r.chance > 1)) {
-		err = fmt.Errorf("%q is neither a probability above 0 nor @n", when)
-	}
-	return r, err
 }

@@ -33,8 +33,6 @@ func (f *fleet) replicating(more map[string]string) map[string]string {
 
 // awaitWords waits until all servers have these words in their reply to the command.
 func awaitWords(ctx context.Context, servers []*Redis, command, words string) error {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
 	for _, server := range servers {
 		err := await(ctx, func(ctx context.Context) error {
 			reply, err := server.ask(ctx, "%s", command)

@@ -2,6 +2,7 @@ package stores
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -43,21 +44,8 @@ func firstMissing() error {
 	return nil
 }
 
-// installation installs Debian's packages. Debian's tools ask policy-rc.d whether a
-// package may start its own servers; a machine that has that file keeps its own.
-const installation = `
-set -e
-policy=/usr/sbin/policy-rc.d
-if [ ! -e $policy ]; then
-	trap 'rm -f $policy' EXIT
-	trap 'exit 130' INT TERM
-	printf '#!/bin/sh\nexit 101\n' >$policy
-	chmod 755 $policy
-fi
-export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-apt-get -q -o DPkg::Lock::Timeout=300 update
-apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends postgresql redis-server
-`
+//go:embed install.sh
+var installation string
 
 // Install makes sure that the stores' programs are on this machine. Where they
 // lack it installs Debian's packages, without starting the services in them,
@@ -69,7 +57,7 @@ func Install(ctx context.Context, out io.Writer) error {
 		return missing
 	}
 	fmt.Fprintln(out, "installing postgresql and redis-server")
-	command := exec.CommandContext(ctx, "sh", "-c", installation)
+	command := exec.CommandContext(ctx, "sh", "-c", installation) //nolint:gosec // G204: the script is our own.
 	command.Stdout, command.Stderr = out, out
 	// The shell lets a package be finished, and takes its file away.
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }

@@ -75,12 +75,11 @@ func unprivileged() (*syscall.Credential, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find a user to run postgres as: %w", err)
 	}
-	uid, err := strconv.ParseUint(account.Uid, 10, 32)
-	gid, err2 := strconv.ParseUint(account.Gid, 10, 32)
-	if err := errors.Join(err, err2); err != nil {
+	credential := &syscall.Credential{}
+	if _, err := fmt.Sscan(account.Uid+" "+account.Gid, &credential.Uid, &credential.Gid); err != nil {
 		return nil, fmt.Errorf("read the ids of user %s: %w", account.Username, err)
 	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	return credential, nil
 }
 
 // run is one of the server's programs on a data folder, as the user it wants.
@@ -180,35 +179,23 @@ func (p *Postgres) StopImmediately() error { return p.end(syscall.SIGQUIT) }
 // connections stay, and nobody answers. Resume lets them go on. It is only known on
 // Linux, which tells a process' children.
 func (p *Postgres) Pause() (resume func() error, err error) {
-	var stopped []int
-	stop := func(pid int) error {
-		err := syscall.Kill(pid, syscall.SIGSTOP)
-		if err == nil {
-			stopped = append(stopped, pid)
-		}
-		return err
-	}
-	resume = func() (err error) {
-		for _, pid := range stopped {
-			if one := syscall.Kill(pid, syscall.SIGCONT); !errors.Is(one, syscall.ESRCH) {
-				err = errors.Join(err, one)
-			}
-		}
-		return err
-	}
-	// The first of them first, so that it starts no others.
+	return func() error { return p.signalAll(syscall.SIGCONT) }, p.signalAll(syscall.SIGSTOP)
+}
+
+// signalAll begins with the first of the processes, so that one that stops starts no others.
+func (p *Postgres) signalAll(sig syscall.Signal) error {
 	postmaster := p.program.PID()
-	if err := stop(postmaster); err != nil {
-		return nil, fmt.Errorf("pause postgres: %w", err)
+	if err := syscall.Kill(postmaster, sig); err != nil {
+		return fmt.Errorf("send %s to postgres: %w", sig, err)
 	}
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", postmaster, postmaster))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("find the backends of postgres: %w", err), resume())
+		return errors.Join(fmt.Errorf("find the backends of postgres: %w", err), syscall.Kill(postmaster, syscall.SIGCONT))
 	}
 	for text := range strings.FieldsSeq(string(children)) {
 		if pid, err := strconv.Atoi(text); err == nil {
-			_ = stop(pid) // one that has just ended is not there to be stopped
+			_ = syscall.Kill(pid, sig) // one that has just ended is not there to get it
 		}
 	}
-	return resume, nil
+	return nil
 }

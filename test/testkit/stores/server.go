@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"github.com/timewheel/timewheel/test/testkit/process"
 )
 
@@ -69,23 +71,22 @@ func (s *server) Start(ctx context.Context) error {
 	if s.program.Running() {
 		return fmt.Errorf("start %s: it is running already", s.name)
 	}
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
-	failed := s.launch()
-	err := await(ctx, func(ctx context.Context) error {
-		answer := s.probe(ctx)
-		if failed != nil || answer == nil || s.program.Running() {
-			return answer
-		}
-		log := s.logTail()
-		if slices.ContainsFunc(transient, func(line string) bool { return strings.Contains(log, line) }) {
-			failed = s.launch()
-			return answer
-		}
-		failed = fmt.Errorf("it ended before it was ready (%s); its log: %s", s.program.Ending(), log)
-		return nil
-	})
-	if err = errors.Join(failed, err); err != nil {
+	err := s.launch()
+	if err == nil {
+		err = await(ctx, func(ctx context.Context) error {
+			answer := s.probe(ctx)
+			if answer == nil || s.program.Running() {
+				return answer
+			}
+			log := s.logTail()
+			err := fmt.Errorf("it ended before it was ready (%s); its log: %s", s.program.Ending(), log)
+			if slices.ContainsFunc(transient, func(line string) bool { return strings.Contains(log, line) }) {
+				return errors.Join(err, s.launch())
+			}
+			return backoff.Permanent(err)
+		})
+	}
+	if err != nil {
 		return fmt.Errorf("start %s: %w", s.name, errors.Join(err, s.Kill()))
 	}
 	return nil
@@ -104,27 +105,21 @@ func (s *server) launch() error {
 	s.logged = before.Size()
 	command := s.command()
 	command.Stdout, command.Stderr = log, log
-	s.program, err = process.Start(command, s.shutdown)
+	program, err := process.Start(command, s.shutdown)
+	if err == nil {
+		s.program = program
+	}
 	return err
 }
 
-// await asks again and again, until the answer is nil or ctx ends.
+// await asks again and again, until the answer is nil or permanent, or the time is over.
 func await(ctx context.Context, ask func(context.Context) error) error {
-	ticker := time.NewTicker(probePause)
-	defer ticker.Stop()
-	for {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		once, cancel := context.WithTimeout(ctx, probePatience)
-		err := ask(once)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", ctx.Err(), err)
-		case <-ticker.C:
-		}
-	}
+		defer cancel()
+		return struct{}{}, ask(once)
+	}, backoff.WithBackOff(backoff.NewConstantBackOff(probePause)), backoff.WithMaxElapsedTime(startPatience))
+	return err
 }
 
 // end sends the signal and waits for the end. A server that does not run is no error.

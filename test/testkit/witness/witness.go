@@ -67,10 +67,7 @@ func (w *Witness) URL(path string) string { return "http://" + w.addr + path }
 func (w *Witness) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	err := w.server.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, w.server.Close())
-	}
+	err := errors.Join(w.server.Shutdown(ctx), w.server.Close())
 	if served := <-w.ended; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
