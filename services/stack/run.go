@@ -8,37 +8,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/timewheel/timewheel/test/testkit/process"
 )
 
-// interruptPatience is how long a program may take to end after a Ctrl-C.
-const interruptPatience = 20 * time.Second
-
 // program is a command of ours or of the user's, in a folder, with variables that win
 // over those of the environment.
 func program(dir string, environ []string, name string, arguments ...string) *exec.Cmd {
-	command := exec.Command(name, arguments...) //nolint:gosec,noctx // G204: see above. process.Child ends it.
+	command := exec.Command(name, arguments...) //nolint:gosec,noctx // G204: see above. process ends it.
 	command.Dir, command.Env = dir, append(os.Environ(), environ...)
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	return command
-}
-
-// runToEnd runs a program until it ends. If ctx ends first it is interrupted, with
-// everything that it started.
-func runToEnd(ctx context.Context, command *exec.Cmd) error {
-	child, err := process.Start(command, syscall.SIGTERM)
-	if err != nil {
-		return err
-	}
-	select {
-	case <-child.Done():
-		return child.Err()
-	case <-ctx.Done():
-		return errors.Join(errors.New("interrupted"), child.Stop(syscall.SIGINT, interruptPatience))
-	}
 }
 
 // moduleRoot is the folder of the module that the working folder belongs to.
@@ -60,7 +40,7 @@ func test(ctx context.Context, arguments []string) error {
 		if err := stores.startPrivate(ctx, dir); err != nil {
 			return err
 		}
-		return runToEnd(ctx, program("", append(stores.environ(), "TMPDIR="+dir), "go", append([]string{"test"}, arguments...)...))
+		return process.Run(ctx, program("", append(stores.environ(), "TMPDIR="+dir), "go", append([]string{"test"}, arguments...)...))
 	})
 }
 
@@ -72,9 +52,9 @@ func bench(ctx context.Context, arguments []string) error {
 	folder := filepath.Join(root, "bench")
 	return inScratch(func(dir string) error {
 		binary := filepath.Join(dir, "benchmark")
-		if err := runToEnd(ctx, program(folder, nil, "go", "build", "-o", binary, ".")); err != nil {
+		if err := process.Run(ctx, program(folder, nil, "go", "build", "-o", binary, ".")); err != nil {
 			return fmt.Errorf("build the benchmark: %w", err)
 		}
-		return runToEnd(ctx, program(folder, []string{"TMPDIR=" + dir}, binary, arguments...))
+		return process.Run(ctx, program(folder, []string{"TMPDIR=" + dir}, binary, arguments...))
 	})
 }

@@ -5,6 +5,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -49,6 +50,24 @@ func Start(cmd *exec.Cmd, onParentDeath syscall.Signal) (*Child, error) {
 		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	return c, nil
+}
+
+// interruptPatience is how long a program of Run may take to end after a SIGINT.
+const interruptPatience = 20 * time.Second
+
+// Run runs cmd to its end. If ctx ends first it is interrupted, with everything that it
+// started.
+func Run(ctx context.Context, cmd *exec.Cmd) error {
+	c, err := Start(cmd, syscall.SIGTERM)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		return errors.Join(errors.New("interrupted"), c.Stop(syscall.SIGINT, interruptPatience))
+	}
 }
 
 // PID is the id of the child's process.

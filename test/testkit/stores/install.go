@@ -9,8 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
-	"time"
+
+	"github.com/timewheel/timewheel/test/testkit/process"
 )
 
 // MissingError says that a store's program is not on this machine.
@@ -57,12 +57,9 @@ func Install(ctx context.Context, out io.Writer) error {
 		return missing
 	}
 	fmt.Fprintln(out, "installing postgresql and redis-server")
-	command := exec.CommandContext(ctx, "sh", "-c", installation) //nolint:gosec // G204: the script is our own.
+	command := exec.Command("sh", "-c", installation) //nolint:gosec,noctx // G204: the script is our own. process ends it.
 	command.Stdout, command.Stderr = out, out
-	// The shell lets a package be finished, and takes its file away.
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
-	command.WaitDelay = 5 * time.Minute
-	if err := command.Run(); err != nil {
+	if err := process.Run(ctx, command); err != nil {
 		return fmt.Errorf("install the stores: %w", err)
 	}
 	return firstMissing()

@@ -110,7 +110,7 @@ func (p *Postgres) arguments(extra map[string]string) []string {
 // initialize makes the data folder if there is none. It is made under another
 // name, so that one that was left half made is never taken for whole; the file with
 // the superuser's password is older, and for the server's user alone.
-func (p *Postgres) initialize(context.Context) error {
+func (p *Postgres) initialize(ctx context.Context) error {
 	file := filepath.Join(p.dir, "postgres.password")
 	if _, err := os.Stat(p.data()); err == nil {
 		password, err := os.ReadFile(file) //nolint:gosec // G304: the path is our own.
@@ -129,7 +129,7 @@ func (p *Postgres) initialize(context.Context) error {
 			os.Chown(draft, int(p.credential.Uid), int(p.credential.Gid)))
 	}
 	if err == nil {
-		err = p.initdb(draft, file)
+		err = p.initdb(ctx, draft, file)
 	}
 	if err == nil {
 		err = os.Rename(draft, p.data())
@@ -140,16 +140,12 @@ func (p *Postgres) initialize(context.Context) error {
 	return nil
 }
 
-func (p *Postgres) initdb(data, passwordFile string) error {
+func (p *Postgres) initdb(ctx context.Context, data, passwordFile string) error {
 	command := p.run("initdb", data, "--username="+databaseName, "--auth=scram-sha-256",
 		"--pwfile="+passwordFile, "--encoding=UTF8", "--locale=C", "--no-sync")
 	var output strings.Builder
 	command.Stdout, command.Stderr = &output, &output
-	running, err := process.Start(command, syscall.SIGTERM)
-	if err == nil {
-		err = running.Err()
-	}
-	if err != nil {
+	if err := process.Run(ctx, command); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, output.String())
 	}
 	return nil
