@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,7 +19,7 @@ const exitStatus = 86
 
 var (
 	current atomic.Pointer[plan]
-	journal sync.Mutex
+	journal = openJournal()
 )
 
 func init() {
@@ -59,11 +58,14 @@ func followFile(path string) {
 
 // Hit does what the plan has for this point, which is mostly nothing.
 func Hit(point string) {
-	r, fires := (*current.Load()).hit(point)
+	r, fires := current.Load().hit(point)
 	if !fires {
 		return
 	}
-	record(point, r.action)
+	if journal != nil {
+		_, err := fmt.Fprintln(journal, point, r.action, time.Now().UnixNano()) // one write: processes share the file
+		giveUp("FAILPOINTS_LOG", err)
+	}
 	switch r.action {
 	case "kill":
 		signalSelf(syscall.SIGKILL)
@@ -87,20 +89,13 @@ func signalSelf(sig syscall.Signal) {
 	}
 }
 
-// record notes what is about to happen.
-func record(point, action string) {
+// openJournal opens the file in which is noted what is done, if it is named.
+func openJournal() *os.File {
 	path := os.Getenv("FAILPOINTS_LOG")
 	if path == "" {
-		return
+		return nil
 	}
-	journal.Lock()
-	defer journal.Unlock()
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // G304: as in followFile.
-	if err == nil {
-		_, err = fmt.Fprintln(file, point, action, time.Now().UnixNano())
-	}
-	if err == nil {
-		err = file.Close()
-	}
 	giveUp("FAILPOINTS_LOG", err)
+	return file
 }

@@ -44,6 +44,8 @@ func TestBadPlans(t *testing.T) {
 func TestHitFollowsThePlanAndIsRecorded(t *testing.T) {
 	log := t.TempDir() + "/log"
 	t.Setenv("FAILPOINTS_LOG", log)
+	journal = openJournal()
+	t.Cleanup(func() { require.NoError(t, journal.Close()) })
 	p, err := parse("ran=goexit:@1,handling=panic:@1")
 	require.NoError(t, err)
 	current.Store(&p)

@@ -3,6 +3,7 @@
 package failpoint
 
 import (
+	"cmp"
 	"encoding/binary"
 	"os"
 	"time"
@@ -13,11 +14,7 @@ import (
 // skew is how far this process' clock is off, by CHAOS_CLOCK. Ids are the only
 // thing that is made from a node's wall clock.
 var skew = func() time.Duration {
-	text := os.Getenv("CHAOS_CLOCK")
-	if text == "" {
-		return 0
-	}
-	off, err := time.ParseDuration(text)
+	off, err := time.ParseDuration(cmp.Or(os.Getenv("CHAOS_CLOCK"), "0s"))
 	giveUp("CHAOS_CLOCK", err)
 	return off
 }()

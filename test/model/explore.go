@@ -22,7 +22,7 @@ type Result struct {
 
 // explorer is a breadth-first search. States are numbered as they are found.
 type explorer struct {
-	cfg    Config
+	Result
 	moves  moves
 	number map[packed]uint32
 	states []state
@@ -30,23 +30,19 @@ type explorer struct {
 	// The fair moves: those of state n are fair[ends[n-1]:ends[n]].
 	fair []uint32
 	ends []int
-	all  int
 }
 
 // Explore visits every state that cfg can reach, or stops at the first move
 // that breaks a promise. When all were visited it looks for states from which
 // some task can no longer come to its end, however lucky the run from there.
 func Explore(cfg Config) Result {
-	e := &explorer{cfg: cfg, moves: moves{cfg: cfg}, number: map[packed]uint32{}}
-	broken, trace := e.search()
-	if broken == "" {
-		broken, trace = e.lost()
+	e := &explorer{moves: moves{cfg: cfg}, number: map[packed]uint32{}}
+	e.search()
+	if e.Broken == "" {
+		e.lost()
 	}
-	steps := len(trace)
-	if broken == neverLost {
-		steps--
-	}
-	return Result{States: len(e.states), Moves: e.all, Broken: broken, Steps: steps, Trace: trace}
+	e.States = len(e.states)
+	return e.Result
 }
 
 func (cfg Config) initial() state {
@@ -60,14 +56,15 @@ func (cfg Config) initial() state {
 	return s
 }
 
-func (e *explorer) search() (broken string, trace []string) {
-	initial := e.cfg.initial()
+func (e *explorer) search() {
+	initial := e.moves.cfg.initial()
 	e.reach(&initial, 0)
 	for n := 0; n < len(e.states); n++ {
 		for _, step := range e.moves.all(e.states[n]) {
-			e.all++
+			e.Moves++
 			if step.broken != "" {
-				return step.broken, e.trace(n, step.broken)
+				e.breaks(step.broken, n)
+				return
 			}
 			to := e.reach(&step.state, uint32(n))
 			if step.fair {
@@ -76,7 +73,6 @@ func (e *explorer) search() (broken string, trace []string) {
 		}
 		e.ends = append(e.ends, len(e.fair))
 	}
-	return "", nil
 }
 
 // reach returns the number of a state, and gives it one if it is new.
@@ -96,7 +92,7 @@ func (e *explorer) reach(s *state, from uint32) uint32 {
 // task has ended, as it has in the first one. What stays unmarked is a state with a
 // task that is lost. A mark goes back by one move at least in a pass, and mostly by
 // many: the last states of the search are the nearest to an end.
-func (e *explorer) lost() (broken string, trace []string) {
+func (e *explorer) lost() {
 	saved := make([]bool, len(e.states))
 	for n := range e.states {
 		saved[n] = settled(&e.states[n])
@@ -110,61 +106,53 @@ func (e *explorer) lost() (broken string, trace []string) {
 		}
 	}
 	if n := slices.Index(saved, false); n >= 0 {
-		return neverLost, e.trace(n, "")
+		e.breaks(neverLost, n)
 	}
-	return "", nil
 }
 
 // settled reports whether every task that was created has ended.
 func settled(s *state) bool {
-	for _, r := range s.tasks {
-		if r.status != absent && !r.status.terminal() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.tasks[:], func(r row) bool { return r.status != absent && !r.status.terminal() })
 }
 
-// trace tells the run that leads to state n, and the move from there that
-// breaks a promise if it is not a lost one. The states of the search have lost
-// their names, so the run is made again with names that stay.
-func (e *explorer) trace(n int, broken string) (lines []string) {
+// breaks tells the run that leads to state n, and the move from there that breaks the
+// promise if it is not a lost task. The states of the search have lost their names, so
+// the run is made again with names that stay.
+func (e *explorer) breaks(promise string, n int) {
 	var path []state
 	for ; n != 0; n = int(e.parent[n]) {
 		path = append(path, e.states[n])
 	}
-	now := e.cfg.initial()
-	again := moves{cfg: e.cfg}
-	for i := len(path) - 1; i >= 0; i-- {
-		for _, step := range again.all(now) {
-			if reached, _ := step.canonical(); step.broken == "" && reached == path[i] {
-				lines = append(lines, step.move.String())
-				now = step.state
-				break
-			}
-		}
+	now := e.moves.cfg.initial()
+	for _, next := range slices.Backward(path) {
+		steps := e.moves.all(now)
+		i := slices.IndexFunc(steps, func(s step) bool {
+			reached, _ := s.canonical()
+			return s.broken == "" && reached == next
+		})
+		e.Trace = append(e.Trace, steps[i].move.String())
+		now = steps[i].state
 	}
-	if broken == "" {
-		return append(lines, "and now: "+now.String())
+	e.Broken, e.Steps = promise, len(path)
+	if promise == neverLost {
+		e.Trace = append(e.Trace, "and now: "+now.String())
+		return
 	}
-	for _, step := range again.all(now) {
-		if step.broken == broken {
-			return append(lines, step.move.String()+", which breaks: "+broken)
-		}
-	}
-	return lines
+	steps := e.moves.all(now)
+	i := slices.IndexFunc(steps, func(s step) bool { return s.broken == promise })
+	e.Trace = append(e.Trace, steps[i].move.String()+", which breaks: "+promise)
+	e.Steps++
 }
 
 func (m move) String() string {
-	var b strings.Builder
+	text := m.name
 	if m.worker >= 0 {
-		fmt.Fprintf(&b, "worker %c: ", 'A'+m.worker)
+		text = fmt.Sprintf("worker %c: %s", 'A'+m.worker, text)
 	}
-	b.WriteString(m.name)
 	if m.task >= 0 {
-		fmt.Fprintf(&b, " (task %d)", m.task+1)
+		text += fmt.Sprintf(" (task %d)", m.task+1)
 	}
-	return b.String()
+	return text
 }
 
 func (s *state) String() string {

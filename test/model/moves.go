@@ -1,5 +1,7 @@
 package model
 
+import "slices"
+
 // Config bounds a model.
 type Config struct {
 	Tasks       int  // 1 or 2
@@ -172,12 +174,7 @@ func (m *moves) ring(t int) {
 
 // holder reports whether some worker has claimed t and not started it yet.
 func (s *state) holder(t int) bool {
-	for w := range s.workers {
-		if s.workers[w].hands[t].phase == held {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.workers[:], func(w session) bool { return w.hands[t].phase == held })
 }
 
 func (s *state) created() (n int) {

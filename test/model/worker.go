@@ -1,5 +1,7 @@
 package model
 
+import "slices"
+
 // lease is the life of a session: renewal, accidents, and T4.
 func (m *moves) lease(w int) {
 	worker := m.from.workers[w]
@@ -47,12 +49,7 @@ func (s *state) present() (n int) {
 
 // owns reports whether a task stands as started by w.
 func (s *state) owns(w int) bool {
-	for t := range s.tasks {
-		if s.tasks[t].startedBy(w) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.tasks[:], func(r row) bool { return r.startedBy(w) })
 }
 
 func (r row) startedBy(w int) bool { return r.status == started && int(r.owner) == w }

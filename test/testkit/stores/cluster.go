@@ -85,39 +85,44 @@ func (c *Cluster) start(ctx context.Context, masters, n int, timeout time.Durati
 // URL names all nodes.
 func (c *Cluster) URL() string { return "redis+cluster://:" + c.password + "@" + hosts(c.Nodes) }
 
-// table is which servers have which slots, masters first, as a node that runs has it.
-func (c *Cluster) table(ctx context.Context) (table []redis.ClusterSlot, err error) {
-	for _, node := range c.Nodes {
-		err = WithRedis(node.URL(), 0, func(client *redis.Client) error {
-			table, err = client.ClusterSlots(ctx).Result() //nolint:staticcheck // SA1019: Redis 6.2 knows no CLUSTER SHARDS.
-			return err
-		})
-		if err == nil {
-			return table, nil
-		}
-	}
-	return nil, fmt.Errorf("read the slots of the cluster: %w", err)
+// part is a range of slots, and the servers that have it, the master first.
+type part struct {
+	redis.ClusterSlot
+	servers []*Redis
 }
 
-func (c *Cluster) node(named redis.ClusterNode) (*Redis, error) {
+// table is all parts, as a node that runs has them.
+func (c *Cluster) table(ctx context.Context) (table []part, err error) {
+	var ranges []redis.ClusterSlot
+	own := map[string]*Redis{}
 	for _, node := range c.Nodes {
-		if node.port.address() == named.Addr {
-			return node, nil
+		own[node.port.address()] = node
+		if len(ranges) == 0 {
+			err = WithRedis(node.URL(), 0, func(client *redis.Client) error {
+				ranges, err = client.ClusterSlots(ctx).Result() //nolint:staticcheck // SA1019: Redis 6.2 knows no CLUSTER SHARDS.
+				return err
+			})
 		}
 	}
-	return nil, fmt.Errorf("the cluster names a node that is not its own: %s", named.Addr)
+	for _, slots := range ranges {
+		p := part{ClusterSlot: slots}
+		for _, node := range slots.Nodes {
+			p.servers = append(p.servers, own[node.Addr])
+		}
+		table = append(table, p)
+	}
+	if len(table) == 0 {
+		return nil, fmt.Errorf("read the slots of the cluster: %w", err)
+	}
+	return table, nil
 }
 
 // Masters are the nodes that have slots.
 func (c *Cluster) Masters(ctx context.Context) (masters []*Redis, err error) {
 	table, err := c.table(ctx)
-	for _, part := range table {
-		node, err := c.node(part.Nodes[0])
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(masters, node) {
-			masters = append(masters, node)
+	for _, p := range table {
+		if !slices.Contains(masters, p.servers[0]) {
+			masters = append(masters, p.servers[0])
 		}
 	}
 	return masters, err
@@ -135,33 +140,27 @@ func (c *Cluster) MoveSlot(ctx context.Context, key string, half func()) error {
 		return err
 	}
 	slot, err := strconv.Atoi(text)
-	if err != nil {
-		return fmt.Errorf("find the slot of a key: %w", err)
+	has := slices.IndexFunc(table, func(p part) bool { return p.Start <= slot && slot <= p.End })
+	other := slices.IndexFunc(table, func(p part) bool { return has >= 0 && p.servers[0] != table[has].servers[0] })
+	if err != nil || other < 0 {
+		return fmt.Errorf("slot %s has no master, or there is no second one", text)
 	}
-	has := slices.IndexFunc(table, func(s redis.ClusterSlot) bool { return s.Start <= slot && slot <= s.End })
-	other := slices.IndexFunc(table, func(s redis.ClusterSlot) bool { return has >= 0 && s.Nodes[0].ID != table[has].Nodes[0].ID })
-	if other < 0 {
-		return fmt.Errorf("slot %d has no master, or there is no second one", slot)
-	}
-	source, target := table[has].Nodes[0], table[other].Nodes[0]
-	from, err := c.node(source)
-	to, err2 := c.node(target)
-	err = errors.Join(err, err2)
-	set := func(node *Redis, state, id string) {
+	from, to := table[has], table[other]
+	set := func(p part, state string, other part) {
 		if err == nil {
-			_, err = node.ask(ctx, "CLUSTER SETSLOT %d %s %s", slot, state, id)
+			_, err = p.servers[0].ask(ctx, "CLUSTER SETSLOT %d %s %s", slot, state, other.Nodes[0].ID)
 		}
 	}
-	set(to, "IMPORTING", source.ID)
-	set(from, "MIGRATING", target.ID)
+	set(to, "IMPORTING", from)
+	set(from, "MIGRATING", to)
 	for most, moved := 1, 1; moved > 0 && err == nil; most = slotPage {
-		if moved, err = from.moveKeys(ctx, slot, to, most); err == nil && most == 1 {
+		if moved, err = from.servers[0].moveKeys(ctx, slot, to.servers[0], most); err == nil && most == 1 {
 			half()
 		}
 	}
 	// The new master first: the old one would send clients to it.
-	set(to, "NODE", target.ID)
-	set(from, "NODE", target.ID)
+	set(to, "NODE", to)
+	set(from, "NODE", to)
 	return err
 }
 
@@ -187,14 +186,10 @@ func (c *Cluster) Failover(ctx context.Context, master *Redis) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range table {
-		if part.Nodes[0].Addr == master.port.address() && len(part.Nodes) > 1 {
-			replica, err := c.node(part.Nodes[1])
-			if err == nil {
-				_, err = replica.ask(ctx, "CLUSTER FAILOVER")
-			}
-			return err
-		}
+	i := slices.IndexFunc(table, func(p part) bool { return p.servers[0] == master && len(p.servers) > 1 })
+	if i < 0 {
+		return errors.New("the master has no replica")
 	}
-	return errors.New("the master has no replica")
+	_, err = table[i].servers[1].ask(ctx, "CLUSTER FAILOVER")
+	return err
 }
