@@ -27,7 +27,7 @@ func Redis(tb testing.TB) string {
 		return stores.WithRedis(server, database, func(client *redis.Client) error { return client.FlushDB(ctx).Err() })
 	}
 	require.NoError(tb, flush(tb.Context()))
-	afterTest(tb, flush)
+	tb.Cleanup(func() { require.NoError(tb, flush(context.WithoutCancel(tb.Context()))) })
 	parsed, err := url.Parse(server)
 	require.NoError(tb, err)
 	parsed.Path = "/" + strconv.Itoa(database)

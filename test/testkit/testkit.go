@@ -7,16 +7,12 @@ import (
 	"context"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/timewheel/timewheel/migrations"
 	"github.com/timewheel/timewheel/test/testkit/stores"
 )
-
-// cleanupPatience bounds what runs after a test, whose context is over by then.
-const cleanupPatience = 30 * time.Second
 
 // OwnPostgres starts a Postgres for this test alone, with the migrations
 // applied. The test may kill it and start it again; it is closed with the test.
@@ -56,13 +52,4 @@ func environment(tb testing.TB, name string) string {
 		tb.Fatalf("%s is not set: run the tests with `go tool stack test`", name)
 	}
 	return value
-}
-
-func afterTest(tb testing.TB, clean func(context.Context) error) {
-	tb.Helper()
-	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupPatience)
-		defer cancel()
-		require.NoError(tb, clean(ctx))
-	})
 }

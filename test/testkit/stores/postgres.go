@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/timewheel/timewheel/test/testkit/process"
@@ -47,7 +48,7 @@ func StartPostgres(ctx context.Context, options Options) (*Postgres, error) {
 		return nil, err
 	}
 	p := &Postgres{server: server{name: "postgres", shutdown: syscall.SIGINT}, bin: filepath.Dir(binary), credential: credential}
-	p.probe = func(ctx context.Context) error { return Execute(ctx, p.database("postgres"), "SELECT") }
+	p.probe = func(ctx context.Context) error { return p.execute(ctx, "SELECT") }
 	p.command = func() *exec.Cmd { return p.run("postgres", p.data(), p.arguments(options.Settings)...) }
 	for _, step := range []func(context.Context) error{
 		func(context.Context) error { return p.prepare(options) },
@@ -152,11 +153,20 @@ func (p *Postgres) initdb(ctx context.Context, data, passwordFile string) error 
 }
 
 func (p *Postgres) createDatabase(ctx context.Context) error {
-	err := Execute(ctx, p.database("postgres"), "CREATE DATABASE "+databaseName)
+	err := p.execute(ctx, "CREATE DATABASE "+databaseName)
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); err == nil || ok && pgErr.Code == pgerrcode.DuplicateDatabase {
 		return nil
 	}
 	return fmt.Errorf("create the database: %w", err)
+}
+
+func (p *Postgres) execute(ctx context.Context, statement string) error {
+	conn, err := pgx.Connect(ctx, p.database("postgres"))
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, statement)
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // URL is where the server listens, as a postgres:// URL of an empty database.

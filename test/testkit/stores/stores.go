@@ -1,16 +1,14 @@
 // Package stores runs private instances of Postgres and Redis on this machine,
-// for development and for tests. They listen on 127.0.0.1 only and let in
-// whoever has the password in their URL, they end with the process that started them, and they may be
-// killed and started again on the same data and the same port.
+// for development and for tests. They listen on 127.0.0.1 only and let in whoever has
+// the password in their URL, they end with the process that started them, and they may
+// be killed and started again on the same data and the same port.
 package stores
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
@@ -39,16 +37,6 @@ func TempDir(pattern string) (string, error) {
 		return "", fmt.Errorf("make a temporary folder: %w", err)
 	}
 	return dir, nil
-}
-
-// Execute carries out an SQL statement on a connection of its own.
-func Execute(ctx context.Context, url, statement string) error {
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, statement)
-	return errors.Join(err, conn.Close(ctx))
 }
 
 // WithRedis lends a client of a database of the server that a redis:// URL names.
