@@ -44,13 +44,13 @@ func claimFolder(named string, fresh bool) (dir string, release func() error, er
 	if os.Geteuid() == 0 {
 		cache, err = "/var/lib", nil // Root's own home is closed to the user that Postgres must run as.
 	}
-	if named == "" && err != nil {
-		return "", nil, fmt.Errorf("find a folder for the stores' data: %w", err)
+	if err == nil || named != "" {
+		dir, err = filepath.Abs(cmp.Or(named, filepath.Join(cache, "timewheel")))
 	}
-	if dir, err = filepath.Abs(cmp.Or(named, filepath.Join(cache, "timewheel"))); err != nil {
-		return "", nil, fmt.Errorf("find the data folder: %w", err)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o711) //nolint:gosec // G301: Postgres' own user must get through.
 	}
-	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // G301: Postgres' own user must get through.
+	if err != nil {
 		return "", nil, fmt.Errorf("make the data folder: %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // G304: the user chose the folder.
