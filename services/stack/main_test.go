@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"bufio"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,8 +18,6 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
-
-	"github.com/timewheel/timewheel/test/testkit/process"
 )
 
 // stackRole makes this test program the stack itself.
@@ -189,25 +187,19 @@ func TestServiceThatDiesIsNamedAndStartedAgain(t *testing.T) {
 	require.NoError(t, err)
 	defer reader.Close()
 	defer writer.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	s := &service{name: "worker-1"}
-	starts := make(chan struct{}, 10)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.run(ctx, func() (*process.Child, error) {
-			starts <- struct{}{}
-			return process.Start(exec.Command("sh", "-c", "exit 7"), syscall.SIGTERM)
-		}, newConsole(writer))
-	}()
-	<-starts
-	<-starts
-	cancel()
-	<-ended
-	words := make([]byte, 200)
-	n, err := reader.Read(words)
-	require.NoError(t, err)
-	require.Contains(t, string(words[:n]), "worker-1 ended by itself (exit status 7)")
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "worker"), []byte("#!/bin/sh\necho says why; exit 7\n"), 0o700))
+	s := &stack{bin: bin, stores: fromEnvironment(), out: newConsole(writer)}
+	stop := s.start([]*service{{name: "worker-1", program: "worker"}})
+	lines := bufio.NewReader(reader)
+	for range 2 {
+		for _, words := range []string{"worker-1 | says why", "worker-1 ended by itself (exit status 7)"} {
+			line, err := lines.ReadString('\n')
+			require.NoError(t, err)
+			require.Contains(t, line, words)
+		}
+	}
+	stop()
 }
 
 func TestWatcherTellsOfSourcesOnly(t *testing.T) {

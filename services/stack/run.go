@@ -8,9 +8,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/timewheel/timewheel/test/testkit/process"
 )
+
+// interruptPatience is how long a program may take to end after a Ctrl-C.
+const interruptPatience = 20 * time.Second
 
 // program is a command of ours or of the user's, in a folder, with variables that win
 // over those of the environment.
@@ -19,6 +24,11 @@ func program(dir string, environ []string, name string, arguments ...string) *ex
 	command.Dir, command.Env = dir, append(os.Environ(), environ...)
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	return command
+}
+
+// runToEnd runs a program to its end, or to that of ctx.
+func runToEnd(ctx context.Context, command *exec.Cmd) error {
+	return process.Run(ctx, command, syscall.SIGINT, interruptPatience)
 }
 
 // moduleRoot is the folder of the module that the working folder belongs to.
@@ -40,7 +50,7 @@ func test(ctx context.Context, arguments []string) error {
 		if err := stores.startPrivate(ctx, dir); err != nil {
 			return err
 		}
-		return process.Run(ctx, program("", append(stores.environ(), "TMPDIR="+dir), "go", append([]string{"test"}, arguments...)...))
+		return runToEnd(ctx, program("", append(stores.environ(), "TMPDIR="+dir), "go", append([]string{"test"}, arguments...)...))
 	})
 }
 
@@ -52,9 +62,9 @@ func bench(ctx context.Context, arguments []string) error {
 	folder := filepath.Join(root, "bench")
 	return inScratch(func(dir string) error {
 		binary := filepath.Join(dir, "benchmark")
-		if err := process.Run(ctx, program(folder, nil, "go", "build", "-o", binary, ".")); err != nil {
+		if err := runToEnd(ctx, program(folder, nil, "go", "build", "-o", binary, ".")); err != nil {
 			return fmt.Errorf("build the benchmark: %w", err)
 		}
-		return process.Run(ctx, program(folder, []string{"TMPDIR=" + dir}, binary, arguments...))
+		return runToEnd(ctx, program(folder, []string{"TMPDIR=" + dir}, binary, arguments...))
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -77,15 +78,7 @@ func (s *stack) start(services []*service) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for i, service := range services {
-		output := s.out.named(service.name, 1+i)
-		environ := append(s.stores.environ(), "LISTEN_ADDR="+service.address, "API_SHUTDOWN_DELAY=0s") // nobody balances here
-		running.Go(func() {
-			service.run(ctx, func() (*process.Child, error) {
-				command := program("", environ, filepath.Join(s.bin, service.program))
-				command.Stdout, command.Stderr = output, output
-				return process.Start(command, syscall.SIGTERM)
-			}, s.out)
-		})
+		running.Go(func() { s.keep(ctx, service, s.out.named(service.name, 1+i)) })
 	}
 	return func() {
 		cancel()
@@ -93,28 +86,27 @@ func (s *stack) start(services []*service) (stop func()) {
 	}
 }
 
-// run keeps the program running until ctx ends, and then stops it. A program
-// that ends by itself is started again, ever more slowly, so that a mistake in
-// it leaves the rest of the stack standing.
-func (s *service) run(ctx context.Context, start func() (*process.Child, error), out *console) {
+// keep keeps a service running until ctx ends, and then stops it. One that ends by
+// itself is started again, ever more slowly, so that a mistake in it leaves the rest of
+// the stack standing.
+func (s *stack) keep(ctx context.Context, service *service, output io.Writer) {
+	environ := append(s.stores.environ(), "LISTEN_ADDR="+service.address, "API_SHUTDOWN_DELAY=0s") // nobody balances here
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		began := time.Now()
-		child, err := start()
-		if err == nil {
-			select {
-			case <-child.Done():
-				err = errors.New(child.Ending())
-			case <-ctx.Done():
-				if err := child.Stop(syscall.SIGTERM, drainPatience); err != nil {
-					out.say("%s: %v", s.name, err)
-				}
-				return
+		command := program("", environ, filepath.Join(s.bin, service.program))
+		command.Stdout, command.Stderr = output, output
+		err := process.Run(ctx, command, syscall.SIGTERM, drainPatience)
+		if ctx.Err() != nil {
+			if !errors.Is(err, process.ErrInterrupted) {
+				s.out.say("%s: %v", service.name, err)
 			}
+			return
 		}
 		if time.Since(began) > healthyAfter {
 			backoff = firstBackoff
 		}
-		out.say("%s ended by itself (%v); its lines above say why; starting it again in %s", s.name, err, backoff)
+		s.out.say("%s ended by itself (%v); its lines above say why; starting it again in %s",
+			service.name, cmp.Or(err, errors.New("exit status 0")), backoff)
 		select {
 		case <-time.After(backoff):
 		case <-ctx.Done():

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/timewheel/timewheel/test/testkit/process"
 	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
@@ -111,7 +110,7 @@ func dockerAnswers(ctx context.Context) bool {
 // Docker's volumes.
 func (s *storeSet) startDocker(ctx context.Context, root string, fresh bool) (err error) {
 	compose := func(ctx context.Context, arguments ...string) error {
-		if err := process.Run(ctx, program(root, nil, "docker", append([]string{"compose"}, arguments...)...)); err != nil {
+		if err := runToEnd(ctx, program(root, nil, "docker", append([]string{"compose"}, arguments...)...)); err != nil {
 			return fmt.Errorf("docker compose %s: %w", arguments[0], err)
 		}
 		return nil

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"github.com/timewheel/timewheel/test/testkit/process"
 )
 
 // options are the flags of up.
@@ -69,7 +67,7 @@ func up(ctx context.Context, o options) (err error) {
 // build makes the programs that up runs. It does not use "go run", which would
 // not pass a SIGTERM on.
 func (s *stack) build(ctx context.Context) error {
-	err := process.Run(ctx, program(s.root, nil, "go", "build", "-o", s.bin+string(filepath.Separator),
+	err := runToEnd(ctx, program(s.root, nil, "go", "build", "-o", s.bin+string(filepath.Separator),
 		"./services/api", "./services/worker", "./services/migrate"))
 	if err != nil {
 		return fmt.Errorf("build the services: %w", err)
@@ -78,7 +76,7 @@ func (s *stack) build(ctx context.Context) error {
 }
 
 func (s *stack) migrate(ctx context.Context) error {
-	if err := process.Run(ctx, program("", s.stores.environ(), filepath.Join(s.bin, "migrate"), "up")); err != nil {
+	if err := runToEnd(ctx, program("", s.stores.environ(), filepath.Join(s.bin, "migrate"), "up")); err != nil {
 		return fmt.Errorf("apply the migrations: %w", err)
 	}
 	return nil

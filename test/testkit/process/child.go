@@ -52,12 +52,12 @@ func Start(cmd *exec.Cmd, onParentDeath syscall.Signal) (*Child, error) {
 	return c, nil
 }
 
-// interruptPatience is how long a program of Run may take to end after a SIGINT.
-const interruptPatience = 20 * time.Second
+// ErrInterrupted says that a program was told to end, and did.
+var ErrInterrupted = errors.New("interrupted")
 
-// Run runs cmd to its end. If ctx ends first it is interrupted, with everything that it
-// started.
-func Run(ctx context.Context, cmd *exec.Cmd) error {
+// Run runs cmd to its end. If ctx ends first, sig asks it to end, with everything that it
+// started, within the patience.
+func Run(ctx context.Context, cmd *exec.Cmd, sig syscall.Signal, patience time.Duration) error {
 	c, err := Start(cmd, syscall.SIGTERM)
 	if err != nil {
 		return err
@@ -66,7 +66,10 @@ func Run(ctx context.Context, cmd *exec.Cmd) error {
 	case <-c.done:
 		return c.err
 	case <-ctx.Done():
-		return errors.Join(errors.New("interrupted"), c.Stop(syscall.SIGINT, interruptPatience))
+		if err := c.Stop(sig, patience); err != nil {
+			return err
+		}
+		return ErrInterrupted
 	}
 }
 
@@ -94,14 +97,6 @@ func (c *Child) Running() bool {
 func (c *Child) Err() error {
 	<-c.done
 	return c.err
-}
-
-// Ending is Err in words, for a child that was not meant to end.
-func (c *Child) Ending() string {
-	if err := c.Err(); err != nil {
-		return err.Error()
-	}
-	return "exit status 0"
 }
 
 // Signal sends sig to the child's whole process group. A group that has ended

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 
 	"github.com/timewheel/timewheel/test/testkit/process"
 )
@@ -59,7 +60,7 @@ func Install(ctx context.Context, out io.Writer) error {
 	fmt.Fprintln(out, "installing postgresql and redis-server")
 	command := exec.Command("sh", "-c", installation) //nolint:gosec,noctx // G204: the script is our own. process ends it.
 	command.Stdout, command.Stderr = out, out
-	if err := process.Run(ctx, command); err != nil {
+	if err := process.Run(ctx, command, syscall.SIGINT, stopPatience); err != nil {
 		return fmt.Errorf("install the stores: %w", err)
 	}
 	return firstMissing()

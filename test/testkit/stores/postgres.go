@@ -146,7 +146,7 @@ func (p *Postgres) initdb(ctx context.Context, data, passwordFile string) error 
 		"--pwfile="+passwordFile, "--encoding=UTF8", "--locale=C", "--no-sync")
 	var output strings.Builder
 	command.Stdout, command.Stderr = &output, &output
-	if err := process.Run(ctx, command); err != nil {
+	if err := process.Run(ctx, command, p.shutdown, stopPatience); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, output.String())
 	}
 	return nil
