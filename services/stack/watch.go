@@ -61,14 +61,14 @@ func (w *sourceWatcher) run() {
 	})
 	quiet.Stop()
 	for {
-		changed := true // If events were lost, what they said is unknown.
+		changed := true
 		select {
 		case event, open := <-w.notify.Events:
 			if !open {
 				return
 			}
 			changed = w.concerns(event)
-		case <-w.notify.Errors: //nolint:errcheck // As it says, there is more than one reason, and one remedy.
+		case <-w.notify.Errors: //nolint:errcheck // Events were lost: what they said is unknown, so build.
 		}
 		if changed {
 			quiet.Reset(settle)
