@@ -112,7 +112,7 @@ func (c *Cluster) table(ctx context.Context) (table []part, err error) {
 		table = append(table, p)
 	}
 	if len(table) == 0 {
-		return nil, fmt.Errorf("read the slots of the cluster: %w", err)
+		return nil, errors.Join(errors.New("no node of the cluster tells its slots"), err)
 	}
 	return table, nil
 }

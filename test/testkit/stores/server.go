@@ -80,7 +80,7 @@ func (s *server) Start(ctx context.Context) error {
 				return answer
 			}
 			log := s.logTail()
-			err := fmt.Errorf("it ended before it was ready (%v); its log: %s", cmp.Or(s.program.Err(), errors.New("exit status 0")), log)
+			err := fmt.Errorf("it ended before it was ready (%w); its log: %s", cmp.Or(s.program.Err(), errors.New("exit status 0")), log)
 			if slices.ContainsFunc(transient, func(line string) bool { return strings.Contains(log, line) }) {
 				return errors.Join(err, s.launch())
 			}
