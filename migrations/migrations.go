@@ -27,6 +27,9 @@ import (
 //go:embed *.sql
 var files embed.FS
 
+// Files are the migrations, as this program applies them.
+func Files() fs.FS { return files }
+
 // New opens the migrations against the database of a postgres:// URL. The
 // caller closes what it returns. What is done with it may fail for a reason that
 // passes: Run tries it again.

@@ -1,69 +1,61 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
-// scratchPrefix names temporary folders; the id of the process follows it.
-const scratchPrefix = "timewheel-stack-"
+// scratchForm names temporary folders by the id of the process.
+const scratchForm = "timewheel-stack-%d-"
 
-// scratch makes a temporary folder, and removes those that runs which were
-// killed could not remove themselves.
-func scratch() (string, error) {
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), scratchPrefix+"*"))
+// inScratch lends a temporary folder, with which goes whatever a killed program leaves.
+// Those are removed too that a killed stack left.
+func inScratch(use func(dir string) error) error {
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), "timewheel-stack-*"))
 	if err != nil {
-		return "", fmt.Errorf("look for old temporary folders: %w", err)
+		return fmt.Errorf("look for old temporary folders: %w", err)
 	}
 	for _, folder := range left {
-		if !ownerLives(folder) {
-			// Best effort: it may be another user's.
-			_ = os.RemoveAll(folder)
+		var owner int
+		if _, err := fmt.Sscanf(filepath.Base(folder), scratchForm, &owner); err == nil && errors.Is(syscall.Kill(owner, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(folder) // Best effort: it may be another user's.
 		}
 	}
-	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", scratchPrefix, os.Getpid()))
+	dir, err := stores.TempDir(fmt.Sprintf(scratchForm, os.Getpid()))
 	if err != nil {
-		return "", fmt.Errorf("make a temporary folder: %w", err)
+		return err
 	}
-	// Postgres' own user must get through it.
-	return dir, os.Chmod(dir, 0o711) //nolint:gosec // G302: see above, and the data inside is 0700.
+	return errors.Join(use(dir), os.RemoveAll(dir))
 }
 
-func ownerLives(folder string) bool {
-	id, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(folder), scratchPrefix), "-")
-	process, err := strconv.Atoi(id)
-	return err != nil || !errors.Is(syscall.Kill(process, 0), syscall.ESRCH)
-}
-
-// dataFolder is where the private stores of "up" keep their data.
-func dataFolder() (string, error) {
-	// Root's own home is closed to the user that Postgres must run as.
-	if os.Geteuid() == 0 {
-		return "/var/lib/timewheel", nil
-	}
+// claimFolder makes the folder where the private stores of up keep their data, emptied
+// if fresh, and keeps every other stack out of it until release is called or this
+// process ends.
+func claimFolder(named string, fresh bool) (dir string, release func() error, err error) {
 	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("find a folder for the stores' data: %w", err)
+	if os.Geteuid() == 0 {
+		cache, err = "/var/lib", nil // Root's own home is closed to the user that Postgres must run as.
 	}
-	return filepath.Join(cache, "timewheel"), nil
-}
-
-// claimFolder makes dir, emptied if fresh, and keeps every other stack out of
-// it until release is called or this process ends.
-func claimFolder(dir string, fresh bool) (release func() error, err error) {
-	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // G301: Postgres' own user must get through it.
-		return nil, fmt.Errorf("make the data folder: %w", err)
+	if err == nil || named != "" {
+		dir, err = filepath.Abs(cmp.Or(named, filepath.Join(cache, "timewheel")))
+	}
+	if err == nil {
+		err = os.MkdirAll(dir, 0o711) //nolint:gosec // G301: Postgres' own user must get through.
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("make the data folder: %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // G304: the user chose the folder.
 	if err != nil {
-		return nil, fmt.Errorf("lock the data folder: %w", err)
+		return "", nil, fmt.Errorf("lock the data folder: %w", err)
 	}
 	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -73,7 +65,7 @@ func claimFolder(dir string, fresh bool) (release func() error, err error) {
 		err = errors.Join(os.RemoveAll(filepath.Join(dir, "postgres")), os.RemoveAll(filepath.Join(dir, "redis")))
 	}
 	if err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return "", nil, errors.Join(err, lock.Close())
 	}
-	return lock.Close, nil
+	return dir, lock.Close, nil
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"bufio"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,8 +18,6 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
-
-	"github.com/timewheel/timewheel/test/testkit/process"
 )
 
 // stackRole makes this test program the stack itself.
@@ -32,9 +30,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// stack is the command line run as a program of its own, with no stores named
+// stackCommand is the command line run as a program of its own, with no stores named
 // and no Docker, and a folder for what is temporary.
-func stack(t *testing.T, dir string, arguments ...string) (*exec.Cmd, *transcript) {
+func stackCommand(t *testing.T, dir string, arguments ...string) (*exec.Cmd, *transcript) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("-short: it builds and runs programs")
@@ -84,7 +82,7 @@ func openFolder(t *testing.T) string {
 func TestTestPassesOutputAndStatusThroughAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
-	command, output := stack(t, dir, "test", "./nowhere")
+	command, output := stackCommand(t, dir, "test", "./nowhere")
 	var exit *exec.ExitError
 	require.ErrorAs(t, command.Run(), &exit)
 	require.Equal(t, 1, exit.ExitCode())
@@ -109,7 +107,7 @@ func TestWait(t *testing.T) {
 	time.Sleep(time.Hour)
 }`, ready)), 0o600))
 
-	command, output := stack(t, dir, "test", "-count=1", ".")
+	command, output := stackCommand(t, dir, "test", "-count=1", ".")
 	command.Dir = module
 	require.NoError(t, command.Start())
 	url, err := os.ReadFile(ready) // Opening it waits for the writer.
@@ -125,7 +123,7 @@ func TestUpServesRestartsWhatDiesAndStopsCleanly(t *testing.T) {
 	t.Parallel()
 	dir, address := openFolder(t), freeAddress(t)
 	data := filepath.Join(dir, "data")
-	command, output := stack(t, dir, "up", "--workers", "0", "--data", data)
+	command, output := stackCommand(t, dir, "up", "--workers", "0", "--data", data)
 	command.Env = append(command.Env, "LISTEN_ADDR="+address)
 	require.NoError(t, command.Start())
 	awaitReady(t, address)
@@ -139,11 +137,11 @@ func TestUpServesRestartsWhatDiesAndStopsCleanly(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, strings.TrimSpace(string(keys)), "the command that is printed works, and there is no task")
 
-	second, words := stack(t, dir, "up", "--workers", "0", "--data", data)
+	second, words := stackCommand(t, dir, "up", "--workers", "0", "--data", data)
 	second.Env = append(second.Env, "LISTEN_ADDR="+freeAddress(t))
 	require.Error(t, second.Run())
 	require.Contains(t, words.String(), "another stack is up")
-	third, words := stack(t, dir, "up", "--workers", "0", "--data", data)
+	third, words := stackCommand(t, dir, "up", "--workers", "0", "--data", data)
 	third.Env = append(third.Env, "LISTEN_ADDR="+address)
 	require.Error(t, third.Run())
 	require.Contains(t, words.String(), "another program does")
@@ -189,25 +187,19 @@ func TestServiceThatDiesIsNamedAndStartedAgain(t *testing.T) {
 	require.NoError(t, err)
 	defer reader.Close()
 	defer writer.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	s := &service{name: "worker-1", again: make(chan struct{}, 1)}
-	starts := make(chan struct{}, 10)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.run(ctx, func() (*process.Child, error) {
-			starts <- struct{}{}
-			return process.Start(exec.Command("sh", "-c", "exit 7"), syscall.SIGTERM)
-		}, &console{out: writer})
-	}()
-	<-starts
-	<-starts
-	cancel()
-	<-ended
-	words := make([]byte, 200)
-	n, err := reader.Read(words)
-	require.NoError(t, err)
-	require.Contains(t, string(words[:n]), "worker-1 ended by itself (exit status 7)")
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "worker"), []byte("#!/bin/sh\necho says why; exit 7\n"), 0o700))
+	s := &stack{bin: bin, stores: fromEnvironment(), out: newConsole(writer)}
+	stop := s.start([]*service{{name: "worker-1", program: "worker"}})
+	lines := bufio.NewReader(reader)
+	for range 2 {
+		for _, words := range []string{"worker-1 | says why", "worker-1 ended by itself (exit status 7)"} {
+			line, err := lines.ReadString('\n')
+			require.NoError(t, err)
+			require.Contains(t, line, words)
+		}
+	}
+	stop()
 }
 
 func TestWatcherTellsOfSourcesOnly(t *testing.T) {

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,44 +21,38 @@ type storeSet struct {
 	where string
 	// psql and redisCLI are lines to paste that open each store.
 	psql, redisCLI string
-	// ended carries the first private store that ended by itself.
+	// ended carries the private stores that ended by themselves.
 	ended chan error
 	// closers end what was started, in the order of their starts.
 	closers []func() error
 }
 
-// environ is the environment of a program that uses the stores.
-func (s *storeSet) environ(more ...string) []string {
-	environ := append(os.Environ(), "DATABASE_URL="+s.databaseURL, "REDIS_URL="+s.redisURL)
-	return append(environ, more...)
+// environ is what tells a program where the stores are.
+func (s *storeSet) environ() []string {
+	return []string{"DATABASE_URL=" + s.databaseURL, "REDIS_URL=" + s.redisURL}
 }
 
 // close ends what was started, last in first out.
-func (s *storeSet) close() error {
-	var err error
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		err = errors.Join(err, s.closers[i]())
+func (s *storeSet) close() (err error) {
+	for _, closeOne := range slices.Backward(s.closers) {
+		err = errors.Join(err, closeOne())
 	}
 	return err
 }
 
-// fromEnvironment takes the stores that the user names, and leaves the fields
+// fromEnvironment takes the stores that the user names, and leaves the URLs
 // of the others empty.
 func fromEnvironment() *storeSet {
-	s := &storeSet{where: "the environment names", ended: make(chan error, 2)}
-	if s.databaseURL = os.Getenv("DATABASE_URL"); s.databaseURL != "" {
-		s.psql = `psql "$DATABASE_URL"`
+	return &storeSet{
+		databaseURL: os.Getenv("DATABASE_URL"), redisURL: os.Getenv("REDIS_URL"), where: "the environment names",
+		psql: `psql "$DATABASE_URL"`, redisCLI: `redis-cli -u "$REDIS_URL"`, ended: make(chan error, 2),
 	}
-	if s.redisURL = os.Getenv("REDIS_URL"); s.redisURL != "" {
-		s.redisCLI = `redis-cli -u "$REDIS_URL"`
-	}
-	return s
 }
 
 func (s *storeSet) complete() bool { return s.databaseURL != "" && s.redisURL != "" }
 
-// Ports that a private store of "up" prefers: beside the usual ones, which the
-// machine's own servers have.
+// Ports that a private store prefers: beside the usual ones, which the machine's own
+// servers have.
 const (
 	postgresPort = 15432
 	redisPort    = 16379
@@ -65,11 +60,11 @@ const (
 
 // startPrivate starts an instance of each store that is still lacking, with
 // its data in dir. What was started before an error is in s.closers.
-func (s *storeSet) startPrivate(ctx context.Context, dir string, out io.Writer) error {
+func (s *storeSet) startPrivate(ctx context.Context, dir string) error {
 	if s.complete() {
 		return nil
 	}
-	if err := stores.Install(ctx, out); err != nil {
+	if err := stores.Install(ctx, os.Stderr); err != nil {
 		return err
 	}
 	s.where = "private instances with their data in " + dir
@@ -78,28 +73,30 @@ func (s *storeSet) startPrivate(ctx context.Context, dir string, out io.Writer) 
 		if err != nil {
 			return err
 		}
+		s.watch(postgres.Done(), postgres.LogFile(), postgres.Close)
 		s.databaseURL = postgres.URL()
 		s.psql = fmt.Sprintf("psql '%s'", s.databaseURL)
-		s.closers = append(s.closers, postgres.Close)
-		go s.watch("postgres", postgres.LogFile(), postgres.Done())
 	}
 	if s.redisURL == "" {
 		redis, err := stores.StartRedis(ctx, stores.Options{Dir: dir, Port: redisPort})
 		if err != nil {
 			return err
 		}
+		s.watch(redis.Done(), redis.LogFile(), redis.Close)
 		s.redisURL = redis.URL()
 		// A redis-cli takes a URL without a user for one with an empty name.
 		s.redisCLI = "redis-cli --no-auth-warning -u " + strings.Replace(s.redisURL, "//:", "//default:", 1)
-		s.closers = append(s.closers, redis.Close)
-		go s.watch("redis", redis.LogFile(), redis.Done())
 	}
 	return nil
 }
 
-func (s *storeSet) watch(name, log string, done <-chan struct{}) {
-	<-done
-	s.ended <- fmt.Errorf("%s ended by itself; its log is %s", name, log)
+// watch ends a store with the others, and tells if it ends by itself.
+func (s *storeSet) watch(done <-chan struct{}, log string, closeOne func() error) {
+	s.closers = append(s.closers, closeOne)
+	go func() {
+		<-done
+		s.ended <- fmt.Errorf("a store ended by itself; its log is %s", log)
+	}()
 }
 
 // dockerAnswers reports whether there is a Docker engine to use.
@@ -111,42 +108,29 @@ func dockerAnswers(ctx context.Context) bool {
 
 // startDocker brings up both stores of docker-compose.yml. Their data stays in
 // Docker's volumes.
-func (s *storeSet) startDocker(ctx context.Context, root string, fresh bool) error {
-	if fresh {
-		if err := compose(ctx, root, "down", "--volumes"); err != nil {
-			return fmt.Errorf("remove the stores' data: %w", err)
+func (s *storeSet) startDocker(ctx context.Context, root string, fresh bool) (err error) {
+	compose := func(ctx context.Context, arguments ...string) error {
+		if err := runToEnd(ctx, program(root, nil, "docker", append([]string{"compose"}, arguments...)...)); err != nil {
+			return fmt.Errorf("docker compose %s: %w", arguments[0], err)
 		}
+		return nil
+	}
+	if fresh {
+		err = compose(ctx, "down", "--volumes")
 	}
 	s.closers = append(s.closers, func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		return compose(ctx, root, "stop", "postgres", "redis")
+		return compose(ctx, "stop", "postgres", "redis")
 	})
-	if err := compose(ctx, root, "up", "--detach", "--wait", "postgres", "redis"); err != nil {
-		return fmt.Errorf("start the stores: %w", err)
-	}
 	s.where = "containers of docker-compose.yml"
-	s.databaseURL = "postgres://timewheel:" + composePassword() + "@127.0.0.1:5432/timewheel?sslmode=disable"
+	// The password follows the default that docker-compose.yml has.
+	s.databaseURL = "postgres://timewheel:" + cmp.Or(os.Getenv("POSTGRES_PASSWORD"), "timewheel") + "@127.0.0.1:5432/timewheel?sslmode=disable"
 	s.redisURL = "redis://127.0.0.1:6379/0"
 	s.psql = "docker compose exec postgres psql -U timewheel timewheel"
 	s.redisCLI = "docker compose exec redis redis-cli"
-	return nil
-}
-
-// composePassword follows the default that docker-compose.yml has.
-func composePassword() string {
-	if password := os.Getenv("POSTGRES_PASSWORD"); password != "" {
-		return password
+	if err == nil {
+		err = compose(ctx, "up", "--detach", "--wait", "postgres", "redis")
 	}
-	return "timewheel"
-}
-
-func compose(ctx context.Context, root string, arguments ...string) error {
-	command := exec.CommandContext(ctx, "docker", append([]string{"compose"}, arguments...)...) //nolint:gosec // G204: the arguments are our own.
-	command.Dir = root
-	command.Stdout, command.Stderr = os.Stderr, os.Stderr
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("docker compose %s: %w", arguments[0], err)
-	}
-	return nil
+	return err
 }

@@ -21,7 +21,6 @@ type sourceWatcher struct {
 	notify *fsnotify.Watcher
 	// changes gets one value for a burst of changes.
 	changes chan struct{}
-	done    chan struct{}
 }
 
 // watchSources watches every folder under root that holds sources.
@@ -30,9 +29,9 @@ func watchSources(root string) (*sourceWatcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch the sources: %w", err)
 	}
-	w := &sourceWatcher{notify: notify, changes: make(chan struct{}, 1), done: make(chan struct{})}
+	w := &sourceWatcher{notify: notify, changes: make(chan struct{}, 1)}
 	if err := w.add(root); err != nil {
-		_ = notify.Close() // The first error says more.
+		w.close()
 		return nil, fmt.Errorf("watch the sources: %w", err)
 	}
 	go w.run()
@@ -54,29 +53,25 @@ func (w *sourceWatcher) add(dir string) error {
 }
 
 func (w *sourceWatcher) run() {
-	defer close(w.done)
-	quiet := time.NewTimer(settle)
+	quiet := time.AfterFunc(settle, func() {
+		select {
+		case w.changes <- struct{}{}:
+		default: // The one before has not been taken yet.
+		}
+	})
 	quiet.Stop()
 	for {
+		changed := true
 		select {
 		case event, open := <-w.notify.Events:
 			if !open {
 				return
 			}
-			if w.concerns(event) {
-				quiet.Reset(settle)
-			}
-		case _, open := <-w.notify.Errors:
-			if !open {
-				return
-			}
-			// Events were lost: what they said is unknown, so build.
+			changed = w.concerns(event)
+		case <-w.notify.Errors: //nolint:errcheck // Events were lost: what they said is unknown, so build.
+		}
+		if changed {
 			quiet.Reset(settle)
-		case <-quiet.C:
-			select {
-			case w.changes <- struct{}{}:
-			default: // The one before has not been taken yet.
-			}
 		}
 	}
 }
@@ -95,7 +90,4 @@ func (w *sourceWatcher) concerns(event fsnotify.Event) bool {
 	return slices.Contains([]string{".go", ".lua", ".sql"}, filepath.Ext(event.Name))
 }
 
-func (w *sourceWatcher) close() {
-	_ = w.notify.Close() // It only ever answers nil.
-	<-w.done
-}
+func (w *sourceWatcher) close() { _ = w.notify.Close() } // It only ever answers nil.

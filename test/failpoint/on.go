@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,37 +19,40 @@ const exitStatus = 86
 
 var (
 	current atomic.Pointer[plan]
-	journal sync.Mutex
+	journal = openJournal()
 )
 
 func init() {
-	first, err := parse(os.Getenv("FAILPOINTS"))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "FAILPOINTS:", err)
-		os.Exit(2)
-	}
-	current.Store(first)
+	follow("FAILPOINTS", os.Getenv("FAILPOINTS"))
 	if path := os.Getenv("FAILPOINTS_FILE"); path != "" {
-		go follow(path)
+		go followFile(path)
 	}
 }
 
-// follow takes over what the file holds whenever that changes. A file that is
+// follow makes text the plan. What the fault suite asks for and cannot have would
+// make a run look milder than it was, here and below: that ends the process.
+func follow(variable, text string) {
+	next, err := parse(text)
+	giveUp(variable, err)
+	current.Store(&next)
+}
+
+func giveUp(variable string, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", variable, err)
+		os.Exit(2)
+	}
+}
+
+// followFile takes over what the file holds whenever that changes. A file that is
 // not there yet changes nothing.
-func follow(path string) {
-	last := ""
-	for {
+func followFile(path string) {
+	for last := ""; ; time.Sleep(reload) {
 		text, err := os.ReadFile(path) //nolint:gosec // G304: whoever starts the process names it.
 		if err == nil && string(text) != last {
 			last = string(text)
-			next, err := parse(last)
-			if err != nil {
-				fmt.Fprintln(os.Stderr, "FAILPOINTS_FILE:", err)
-				os.Exit(2)
-			}
-			current.Store(next)
+			follow("FAILPOINTS_FILE", last)
 		}
-		time.Sleep(reload)
 	}
 }
 
@@ -60,7 +62,10 @@ func Hit(point string) {
 	if !fires {
 		return
 	}
-	record(point, r.action)
+	if journal != nil {
+		_, err := fmt.Fprintln(journal, point, r.action, time.Now().UnixNano()) // one write: processes share the file
+		giveUp("FAILPOINTS_LOG", err)
+	}
 	switch r.action {
 	case "kill":
 		signalSelf(syscall.SIGKILL)
@@ -84,24 +89,13 @@ func signalSelf(sig syscall.Signal) {
 	}
 }
 
-// record notes what is about to happen. A line that cannot be written would
-// make a run look milder than it was, so that ends the process.
-func record(point, action string) {
+// openJournal opens the file in which is noted what is done, if it is named.
+func openJournal() *os.File {
 	path := os.Getenv("FAILPOINTS_LOG")
 	if path == "" {
-		return
+		return nil
 	}
-	journal.Lock()
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // G304: as in follow.
-	if err == nil {
-		_, err = fmt.Fprintln(file, point, action, time.Now().UnixNano())
-	}
-	if err == nil {
-		err = file.Close()
-	}
-	journal.Unlock()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "FAILPOINTS_LOG:", err)
-		os.Exit(2)
-	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // G304: as in followFile.
+	giveUp("FAILPOINTS_LOG", err)
+	return file
 }

@@ -3,8 +3,10 @@
 package failpoint
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,9 +15,7 @@ import (
 )
 
 // plan says what happens at which point.
-type plan struct {
-	rules map[string]*rule
-}
+type plan map[string]*rule
 
 type rule struct {
 	action string
@@ -26,8 +26,8 @@ type rule struct {
 }
 
 // hit counts a hit of the point and reports whether its rule fires.
-func (p *plan) hit(point string) (*rule, bool) {
-	r, known := p.rules[point]
+func (p plan) hit(point string) (*rule, bool) {
+	r, known := p[point]
 	if !known {
 		return nil, false
 	}
@@ -37,52 +37,37 @@ func (p *plan) hit(point string) (*rule, bool) {
 	return r, rand.Float64() < r.chance
 }
 
-func parse(text string) (*plan, error) {
-	p := &plan{rules: map[string]*rule{}}
+// entryForm is point=action:when.
+var entryForm = regexp.MustCompile(`^(\w+)=(kill|pause|panic|goexit|exit|hang:([^:]+)):(@?)([^:]+)$`)
+
+func parse(text string) (plan, error) {
+	p := plan{}
 	for entry := range strings.SplitSeq(strings.TrimSpace(text), ",") {
 		if entry == "" {
 			continue
 		}
-		point, what, found := strings.Cut(entry, "=")
-		if !found || !slices.Contains(Points(), point) {
-			return nil, fmt.Errorf("%q is not point=action:when of a known point", entry)
+		parts := entryForm.FindStringSubmatch(entry)
+		if parts == nil || !slices.Contains(Points(), parts[1]) {
+			return nil, fmt.Errorf("%q is not point=action:when of a known point and action", entry)
 		}
-		r, err := parseRule(strings.Split(what, ":"))
-		if err != nil {
+		r := &rule{action: parts[2]}
+		var err, whenErr error
+		if parts[3] != "" {
+			r.action = "hang"
+			r.hang, err = time.ParseDuration(parts[3])
+		}
+		if parts[4] == "@" {
+			r.nth, whenErr = strconv.ParseInt(parts[5], 10, 64)
+		} else {
+			r.chance, whenErr = strconv.ParseFloat(parts[5], 64)
+		}
+		if r.nth < 0 || r.nth == 0 && (r.chance <= 0 || r.chance > 1) {
+			whenErr = errors.New("when is neither a probability above 0 nor @n")
+		}
+		if err := errors.Join(err, whenErr); err != nil {
 			return nil, fmt.Errorf("%q: %w", entry, err)
 		}
-		p.rules[point] = r
+		p[parts[1]] = r
 	}
 	return p, nil
-}
-
-func parseRule(parts []string) (*rule, error) {
-	r := &rule{action: parts[0]}
-	want := 2
-	switch r.action {
-	case "kill", "pause", "panic", "goexit", "exit":
-	case "hang":
-		want = 3
-	default:
-		return nil, fmt.Errorf("there is no action %q", r.action)
-	}
-	if len(parts) != want {
-		return nil, fmt.Errorf("action %s takes %d parts", r.action, want)
-	}
-	var err error
-	if r.action == "hang" {
-		if r.hang, err = time.ParseDuration(parts[1]); err != nil {
-			return nil, err
-		}
-	}
-	when := parts[want-1]
-	if nth, exact := strings.CutPrefix(when, "@"); exact {
-		r.nth, err = strconv.ParseInt(nth, 10, 64)
-	} else {
-		r.chance, err = strconv.ParseFloat(when, 64)
-	}
-	if err == nil && (r.nth < 0 || r.nth == 0 && (r.chance <= 0 || r.chance > 1)) {
-		err = fmt.Errorf("%q is neither a probability above 0 nor @n", when)
-	}
-	return r, err
 }

@@ -19,7 +19,7 @@ func TestPlan(t *testing.T) {
 		require.Equal(t, hit == 3, fires, "hit %d", hit)
 		require.Equal(t, "kill", r.action)
 	}
-	require.Equal(t, 2*time.Second, p.rules[Handling].hang)
+	require.Equal(t, 2*time.Second, p[Handling].hang)
 	fired := 0
 	for range 1000 {
 		if _, fires := p.hit(Handling); fires {
@@ -44,9 +44,11 @@ func TestBadPlans(t *testing.T) {
 func TestHitFollowsThePlanAndIsRecorded(t *testing.T) {
 	log := t.TempDir() + "/log"
 	t.Setenv("FAILPOINTS_LOG", log)
+	journal = openJournal()
+	t.Cleanup(func() { require.NoError(t, journal.Close()) })
 	p, err := parse("ran=goexit:@1,handling=panic:@1")
 	require.NoError(t, err)
-	current.Store(p)
+	current.Store(&p)
 
 	require.Panics(t, func() { Hit(Handling) })
 	returned := make(chan bool, 1)

@@ -17,19 +17,10 @@
 //
 // # The moves
 //
-//	Create    T0  the row; its id is indexed later, or that fails
-//	Claim     T1  due by Redis' clock: from due to claimed
-//	Start     T2  one statement: session live, row submitted, due by Postgres'
-//	              clock, no receipt of an earlier copy. It leaves a receipt.
-//	              Together with it the confirmation: what was granted may run,
-//	              the refused is put back. If the outcome is unknown it is issued again, while the
-//	              earlier copy may commit at any later time
-//	Run           the effect; it takes a confirmed start and a live lease
-//	Finish    T3  row started, by this session, with this attempt
-//	Reap      T4  lease lapsed: marked dead and its tasks settled, at once
-//	Delete    T5  row submitted
-//	Index, Repair, DropStale, Revive    T6
-//	Renew, Register                     the life of a session
+// T0 to T6 stand at their functions: user (T0, T5), claim (T1), starting (T2), run,
+// finish (T3), lease (the life of a session, and T4) and ring (T6). If the outcome of a
+// start is unknown it is issued again, while the earlier copy may commit at any later
+// time; what the confirmed one granted may run, and the refused is put back.
 //
 // Accidents, of which a run has so many as its configuration says: a crash, also
 // with a start under way; a pause past the lease, after which the worker goes

@@ -2,8 +2,8 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"time"
 )
 
 // Result is what an exploration found.
@@ -12,8 +12,6 @@ type Result struct {
 	States int
 	// Moves is how many steps lead from them.
 	Moves int
-	// Took is how long it lasted.
-	Took time.Duration
 	// Broken is the promise that does not hold, or empty. Trace then is a
 	// shortest run of Steps moves that breaks it, one line each, and for a lost
 	// task a last line that says where that leaves it.
@@ -22,39 +20,29 @@ type Result struct {
 	Trace  []string
 }
 
-// Rate is the number of states explored a second.
-func (r Result) Rate() float64 { return float64(r.States) / r.Took.Seconds() }
-
 // explorer is a breadth-first search. States are numbered as they are found.
 type explorer struct {
-	cfg    Config
+	Result
 	moves  moves
 	number map[packed]uint32
-	states []packed
+	states []state
 	parent []uint32
 	// The fair moves: those of state n are fair[ends[n-1]:ends[n]].
 	fair []uint32
 	ends []int
-	all  int
 }
 
 // Explore visits every state that cfg can reach, or stops at the first move
 // that breaks a promise. When all were visited it looks for states from which
 // some task can no longer come to its end, however lucky the run from there.
 func Explore(cfg Config) Result {
-	began := time.Now()
-	e := &explorer{cfg: cfg, moves: moves{cfg: cfg}, number: map[packed]uint32{}}
-	broken, trace := e.search()
-	if broken == "" {
-		broken, trace = e.lost()
+	e := &explorer{moves: moves{cfg: cfg}, number: map[packed]uint32{}}
+	e.search()
+	if e.Broken == "" {
+		e.lost()
 	}
-	steps := len(trace)
-	if broken == neverLost {
-		steps--
-	}
-	return Result{
-		States: len(e.states), Moves: e.all, Took: time.Since(began), Broken: broken, Steps: steps, Trace: trace,
-	}
+	e.States = len(e.states)
+	return e.Result
 }
 
 func (cfg Config) initial() state {
@@ -68,134 +56,103 @@ func (cfg Config) initial() state {
 	return s
 }
 
-func (e *explorer) search() (broken string, trace []string) {
-	initial := e.cfg.initial()
+func (e *explorer) search() {
+	initial := e.moves.cfg.initial()
 	e.reach(&initial, 0)
 	for n := 0; n < len(e.states); n++ {
-		for _, step := range e.moves.all(e.states[n].unpack()) {
-			e.all++
+		for _, step := range e.moves.all(e.states[n]) {
+			e.Moves++
 			if step.broken != "" {
-				return step.broken, e.trace(n, step.broken)
+				e.breaks(step.broken, n)
+				return
 			}
-			to := e.reach(&step.to, uint32(n))
-			if step.move.fair {
+			to := e.reach(&step.state, uint32(n))
+			if step.fair {
 				e.fair = append(e.fair, to)
 			}
 		}
 		e.ends = append(e.ends, len(e.fair))
 	}
-	return "", nil
 }
 
 // reach returns the number of a state, and gives it one if it is new.
 func (e *explorer) reach(s *state, from uint32) uint32 {
-	key := s.canonical()
+	canonical, key := s.canonical()
 	if n, known := e.number[key]; known {
 		return n
 	}
 	n := uint32(len(e.states)) //nolint:gosec // memory ends long before
 	e.number[key] = n
-	e.states = append(e.states, key)
+	e.states = append(e.states, canonical)
 	e.parent = append(e.parent, from)
 	return n
 }
 
-// lost goes backwards over the fair moves from the states in which every task
-// has ended. What it does not reach is a state with a task that is lost.
-func (e *explorer) lost() (broken string, trace []string) {
-	count := make([]uint32, len(e.states)+1)
-	for _, to := range e.fair {
-		count[to+1]++
-	}
-	for n := range e.states {
-		count[n+1] += count[n]
-	}
-	origins := make([]uint32, len(e.fair))
-	next := append([]uint32(nil), count...)
-	from := 0
-	for n, end := range e.ends {
-		for ; from < end; from++ {
-			to := e.fair[from]
-			origins[next[to]] = uint32(n)
-			next[to]++
-		}
-	}
+// lost marks the states from which a run of fair moves leads to one in which every
+// task has ended, as it has in the first one. What stays unmarked is a state with a
+// task that is lost. A mark goes back by one move at least in a pass, and mostly by
+// many: the last states of the search are the nearest to an end.
+func (e *explorer) lost() {
 	saved := make([]bool, len(e.states))
-	var queue []uint32
 	for n := range e.states {
-		if s := e.states[n].unpack(); settled(&s) {
-			saved[n] = true
-			queue = append(queue, uint32(n))
-		}
+		saved[n] = settled(&e.states[n])
 	}
-	for len(queue) > 0 {
-		n := queue[len(queue)-1]
-		queue = queue[:len(queue)-1]
-		for _, origin := range origins[count[n]:count[n+1]] {
-			if !saved[origin] {
-				saved[origin] = true
-				queue = append(queue, origin)
+	for changed := true; changed; {
+		changed = false
+		for n := len(e.states) - 1; n > 0; n-- {
+			if next := e.fair[e.ends[n-1]:e.ends[n]]; !saved[n] && slices.ContainsFunc(next, func(to uint32) bool { return saved[to] }) {
+				saved[n], changed = true, true
 			}
 		}
 	}
-	for n, ok := range saved {
-		if !ok {
-			return neverLost, e.trace(n, "")
-		}
+	if n := slices.Index(saved, false); n >= 0 {
+		e.breaks(neverLost, n)
 	}
-	return "", nil
 }
 
 // settled reports whether every task that was created has ended.
 func settled(s *state) bool {
-	for _, r := range s.tasks {
-		if r.status != absent && !r.status.terminal() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.tasks[:], func(r row) bool { return r.status != absent && !r.status.terminal() })
 }
 
-// trace tells the run that leads to state n, and the move from there that
-// breaks a promise if it is not a lost one. The states of the search have lost
-// their names, so the run is made again with names that stay.
-func (e *explorer) trace(n int, broken string) (lines []string) {
-	var path []packed
+// breaks tells the run that leads to state n, and the move from there that breaks the
+// promise if it is not a lost task. The states of the search have lost their names, so
+// the run is made again with names that stay.
+func (e *explorer) breaks(promise string, n int) {
+	var path []state
 	for ; n != 0; n = int(e.parent[n]) {
 		path = append(path, e.states[n])
 	}
-	now := e.cfg.initial()
-	again := moves{cfg: e.cfg}
-	for i := len(path) - 1; i >= 0; i-- {
-		for _, step := range again.all(now) {
-			if step.broken == "" && step.to.canonical() == path[i] {
-				lines = append(lines, step.move.String())
-				now = step.to
-				break
-			}
-		}
+	now := e.moves.cfg.initial()
+	for _, next := range slices.Backward(path) {
+		steps := e.moves.all(now)
+		i := slices.IndexFunc(steps, func(s step) bool {
+			reached, _ := s.canonical()
+			return s.broken == "" && reached == next
+		})
+		e.Trace = append(e.Trace, steps[i].move.String())
+		now = steps[i].state
 	}
-	if broken == "" {
-		return append(lines, "and now: "+now.String())
+	e.Broken, e.Steps = promise, len(path)
+	if promise == neverLost {
+		e.Trace = append(e.Trace, "and now: "+now.String())
+		return
 	}
-	for _, step := range again.all(now) {
-		if step.broken == broken {
-			return append(lines, step.move.String()+", which breaks: "+broken)
-		}
-	}
-	return lines
+	steps := e.moves.all(now)
+	i := slices.IndexFunc(steps, func(s step) bool { return s.broken == promise })
+	e.Trace = append(e.Trace, steps[i].move.String()+", which breaks: "+promise)
+	e.Steps++
 }
 
 func (m move) String() string {
-	var b strings.Builder
+	text := m.name
 	if m.worker >= 0 {
-		fmt.Fprintf(&b, "worker %c: ", 'A'+m.worker)
+		text = fmt.Sprintf("worker %c: %s", 'A'+m.worker, text)
 	}
-	b.WriteString(m.name)
 	if m.task >= 0 {
-		fmt.Fprintf(&b, " (task %d)", m.task+1)
+		text += fmt.Sprintf(" (task %d)", m.task+1)
 	}
-	return b.String()
+	return text
 }
 
 func (s *state) String() string {

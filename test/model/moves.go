@@ -1,5 +1,7 @@
 package model
 
+import "slices"
+
 // Config bounds a model.
 type Config struct {
 	Tasks       int  // 1 or 2
@@ -10,19 +12,22 @@ type Config struct {
 	Bug         Bug
 }
 
-// move is one step: the function of the code, or the accident, and whom it
-// concerns; -1 is nobody.
+// none stands for a worker or a task that a move does not concern.
+const none = -1
+
+// move is the function of the code, or the accident, and whom it concerns.
 type move struct {
 	name         string
 	worker, task int
-	// fair steps happen sooner or later without anybody's doing.
+	// fair moves happen sooner or later without anybody's doing.
 	fair bool
 }
 
-// step is where a move leads, and the promise it breaks, if any.
+// step is a move, the state that it leads to, and the promise it breaks, if any.
 type step struct {
-	move   move
-	to     state
+	state
+	move
+	cfg    *Config
 	broken string
 }
 
@@ -37,11 +42,13 @@ const (
 	fenced       = "an end is recorded by its own attempt"
 )
 
-// moves lists all that can happen in s.
+// moves lists all that can happen in from.
 type moves struct {
 	cfg  Config
 	from state
 	out  []step
+	// impossible is the accident for which no fault is left.
+	impossible step
 }
 
 func (m *moves) all(s state) []step {
@@ -64,46 +71,48 @@ func (m *moves) all(s state) []step {
 	return m.out
 }
 
-// add takes a step. change alters a copy of the state and returns the promise
-// that this breaks.
-func (m *moves) add(what move, change func(*state) string) {
-	m.out = append(m.out, step{move: what, to: m.from})
-	last := &m.out[len(m.out)-1]
-	last.broken = change(&last.to)
+func (m *moves) add(what move) *step {
+	m.out = append(m.out, step{state: m.from, move: what, cfg: &m.cfg})
+	return &m.out[len(m.out)-1]
 }
 
-// accident is a step that spends one of the faults.
-func (m *moves) accident(what move, change func(*state) string) {
+// fair adds a step that happens by itself. It still stands where it begins: the
+// caller makes the change, before it adds another one.
+func (m *moves) fair(name string, worker, task int) *step {
+	return m.add(move{name, worker, task, true})
+}
+
+// choice adds a step that a user may take, and need not.
+func (m *moves) choice(name string, worker, task int) *step {
+	return m.add(move{name, worker, task, false})
+}
+
+// accident adds a step that spends one of the faults. If there is none left,
+// what it returns leads nowhere.
+func (m *moves) accident(name string, worker, task int) *step {
 	if m.from.faults == 0 {
-		return
+		m.impossible = step{state: m.from, cfg: &m.cfg}
+		return &m.impossible
 	}
-	m.add(what, func(s *state) string {
-		s.faults--
-		return change(s)
-	})
+	s := m.choice(name, worker, task)
+	s.faults--
+	return s
 }
 
 // user is what the API does for its users: T0 and T5.
 func (m *moves) user(t int) {
 	r := m.from.tasks[t]
 	if r.status == absent && m.from.created() < m.cfg.Tasks {
-		m.add(move{"Create", -1, t, false}, func(s *state) string {
-			s.tasks[t].status, s.tasks[t].indexing = submitted, true
-			return ""
-		})
+		created := &m.choice("Create", none, t).tasks[t]
+		created.status, created.indexing = submitted, true
 	}
-	if m.cfg.Bug == DeleteChecksThenActs {
-		if r.status == submitted && !r.checked {
-			m.add(move{"Delete looks", -1, t, false}, func(s *state) string {
-				s.tasks[t].checked = true
-				return ""
-			})
-		}
-		if r.checked {
-			m.add(move{"Delete acts", -1, t, false}, func(s *state) string { return s.remove(t, m.cfg) })
-		}
-	} else if r.status == submitted {
-		m.add(move{"Delete", -1, t, false}, func(s *state) string { return s.remove(t, m.cfg) })
+	switch {
+	case r.status == submitted && m.cfg.Bug != DeleteChecksThenActs:
+		m.choice("Delete", none, t).remove(t)
+	case r.checked:
+		m.choice("Delete acts", none, t).remove(t)
+	case r.status == submitted:
+		m.choice("Delete looks", none, t).tasks[t].checked = true
 	}
 }
 
@@ -111,33 +120,26 @@ func (m *moves) user(t int) {
 // some time.
 func (m *moves) pause() {
 	if m.from.pausing {
-		m.add(move{"Pause", -1, -1, false}, func(s *state) string {
-			s.paused, s.pausing = true, false
-			return ""
-		})
+		s := m.choice("Pause", none, none)
+		s.paused, s.pausing = true, false
 	}
 	if m.from.paused {
-		m.add(move{"Resume", -1, -1, true}, func(s *state) string {
-			s.paused = false
-			return ""
-		})
+		m.fair("Resume", none, none).paused = false
 	}
 }
 
 // remove ends a task as deleted and promises that it never runs.
-func (s *state) remove(t int, cfg Config) string {
+func (s *step) remove(t int) {
 	r := &s.tasks[t]
-	broken := ""
 	if r.status.terminal() {
-		broken = final
+		s.broken = final
 	}
 	// A task that may be attempted again has perhaps run before, and the
 	// promise concerns what comes; else it has not.
-	if cfg.MaxAttempts == 1 && r.ran != 0 {
-		broken = neverDeleted
+	if s.cfg.MaxAttempts == 1 && r.ran != 0 {
+		s.broken = neverDeleted
 	}
 	r.status, r.owner, r.checked, r.promised = deleted, nobody, false, true
-	return broken
 }
 
 // ring is what happens to one id in Redis, and the clocks: T6 and revive.
@@ -147,54 +149,32 @@ func (m *moves) ring(t int) {
 		return
 	}
 	if r.clock < dueByBoth {
-		m.add(move{"Clock", -1, t, true}, func(s *state) string {
-			s.tasks[t].clock++
-			return ""
-		})
+		m.fair("Clock", none, t).tasks[t].clock++
 	}
 	if r.indexing {
-		m.add(move{"Index", -1, t, true}, func(s *state) string {
-			s.tasks[t].indexing, s.tasks[t].due = false, true
-			return ""
-		})
-		m.add(move{"Index fails", -1, t, true}, func(s *state) string {
-			s.tasks[t].indexing = false
-			return ""
-		})
+		indexed := &m.fair("Index", none, t).tasks[t]
+		indexed.indexing, indexed.due = false, true
+		m.fair("Index fails", none, t).tasks[t].indexing = false
 	}
 	if r.status == submitted && !r.due && !r.claimed && m.cfg.Bug != RepairMissing {
-		m.add(move{"Repair", -1, t, true}, func(s *state) string {
-			s.tasks[t].due = true
-			return ""
-		})
+		m.fair("Repair", none, t).tasks[t].due = true
 	}
 	if r.due && r.status != submitted {
-		m.add(move{"DropStale", -1, t, true}, func(s *state) string {
-			s.tasks[t].due = false
-			return ""
-		})
+		m.fair("DropStale", none, t).tasks[t].due = false
 	}
 	if r.claimed && m.cfg.Bug != ReviveMissing {
-		revive := func(s *state) string {
-			s.tasks[t].claimed, s.tasks[t].due = false, true
-			return ""
-		}
+		add, name := m.fair, "Revive"
 		if m.from.holder(t) {
-			m.accident(move{"Revive, though the claimer is only slow", -1, t, false}, revive)
-		} else {
-			m.add(move{"Revive", -1, t, true}, revive)
+			add, name = m.accident, "Revive, though the claimer is only slow"
 		}
+		revived := &add(name, none, t).tasks[t]
+		revived.claimed, revived.due = false, true
 	}
 }
 
 // holder reports whether some worker has claimed t and not started it yet.
 func (s *state) holder(t int) bool {
-	for w := range s.workers {
-		if s.workers[w].hands[t].phase == held {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.workers[:], func(w session) bool { return w.hands[t].phase == held })
 }
 
 func (s *state) created() (n int) {
@@ -209,30 +189,17 @@ func (s *state) created() (n int) {
 // redisLost empties Redis, or brings an old dump back: any of the ids that were
 // ever committed, in any of the two sets.
 func (m *moves) redisLost() {
-	empty := m.from
-	for t := range empty.tasks {
-		empty.tasks[t].due, empty.tasks[t].claimed = false, false
-	}
-	if empty != m.from {
-		m.accident(move{"Redis is wiped", -1, -1, false}, func(s *state) string {
-			s.tasks = empty.tasks
-			return ""
-		})
-	}
-	for dump := 1; dump < 9; dump++ {
-		restored := empty
+	name := "Redis is wiped"
+	for dump := range 9 {
+		restored, possible := m.from, true
 		for t, set := range [maxTasks]int{dump % 3, dump / 3} {
-			restored.tasks[t].due, restored.tasks[t].claimed = set == 1, set == 2
-			if set != 0 && restored.tasks[t].status == absent {
-				restored = m.from
-				break
-			}
+			r := &restored.tasks[t]
+			r.due, r.claimed = set == 1, set == 2
+			possible = possible && (set == 0 || r.status != absent)
 		}
-		if restored != m.from {
-			m.accident(move{"Redis is restored from an old dump", -1, -1, false}, func(s *state) string {
-				s.tasks = restored.tasks
-				return ""
-			})
+		if possible && restored != m.from {
+			m.accident(name, none, none).tasks = restored.tasks
 		}
+		name = "Redis is restored from an old dump"
 	}
 }

@@ -100,7 +100,7 @@ type state struct {
 	pausing bool // it may still be paused
 }
 
-// packed is a state in 128 bits.
+// packed is a state in 128 bits: what it is known by, and in what order.
 type packed [2]uint64
 
 func bit(b bool) uint64 {
@@ -116,31 +116,12 @@ func (r row) pack() uint64 {
 		bit(r.checked)<<14 | bit(r.indexing)<<15
 }
 
-func unpackRow(v uint64) row {
-	return row{
-		status: status(v & 7), attempt: uint8(v >> 3 & 3), owner: uint8(v >> 5 & 3), clock: clock(v >> 7 & 3),
-		due: v>>9&1 == 1, claimed: v>>10&1 == 1, ran: uint8(v >> 11 & 3), promised: v>>13&1 == 1,
-		checked: v>>14&1 == 1, indexing: v>>15&1 == 1,
-	}
-}
-
 func (h hand) pack() uint64 { return uint64(h.phase) | uint64(h.attempt)<<3 }
-
-func unpackHand(v uint64) hand { return hand{phase(v & 7), uint8(v >> 3 & 3)} }
 
 func (w *session) pack() uint64 {
 	return uint64(w.lease) | bit(w.gone)<<2 | w.hands[0].pack()<<3 | w.hands[1].pack()<<8 |
 		bit(w.again)<<13 | uint64(w.parked)<<15 | bit(w.receipt)<<17 | bit(w.oldParked)<<18 |
 		uint64(w.oldTasks)<<19 | uint64(w.oldUnfinished)<<21 | bit(w.oldReceipt)<<23
-}
-
-func unpackSession(v uint64) session {
-	return session{
-		lease: lease(v & 3), gone: v>>2&1 == 1,
-		hands: [maxTasks]hand{unpackHand(v >> 3 & 31), unpackHand(v >> 8 & 31)},
-		again: v>>13&1 == 1, parked: uint8(v >> 15 & 3), receipt: v>>17&1 == 1, oldParked: v>>18&1 == 1,
-		oldTasks: uint8(v >> 19 & 3), oldUnfinished: uint8(v >> 21 & 3), oldReceipt: v>>23&1 == 1,
-	}
 }
 
 // pack puts the rows and the first session into one word and the rest into
@@ -149,15 +130,5 @@ func (s *state) pack() packed {
 	return packed{
 		s.tasks[0].pack() | s.tasks[1].pack()<<16 | s.workers[0].pack()<<32 | uint64(s.faults)<<56 | bit(s.paused)<<60 | bit(s.pausing)<<61,
 		s.workers[1].pack() | s.workers[2].pack()<<32,
-	}
-}
-
-func (p packed) unpack() state {
-	return state{
-		tasks:   [maxTasks]row{unpackRow(p[0]), unpackRow(p[0] >> 16)},
-		workers: [maxWorkers]session{unpackSession(p[0] >> 32), unpackSession(p[1]), unpackSession(p[1] >> 32)},
-		faults:  uint8(p[0] >> 56 & 15),
-		paused:  p[0]>>60&1 == 1,
-		pausing: p[0]>>61&1 == 1,
 	}
 }

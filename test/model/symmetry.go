@@ -2,20 +2,21 @@ package model
 
 import "slices"
 
-// canonical names a state and all those that differ from it only in which
+// canonical is one for a state and all those that differ from it only in which
 // task and which worker is which. Exploring one of them explores them all.
-func (s *state) canonical() packed {
+func (s *state) canonical() (state, packed) {
 	turned := s.swapTasks()
 	a, b := s.sortWorkers(), turned.sortWorkers()
-	if slices.Compare(a[:], b[:]) <= 0 {
-		return a
+	keyA, keyB := a.pack(), b.pack()
+	if slices.Compare(keyA[:], keyB[:]) <= 0 {
+		return a, keyA
 	}
-	return b
+	return b, keyB
 }
 
 // sortWorkers orders the workers by all that is known of each: what it is
 // itself, and which tasks name it. Those that tie are alike.
-func (s *state) sortWorkers() packed {
+func (s *state) sortWorkers() state {
 	var order [maxWorkers]uint64
 	for w := range order {
 		order[w] = s.workers[w].pack() << 8
@@ -37,7 +38,7 @@ func (s *state) sortWorkers() packed {
 			}
 		}
 	}
-	return sorted.pack()
+	return sorted
 }
 
 func (s *state) swapTasks() state {

@@ -1,57 +1,39 @@
 package model
 
+import "slices"
+
 // lease is the life of a session: renewal, accidents, and T4.
 func (m *moves) lease(w int) {
 	worker := m.from.workers[w]
 	switch worker.lease {
 	case live:
 		if worker.gone {
-			m.add(move{"Lease passes", w, -1, true}, func(s *state) string {
-				s.workers[w].lease = lapsed
-				return ""
-			})
-			break
+			m.fair("Lease passes", w, none).workers[w].lease = lapsed
+		} else {
+			m.accident("Pause past the lease", w, none).workers[w].lease = lapsed
 		}
-		m.accident(move{"Pause past the lease", w, -1, false}, func(s *state) string {
-			s.workers[w].lease = lapsed
-			return ""
-		})
 	case lapsed:
 		if !worker.gone {
-			m.add(move{"Renew", w, -1, true}, func(s *state) string {
-				s.workers[w].lease = live
-				return ""
-			})
+			m.fair("Renew", w, none).workers[w].lease = live
 		}
-		m.add(move{"Reap", w, -1, true}, func(s *state) string { return s.reap(w, m.cfg) })
+		m.fair("Reap", w, none).reap(w)
 	case dead:
 		if !worker.gone {
-			m.add(move{"Renew finds the session dead", w, -1, true}, func(s *state) string {
-				s.workers[w].quit()
-				return ""
-			})
+			m.fair("Renew finds the session dead", w, none).workers[w].quit()
 		} else if !worker.oldParked && !m.from.owns(w) && m.from.present() < m.cfg.Workers {
 			// The slot of a session that nothing refers to any more becomes a
 			// new session.
-			m.add(move{"Register", w, -1, true}, func(s *state) string {
-				s.workers[w] = session{}
-				return ""
-			})
+			m.fair("Register", w, none).workers[w] = session{}
 		}
 	}
 	if worker.gone {
 		return
 	}
-	m.accident(move{"Crash", w, -1, false}, func(s *state) string {
-		s.workers[w].quit()
-		return ""
-	})
+	m.accident("Crash", w, none).workers[w].quit()
 	if worker.holding() != 0 && worker.parked < 3 {
-		m.accident(move{"Crash with a Start under way", w, -1, false}, func(s *state) string {
-			s.workers[w].parked++
-			s.workers[w].quit()
-			return ""
-		})
+		late := &m.accident("Crash with a Start under way", w, none).workers[w]
+		late.parked++
+		late.quit()
 	}
 }
 
@@ -67,35 +49,31 @@ func (s *state) present() (n int) {
 
 // owns reports whether a task stands as started by w.
 func (s *state) owns(w int) bool {
-	for _, r := range s.tasks {
-		if r.status == started && int(r.owner) == w {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.tasks[:], func(r row) bool { return r.startedBy(w) })
 }
 
+func (r row) startedBy(w int) bool { return r.status == started && int(r.owner) == w }
+
 // reap ends a session and settles what it had started.
-func (s *state) reap(w int, cfg Config) string {
+func (s *step) reap(w int) {
 	worker := &s.workers[w]
-	if cfg.Bug != ReapForgetsDead {
+	if s.cfg.Bug != ReapForgetsDead {
 		worker.lease = dead
 	}
-	if cfg.Bug == ReapForgetsTasks {
-		return ""
+	if s.cfg.Bug == ReapForgetsTasks {
+		return
 	}
 	worker.receipt, worker.oldReceipt = false, false
 	for t := range s.tasks {
 		r := &s.tasks[t]
-		if r.status != started || int(r.owner) != w {
+		if !r.startedBy(w) {
 			continue
 		}
 		r.status, r.owner = failed, nobody
-		if int(r.attempt) < cfg.MaxAttempts || cfg.Bug == ReapIgnoresMaxAttempts {
+		if int(r.attempt) < s.cfg.MaxAttempts || s.cfg.Bug == ReapIgnoresMaxAttempts {
 			r.status = submitted
 		}
 	}
-	return ""
 }
 
 // quit forgets all that the process knew. What it sent may still commit. Of
@@ -131,21 +109,13 @@ func (m *moves) claim(w, t int) {
 	if worker.gone || worker.lease != live || worker.again || !r.due || r.clock == notDue {
 		return
 	}
-	pop := func(s *state) {
-		s.tasks[t].due = false
-		s.tasks[t].claimed = m.cfg.Bug != ClaimOnlyPops
+	r.due, r.claimed = false, m.cfg.Bug != ClaimOnlyPops
+	s := m.fair("Claim", w, t)
+	s.tasks[t] = r
+	if h := &s.workers[w].hands[t]; h.phase == free {
+		h.phase = held
 	}
-	m.add(move{"Claim", w, t, true}, func(s *state) string {
-		pop(s)
-		if h := &s.workers[w].hands[t]; h.phase == free {
-			h.phase = held
-		}
-		return ""
-	})
-	m.accident(move{"Claim, and its reply is lost", w, t, false}, func(s *state) string {
-		pop(s)
-		return ""
-	})
+	m.accident("Claim, and its reply is lost", w, t).tasks[t] = r
 }
 
 // run is the effect.
@@ -159,21 +129,19 @@ func (m *moves) run(w, t int) {
 	if !may {
 		return
 	}
-	m.add(move{"Run", w, t, true}, func(s *state) string {
-		s.workers[w].hands[t] = hand{ended, h.attempt}
-		r := &s.tasks[t]
-		before := r.ran
-		r.ran |= 1 << (h.attempt - 1)
-		switch {
-		case r.clock < dueByBoth:
-			return neverEarly
-		case before == r.ran, int(h.attempt) > m.cfg.MaxAttempts:
-			return neverTwice
-		case r.promised:
-			return neverDeleted
-		}
-		return ""
-	})
+	s := m.fair("Run", w, t)
+	s.workers[w].hands[t] = hand{ended, h.attempt}
+	r := &s.tasks[t]
+	before := r.ran
+	r.ran |= 1 << (h.attempt - 1)
+	switch {
+	case r.clock < dueByBoth:
+		s.broken = neverEarly
+	case before == r.ran, int(h.attempt) > m.cfg.MaxAttempts:
+		s.broken = neverTwice
+	case r.promised:
+		s.broken = neverDeleted
+	}
 }
 
 // finish is T3. Copies of it that commit late need no steps of their own: the
@@ -183,41 +151,39 @@ func (m *moves) finish(w, t int) {
 	if h.phase != ended {
 		return
 	}
-	m.add(move{"Finish", w, t, true}, func(s *state) string { return s.finish(w, t, done, m.cfg) })
+	m.fair("Finish", w, t).finish(w, t, done)
 	if int(h.attempt) < m.cfg.MaxAttempts {
-		m.add(move{"Finish with a failure", w, t, true}, func(s *state) string { return s.finish(w, t, submitted, m.cfg) })
+		m.fair("Finish with a failure", w, t).finish(w, t, submitted)
 	}
 }
 
-func (s *state) finish(w, t int, to status, cfg Config) string {
+func (s *step) finish(w, t int, to status) {
 	worker, r := &s.workers[w], &s.tasks[t]
 	sameAttempt := r.attempt == worker.hands[t].attempt
-	mine := r.status == started && int(r.owner) == w && sameAttempt
+	mine := r.startedBy(w) && sameAttempt
 	guard := mine
-	if cfg.Bug == FinishIgnoresAttempt {
+	if s.cfg.Bug == FinishIgnoresAttempt {
 		guard = r.status == started
 	}
-	if cfg.Bug == FinishIgnoresStatus {
+	if s.cfg.Bug == FinishIgnoresStatus {
 		// The owner of an ended attempt is not kept.
 		guard = sameAttempt && (int(r.owner) == w || r.owner == nobody)
 	}
 	worker.hands[t] = hand{}
-	if worker.oldUnfinished &^= 1 << t; worker.oldUnfinished == 0 && cfg.Bug == ReceiptClosedTooSoon {
+	if worker.oldUnfinished &^= 1 << t; worker.oldUnfinished == 0 && s.cfg.Bug == ReceiptClosedTooSoon {
 		worker.oldReceipt = false
 	}
 	if !guard {
-		return ""
+		return
 	}
-	was := r.status
+	switch {
+	case r.status.terminal():
+		s.broken = final
+	case !mine:
+		s.broken = fenced
+	}
 	r.status, r.owner = to, nobody
 	if to == submitted {
 		r.due = true
 	}
-	switch {
-	case was.terminal():
-		return final
-	case !mine:
-		return fenced
-	}
-	return ""
 }

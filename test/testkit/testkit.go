@@ -7,7 +7,6 @@ import (
 	"context"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,17 +14,11 @@ import (
 	"github.com/timewheel/timewheel/test/testkit/stores"
 )
 
-// cleanupPatience bounds what runs after a test, whose context is over by then.
-const cleanupPatience = 30 * time.Second
-
 // OwnPostgres starts a Postgres for this test alone, with the migrations
 // applied. The test may kill it and start it again; it is closed with the test.
 func OwnPostgres(tb testing.TB) *stores.Postgres {
 	tb.Helper()
-	needsTime(tb)
-	postgres, err := stores.StartPostgres(tb.Context(), stores.Options{})
-	require.NoError(tb, err)
-	tb.Cleanup(func() { require.NoError(tb, postgres.Close()) })
+	postgres := own(tb, stores.StartPostgres)
 	require.NoError(tb, migrations.Up(postgres.URL()))
 	return postgres
 }
@@ -34,19 +27,19 @@ func OwnPostgres(tb testing.TB) *stores.Postgres {
 // it again; it is closed with the test.
 func OwnRedis(tb testing.TB) *stores.Redis {
 	tb.Helper()
-	needsTime(tb)
-	redis, err := stores.StartRedis(tb.Context(), stores.Options{})
-	require.NoError(tb, err)
-	tb.Cleanup(func() { require.NoError(tb, redis.Close()) })
-	return redis
+	return own(tb, stores.StartRedis)
 }
 
-// needsTime skips what starts servers if the tests are to be short.
-func needsTime(tb testing.TB) {
+// own starts a server of the test's own, and skips the test if it is to be short.
+func own[S interface{ Close() error }](tb testing.TB, start func(context.Context, stores.Options) (S, error)) S {
 	tb.Helper()
 	if testing.Short() {
 		tb.Skip("-short: it starts a server of its own")
 	}
+	server, err := start(tb.Context(), stores.Options{})
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, server.Close()) })
+	return server
 }
 
 func environment(tb testing.TB, name string) string {
@@ -59,13 +52,4 @@ func environment(tb testing.TB, name string) string {
 		tb.Fatalf("%s is not set: run the tests with `go tool stack test`", name)
 	}
 	return value
-}
-
-func afterTest(tb testing.TB, clean func(context.Context) error) {
-	tb.Helper()
-	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupPatience)
-		defer cancel()
-		require.NoError(tb, clean(ctx))
-	})
 }

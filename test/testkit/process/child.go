@@ -5,6 +5,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -51,8 +52,45 @@ func Start(cmd *exec.Cmd, onParentDeath syscall.Signal) (*Child, error) {
 	return c, nil
 }
 
+// ErrInterrupted says that a program was told to end, and did.
+var ErrInterrupted = errors.New("interrupted")
+
+// Run runs cmd to its end. If ctx ends first, sig asks it to end, with everything that it
+// started, within the patience.
+func Run(ctx context.Context, cmd *exec.Cmd, sig syscall.Signal, patience time.Duration) error {
+	c, err := Start(cmd, syscall.SIGTERM)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		if err := c.Stop(sig, patience); err != nil {
+			return err
+		}
+		return ErrInterrupted
+	}
+}
+
+// PID is the id of the child's process.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
 // Done is closed once the child has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
+
+// Running reports whether there is a child that has not ended.
+func (c *Child) Running() bool {
+	if c == nil {
+		return false
+	}
+	select {
+	case <-c.done:
+		return false
+	default:
+		return true
+	}
+}
 
 // Err says how the child ended, and is nil for status 0. It blocks until the
 // child has ended.
@@ -61,13 +99,10 @@ func (c *Child) Err() error {
 	return c.err
 }
 
-// PID is the child's process.
-func (c *Child) PID() int { return c.cmd.Process.Pid }
-
 // Signal sends sig to the child's whole process group. A group that has ended
 // is no error.
 func (c *Child) Signal(sig syscall.Signal) error {
-	err := syscall.Kill(-c.cmd.Process.Pid, sig)
+	err := syscall.Kill(-c.PID(), sig)
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("send %s to %s: %w", sig, c.cmd.Path, err)
 	}
@@ -80,12 +115,10 @@ func (c *Child) Stop(sig syscall.Signal, patience time.Duration) error {
 	if err := c.Signal(sig); err != nil {
 		return err
 	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
 	select {
 	case <-c.done:
 		return nil
-	case <-timer.C:
+	case <-time.After(patience):
 	}
 	if err := c.Signal(syscall.SIGKILL); err != nil {
 		return err

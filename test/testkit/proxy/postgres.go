@@ -5,10 +5,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,21 +17,15 @@ import (
 )
 
 // kinds tell the statements that commit by a piece of their text.
-var kinds = []struct{ kind, text string }{
-	{"T0", "INSERT INTO tasks"},
-	{"T2", "INSERT INTO starts"},
-	{"T3", "ended.code IS NULL THEN 'done'"},
-	{"T5", "SET status = 'deleted'"},
+var kinds = map[string]string{
+	"T0": "INSERT INTO tasks",
+	"T2": "INSERT INTO starts",
+	"T3": "ended.code IS NULL THEN 'done'",
+	"T5": "SET status = 'deleted'",
 }
 
 // Kinds are the statements that Postgres can be told to cut.
-func Kinds() []string {
-	var names []string
-	for _, k := range kinds {
-		names = append(names, k.kind)
-	}
-	return names
-}
+func Kinds() []string { return slices.Sorted(maps.Keys(kinds)) }
 
 // Moment is when a statement loses its connection.
 type Moment string
@@ -62,15 +57,16 @@ type Rule struct {
 type Postgres struct {
 	Proxy
 	rules atomic.Pointer[[]Rule]
-
-	counting sync.Mutex
-	cut      map[string]int // statements that were cut, by kind
+	cut   map[string]*atomic.Int64 // statements that were cut, by kind
 }
 
 // NewPostgres makes a proxy to whatever target names at the time.
 func NewPostgres(target func() string) (*Postgres, error) {
-	p := &Postgres{cut: map[string]int{}}
-	p.rules.Store(&[]Rule{})
+	p := &Postgres{cut: map[string]*atomic.Int64{}}
+	for kind := range kinds {
+		p.cut[kind] = &atomic.Int64{}
+	}
+	p.Rules()
 	return p, p.Start(target, p.relay)
 }
 
@@ -78,23 +74,18 @@ func NewPostgres(target func() string) (*Postgres, error) {
 func (p *Postgres) Rules(rules ...Rule) { p.rules.Store(&rules) }
 
 // CutOff is how many statements of a kind lost their reply up to now.
-func (p *Postgres) CutOff(kind string) int {
-	p.counting.Lock()
-	defer p.counting.Unlock()
-	return p.cut[kind]
-}
+func (p *Postgres) CutOff(kind string) int { return int(p.cut[kind].Load()) }
 
-// rule returns the rule that hits this statement, if any.
-func (p *Postgres) rule(kind string) (Rule, bool) {
+// doom returns when a statement of the kind loses its connection, or nothing if no rule
+// hits it.
+func (p *Postgres) doom(kind string) Moment {
 	for _, r := range *p.rules.Load() {
 		if r.Kind == kind && rand.Float64() < r.Chance {
-			p.counting.Lock()
-			p.cut[kind]++
-			p.counting.Unlock()
-			return r, true
+			p.cut[kind].Add(1)
+			return r.Moment
 		}
 	}
-	return Rule{}, false
+	return ""
 }
 
 // relay serves one connection. A statement goes to the server as Bind, Execute
@@ -102,26 +93,22 @@ func (p *Postgres) rule(kind string) (Rule, bool) {
 func (p *Postgres) relay(client, server net.Conn) {
 	var doomed atomic.Bool // the next answer is swallowed, and the connection cut
 	p.Go(func() {
-		if err := p.upstream(client, server, &doomed); err != nil {
-			_ = server.Close() // ends the other direction
-			_ = client.Close()
-		}
+		p.upstream(client, server, &doomed)
+		_ = server.Close() // ends the other direction
+		_ = client.Close()
 	})
 	in, out := bufio.NewReaderSize(server, 64<<10), bufio.NewWriterSize(client, 64<<10)
 	for {
 		kind, frame, err := readFrame(in)
-		if err != nil {
+		lost := doomed.Load()
+		if err != nil || lost && kind == 'Z' {
 			return
 		}
-		if doomed.Load() {
-			if kind == 'Z' {
-				return
-			}
+		if lost {
 			continue
 		}
-		if _, err := out.Write(frame); err != nil {
-			return
-		}
+		// What fails to be written now fails to be flushed.
+		_, _ = out.Write(frame)
 		if in.Buffered() == 0 {
 			p.Hold()
 			if err := out.Flush(); err != nil {
@@ -131,68 +118,56 @@ func (p *Postgres) relay(client, server net.Conn) {
 	}
 }
 
-// upstream passes on what the client says, and dooms the answers that a rule
-// hits. It returns an error when the connection ends.
-func (p *Postgres) upstream(client, server net.Conn, doomed *atomic.Bool) error {
+// upstream passes on what the client says until the connection ends, and dooms the
+// answers that a rule hits.
+func (p *Postgres) upstream(client, server net.Conn, doomed *atomic.Bool) {
 	in, out := bufio.NewReaderSize(client, 64<<10), bufio.NewWriterSize(server, 64<<10)
-	if err := passStartup(in, out); err != nil {
-		return err
+	if passStartup(in, out) != nil {
+		return
 	}
 	prepared := map[string]string{} // name of a prepared statement to its kind
 	executing := ""
 	for {
 		kind, frame, err := readFrame(in)
 		if err != nil {
-			return err
+			return
 		}
-		moment := After
+		moment := Moment("")
 		switch kind {
 		case 'P':
 			var parse pgproto3.Parse
-			if err := parse.Decode(frame[5:]); err != nil {
-				return fmt.Errorf("decode Parse: %w", err)
-			}
+			err = parse.Decode(frame[5:])
 			prepared[parse.Name] = kindOf(parse.Query)
 		case 'B':
 			var bind pgproto3.Bind
-			if err := bind.Decode(frame[5:]); err != nil {
-				return fmt.Errorf("decode Bind: %w", err)
-			}
+			err = bind.Decode(frame[5:])
 			executing = prepared[bind.PreparedStatement]
 		case 'S':
-			if executing != "" {
-				rule, hit := p.rule(executing)
-				doomed.Store(hit)
-				executing = ""
-				if hit {
-					moment = rule.Moment
-				}
-			}
+			moment = p.doom(executing)
+			executing = ""
 		}
-		if moment == Before {
-			return io.ErrClosedPipe // without its Sync the server forgets the statement
+		if err != nil || moment == Before {
+			return // without its Sync the server forgets the statement
 		}
-		if _, err := out.Write(frame); err != nil {
-			return err
+		if moment != "" {
+			doomed.Store(true)
 		}
-		if in.Buffered() > 0 && kind != 'S' {
-			continue
-		}
+		_, _ = out.Write(frame) // as above
 		if err := out.Flush(); err != nil {
-			return err
+			return
 		}
 		if moment == While {
 			// The statement is on its way; what it does is its own affair.
 			time.Sleep(rand.N(3 * time.Millisecond))
-			return io.ErrClosedPipe
+			return
 		}
 	}
 }
 
 func kindOf(query string) string {
-	for _, k := range kinds {
-		if strings.Contains(query, k.text) {
-			return k.kind
+	for kind, text := range kinds {
+		if strings.Contains(query, text) {
+			return kind
 		}
 	}
 	return ""
@@ -210,21 +185,18 @@ func passStartup(in *bufio.Reader, out *bufio.Writer) error {
 	return out.Flush()
 }
 
-// maxFrame bounds a message: the largest batch of creates stays far below it.
-const maxFrame = 1 << 30
-
 // readFrame reads one message whole: its type, its length and its body.
 func readFrame(in *bufio.Reader) (kind byte, frame []byte, err error) {
 	head, err := in.Peek(5)
 	if err != nil {
 		return 0, nil, err
 	}
+	// The largest batch of creates stays far below the bound.
 	length := binary.BigEndian.Uint32(head[1:])
-	if length < 4 || length > maxFrame {
+	if length < 4 || length > 1<<30 {
 		return 0, nil, fmt.Errorf("message of %d bytes", length)
 	}
-	kind = head[0]
-	frame = make([]byte, 1+length)
+	kind, frame = head[0], make([]byte, 1+length)
 	_, err = io.ReadFull(in, frame)
 	return kind, frame, err
 }

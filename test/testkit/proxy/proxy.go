@@ -5,21 +5,17 @@ package proxy
 
 import (
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Serve relays one connection until either side ends.
-type Serve func(client, server net.Conn)
-
 // Proxy is a listener, its connections, and whether they are let through.
 type Proxy struct {
 	listener net.Listener
 	target   func() string
-	serve    Serve
+	serve    func(client, server net.Conn)
 
 	refuse  atomic.Bool  // new connections are closed at once
 	stalled atomic.Bool  // nothing goes through
@@ -30,9 +26,9 @@ type Proxy struct {
 	done  sync.WaitGroup
 }
 
-// Start listens on loopback and serves until Close. target is asked for each
-// connection.
-func (p *Proxy) Start(target func() string, serve Serve) error {
+// Start listens on loopback until Close. For each connection it asks for the target, and
+// lets serve relay it until either side ends.
+func (p *Proxy) Start(target func() string, serve func(client, server net.Conn)) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
 	if err != nil {
 		return err
@@ -47,10 +43,6 @@ func (p *Proxy) accept() {
 		client, err := p.listener.Accept()
 		if err != nil {
 			return
-		}
-		if p.refuse.Load() {
-			_ = client.Close() // that is the refusal
-			continue
 		}
 		p.done.Go(func() { p.connect(client) })
 	}
@@ -74,8 +66,7 @@ func (p *Proxy) connect(client net.Conn) {
 func (p *Proxy) keep(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.conns == nil {
-		_ = c.Close()
+	if p.refuse.Load() {
 		return false
 	}
 	p.conns[c] = true
@@ -133,33 +124,10 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 func (p *Proxy) Close() error {
 	err := p.listener.Close()
 	p.stalled.Store(false)
-	p.Cut()
-	p.mu.Lock()
-	p.conns = nil
-	p.mu.Unlock()
+	p.Refuse(true)
 	p.done.Wait()
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err
-}
-
-// Pump copies one direction, whole reads at a time, until either side ends.
-// look may refuse to pass a chunk on, which ends the connection.
-func (p *Proxy) Pump(to io.Writer, from io.Reader, look func([]byte) bool) {
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 && !look(buffer[:n]) {
-			return
-		}
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
 }

@@ -2,26 +2,27 @@ package proxy
 
 import (
 	"bytes"
-	"crypto/sha1" //nolint:gosec // G505: it is how Redis names its scripts.
-	"encoding/hex"
 	"net"
 	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/timewheel/timewheel/lua"
 )
 
+// claimHash is how Redis names the script of a claim.
+var claimHash = []byte(redis.NewScript(lua.Claim).Hash())
+
 // Redis is a proxy for Redis. It knows a claim when it sees one.
 type Redis struct {
 	Proxy
-	claim []byte
 	// loseClaims is how many more claims' replies will be lost.
 	loseClaims atomic.Int64
 }
 
 // NewRedis makes a proxy to whatever target names at the time.
 func NewRedis(target func() string) (*Redis, error) {
-	sum := sha1.Sum([]byte(lua.Claim)) //nolint:gosec // G401: as above.
-	r := &Redis{claim: []byte(hex.EncodeToString(sum[:]))}
+	r := &Redis{}
 	return r, r.Start(target, r.relay)
 }
 
@@ -32,13 +33,13 @@ func (r *Redis) LoseClaims(n int64) { r.loseClaims.Store(n) }
 func (r *Redis) relay(client, server net.Conn) {
 	var claiming atomic.Bool
 	r.Go(func() {
-		r.Pump(server, client, func(request []byte) bool {
-			claiming.Store(bytes.Contains(request, r.claim))
+		pump(server, client, func(request []byte) bool {
+			claiming.Store(bytes.Contains(request, claimHash))
 			return true
 		})
 		_ = server.Close() // ends the other direction
 	})
-	r.Pump(client, server, func(reply []byte) bool {
+	pump(client, server, func(reply []byte) bool {
 		// "*2" is the reply of a claim that found nothing to hand out.
 		if claiming.Load() && len(reply) > 2 && reply[0] == '*' && string(reply[:3]) != "*2\r" &&
 			r.loseClaims.Add(-1) >= 0 {
@@ -47,4 +48,19 @@ func (r *Redis) relay(client, server net.Conn) {
 		r.Hold()
 		return true
 	})
+}
+
+// pump copies one direction, whole reads at a time, until either side ends.
+// look may refuse to pass a chunk on, which ends the connection.
+func pump(to, from net.Conn, look func([]byte) bool) {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 && !look(buffer[:n]) {
+			return
+		}
+		if _, writeErr := to.Write(buffer[:n]); err != nil || writeErr != nil {
+			return
+		}
+	}
 }

@@ -1,59 +1,41 @@
 package stores
 
 import (
-	"bufio"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/redis/go-redis/v9"
 )
 
-// Redis is a private Redis.
-type Redis struct {
-	server
-	// password is that of this process' server: it is in its configuration,
-	// which is written again each time.
-	password string
-}
+// Redis is a private Redis. Its password is that of this process' server: it is in
+// the configuration, which is written again each time.
+type Redis struct{ server }
 
 // StartRedis starts a private Redis and returns once it answers. Close ends it.
 func StartRedis(ctx context.Context, options Options) (*Redis, error) {
-	return startRedis(ctx, options)
+	return startRedis(ctx, options, rand.Text())
 }
 
-func startRedis(ctx context.Context, options Options, arguments ...string) (*Redis, error) {
+func startRedis(ctx context.Context, options Options, password string, arguments ...string) (*Redis, error) {
 	binary, err := find("redis-server")
 	if err != nil {
 		return nil, err
 	}
-	dir, temporary, err := options.home("redis")
-	if err != nil {
-		return nil, err
-	}
-	port, err := reservePort(options.Port)
-	if err != nil {
-		return nil, err
-	}
-	r := &Redis{
-		server:   server{name: "redis", dir: dir, temporary: temporary, port: port, shutdown: syscall.SIGTERM},
-		password: cmp.Or(options.Password, rand.Text()),
-	}
+	r := &Redis{server{name: "redis", password: password, shutdown: syscall.SIGTERM}}
 	r.probe = r.ping
-	r.transient = []string{"Address already in use"}
-	config := filepath.Join(dir, "redis.conf")
-	r.command = func() *exec.Cmd { return exec.Command(binary, append([]string{config}, arguments...)...) } //nolint:gosec,noctx // G204: both are our own. It outlives ctx.
-	err = r.configure(config, options.Settings)
+	r.command = func() *exec.Cmd { return exec.Command(binary, append([]string{r.config()}, arguments...)...) } //nolint:gosec,noctx // G204: both are our own. It outlives ctx.
+	err = r.prepare(options)
+	if err == nil {
+		err = r.configure(options.Settings)
+	}
 	if err == nil {
 		err = r.Start(ctx)
 	}
@@ -63,114 +45,69 @@ func startRedis(ctx context.Context, options Options, arguments ...string) (*Red
 	return r, nil
 }
 
-// configure writes the server's configuration to path.
-func (r *Redis) configure(path string, extra map[string]string) error {
+func (r *Redis) config() string { return filepath.Join(r.dir, "redis.conf") }
+
+// configure writes the server's configuration. The last setting of a name wins.
+func (r *Redis) configure(extra map[string]string) error {
 	data := filepath.Join(r.dir, "redis")
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return fmt.Errorf("make the redis data folder: %w", err)
+	settings := fmt.Appendf(nil, `bind 127.0.0.1
+port %d
+requirepass %s
+dir %q
+databases 1024
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+daemonize no
+`, r.port.number, r.password, data)
+	for name, value := range extra {
+		settings = fmt.Appendf(settings, "%s %s\n", name, value)
 	}
-	settings := map[string]string{
-		"bind":             "127.0.0.1",
-		"port":             strconv.Itoa(r.port.number),
-		"requirepass":      r.password,
-		"dir":              strconv.Quote(data),
-		"databases":        "1024",
-		"appendonly":       "yes",
-		"appendfsync":      "everysec",
-		"save":             `""`,
-		"maxmemory-policy": "noeviction",
-		"daemonize":        "no",
+	err := os.MkdirAll(data, 0o700)
+	if err == nil {
+		err = os.WriteFile(r.config(), settings, 0o600)
 	}
-	maps.Copy(settings, extra)
-	var lines strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		fmt.Fprintf(&lines, "%s %s\n", name, settings[name])
-	}
-	if err := os.WriteFile(path, []byte(lines.String()), 0o600); err != nil {
-		return fmt.Errorf("write the redis configuration: %w", err)
+	if err != nil {
+		return fmt.Errorf("configure redis: %w", err)
 	}
 	return nil
 }
 
 // URL is where the server listens, as a redis:// URL of its database 0.
-func (r *Redis) URL() string { return "redis://:" + r.password + "@" + r.address() + "/0" }
+func (r *Redis) URL() string { return "redis://:" + r.password + "@" + r.port.address() + "/0" }
 
-func (r *Redis) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(r.port.number)) }
-
-func (r *Redis) portText() string { return strconv.Itoa(r.port.number) }
+// ping looks first whether somebody listens: the client library logs each
+// failure of a server that is only starting.
+func (r *Redis) ping(ctx context.Context) error {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp4", r.port.address())
+	if err != nil {
+		return err
+	}
+	_, err = r.ask(ctx, "PING")
+	return errors.Join(err, conn.Close())
+}
 
 // Pause stops the server, as a machine that stands still does: connections stay, and nobody
 // answers. Resume lets it go on.
 func (r *Redis) Pause() (resume func() error, err error) {
-	if err := r.program.Signal(syscall.SIGSTOP); err != nil {
-		return nil, fmt.Errorf("pause redis: %w", err)
-	}
-	return func() error { return r.program.Signal(syscall.SIGCONT) }, nil
+	return func() error { return r.program.Signal(syscall.SIGCONT) }, r.program.Signal(syscall.SIGSTOP)
 }
 
-// ping speaks the protocol itself: a client library would retry, and log each
-// failure of a server that is only starting.
-func (r *Redis) ping(ctx context.Context) error {
-	reply, err := r.ask(ctx, "PING")
-	if err == nil && reply != "PONG" {
-		err = fmt.Errorf("redis answered %q", reply)
+// ask carries out one command whose words have no spaces, and returns the reply as text.
+func (r *Redis) ask(ctx context.Context, form string, arguments ...any) (reply string, err error) {
+	var words []any
+	for word := range strings.FieldsSeq(fmt.Sprintf(form, arguments...)) {
+		words = append(words, word)
 	}
-	return err
-}
-
-// ask carries out one command whose words have no spaces.
-func (r *Redis) ask(ctx context.Context, command string) (reply string, err error) {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp4", r.address())
+	err = WithRedis(r.URL(), 0, func(client *redis.Client) error {
+		value, err := client.Do(ctx, words...).Result()
+		reply = fmt.Sprint(value)
+		return err
+	})
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("redis %v: %w", words[0], err)
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetDeadline(deadline); err != nil {
-			return "", err
-		}
-	}
-	if _, err := fmt.Fprintf(conn, "AUTH %s\r\n%s\r\n", r.password, command); err != nil {
-		return "", err
-	}
-	replies := bufio.NewReader(conn)
-	if _, err := readReply(replies); err != nil {
-		return "", err
-	}
-	return readReply(replies)
-}
-
-// readReply reads a reply as text; the parts of a list are lines.
-func readReply(from *bufio.Reader) (string, error) {
-	line, err := from.ReadString('\n')
-	if err != nil {
-		return "", err
-	}
-	line = strings.TrimSpace(line)
-	kind, rest := line[:1], line[1:]
-	switch kind {
-	case "-":
-		return "", errors.New(rest)
-	case "$", "*":
-		n, err := strconv.Atoi(rest)
-		if err != nil || n < 0 {
-			return "", err
-		}
-		if kind == "$" {
-			text := make([]byte, n+2)
-			_, err := io.ReadFull(from, text)
-			return string(text[:n]), err
-		}
-		var parts []string
-		for range n {
-			part, err := readReply(from)
-			if err != nil {
-				return "", err
-			}
-			parts = append(parts, part)
-		}
-		return strings.Join(parts, "\n"), nil
-	}
-	return rest, nil
+	return reply, nil
 }

@@ -10,87 +10,63 @@ import (
 	"time"
 )
 
-// MasterName is what the Sentinels call their master.
-const MasterName = "timewheel"
+// masterName is what the Sentinels call their master.
+const masterName = "timewheel"
 
-// Sentinel is a master, replicas of it, and the Sentinels that put one of those in its
+// Sentinel is a master, a replica of it, and the Sentinels that put that one in its
 // place.
 type Sentinel struct {
-	Nodes     []*Redis // the first one is the master at the beginning
-	Sentinels []*Redis
-	password  string
+	fleet
+	nodes, sentinels []*Redis
 }
 
 // StartSentinel starts a master, one replica and three Sentinels, and returns once these
 // know each other. A master counts as down after downAfter.
-func StartSentinel(ctx context.Context, downAfter time.Duration) (s *Sentinel, err error) {
-	s = &Sentinel{password: rand.Text()}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	for i := range 2 {
-		settings := map[string]string{"masterauth": s.password, "repl-diskless-sync-delay": "0", "shutdown-timeout": "0"}
-		if i > 0 {
-			settings["replicaof"] = "127.0.0.1 " + s.Nodes[0].portText()
-		}
-		node, err := StartRedis(ctx, Options{Settings: settings, Password: s.password})
-		if err != nil {
-			return nil, err
-		}
-		s.Nodes = append(s.Nodes, node)
+func StartSentinel(ctx context.Context, downAfter time.Duration) (*Sentinel, error) {
+	s := &Sentinel{fleet: fleet{password: rand.Text()}}
+	if err := s.start(ctx, downAfter); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
-	for range 3 {
-		name := "sentinel %s " + MasterName
-		watcher, err := startRedis(ctx, Options{Password: s.password, Settings: map[string]string{
-			fmt.Sprintf(name, "monitor"):                 "127.0.0.1 " + s.Nodes[0].portText() + " 2",
-			fmt.Sprintf(name, "auth-pass"):               s.password,
-			fmt.Sprintf(name, "down-after-milliseconds"): strconv.FormatInt(downAfter.Milliseconds(), 10),
-			fmt.Sprintf(name, "failover-timeout"):        "3000",
-			"sentinel sentinel-pass":                     s.password,
-		}}, "--sentinel")
-		if err != nil {
-			return nil, err
-		}
-		s.Sentinels = append(s.Sentinels, watcher)
-	}
-	return s, s.awaitQuorum(ctx)
+	return s, nil
 }
 
-// awaitQuorum waits until each Sentinel knows the two others and the replica.
-func (s *Sentinel) awaitQuorum(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
-	for _, watcher := range s.Sentinels {
-		for {
-			about, err := watcher.ask(ctx, "INFO sentinel")
-			if err == nil && strings.Contains(about, "slaves=1,sentinels=3") {
-				break
-			}
-			if err := pause(ctx); err != nil {
-				return fmt.Errorf("wait until the sentinels know each other: %w", err)
-			}
-		}
+func (s *Sentinel) start(ctx context.Context, downAfter time.Duration) error {
+	master, err := s.add(ctx, s.replicating(nil))
+	if err != nil {
+		return err
 	}
-	return nil
+	replica, err := s.add(ctx, s.replicating(map[string]string{"replicaof": fmt.Sprintf("127.0.0.1 %d", master.port.number)}))
+	if err != nil {
+		return err
+	}
+	s.nodes = []*Redis{master, replica}
+	for range 3 {
+		watcher, err := s.add(ctx, map[string]string{
+			"sentinel monitor " + masterName:                 fmt.Sprintf("127.0.0.1 %d 2", master.port.number),
+			"sentinel auth-pass " + masterName:               s.password,
+			"sentinel down-after-milliseconds " + masterName: strconv.FormatInt(downAfter.Milliseconds(), 10),
+			"sentinel failover-timeout " + masterName:        "3000",
+			"sentinel sentinel-pass":                         s.password,
+		}, "--sentinel")
+		if err != nil {
+			return err
+		}
+		s.sentinels = append(s.sentinels, watcher)
+	}
+	return awaitWords(ctx, s.sentinels, "INFO sentinel", "slaves=1,sentinels=3")
 }
 
 // URL names the Sentinels and the master.
 func (s *Sentinel) URL() string {
-	hosts := make([]string, len(s.Sentinels))
-	for i, watcher := range s.Sentinels {
-		hosts[i] = watcher.address()
-	}
-	return "redis+sentinel://:" + s.password + "@" + strings.Join(hosts, ",") + "/" + MasterName + "/0?sentinel_password=" + s.password
+	return "redis+sentinel://:" + s.password + "@" + hosts(s.sentinels) + "/" + masterName + "/0?sentinel_password=" + s.password
 }
 
 // Master is the node that the Sentinels say is the master.
 func (s *Sentinel) Master(ctx context.Context) (*Redis, error) {
-	for _, watcher := range s.Sentinels {
-		reply, err := watcher.ask(ctx, "SENTINEL get-master-addr-by-name "+MasterName)
-		for _, node := range s.Nodes {
-			if err == nil && strings.Contains(reply, node.portText()) {
+	for _, watcher := range s.sentinels {
+		reply, err := watcher.ask(ctx, "INFO sentinel")
+		for _, node := range s.nodes {
+			if err == nil && strings.Contains(reply, "address="+node.port.address()+",") {
 				return node, nil
 			}
 		}
@@ -101,20 +77,6 @@ func (s *Sentinel) Master(ctx context.Context) (*Redis, error) {
 // Failover puts the replica in the place of the master, as an operator does before he
 // restarts that one.
 func (s *Sentinel) Failover(ctx context.Context) error {
-	if _, err := s.Sentinels[0].ask(ctx, "SENTINEL FAILOVER "+MasterName); err != nil {
-		return fmt.Errorf("fail over: %w", err)
-	}
-	return nil
-}
-
-// Close ends all of it.
-func (s *Sentinel) Close() error { return closeAll(append(s.Sentinels, s.Nodes...)) }
-
-// closeAll kills servers, whose data is thrown away: in an orderly end they would wait for
-// each other.
-func closeAll(servers []*Redis) (err error) {
-	for _, server := range servers {
-		err = errors.Join(err, server.Kill(), server.Close())
-	}
+	_, err := s.sentinels[0].ask(ctx, "SENTINEL FAILOVER "+masterName)
 	return err
 }

@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"github.com/timewheel/timewheel/test/testkit/process"
 )
@@ -23,12 +26,14 @@ const (
 )
 
 // server is what Postgres and Redis have in common: a program, its folder, its
-// port, and a way to see that it answers. Its methods are for one goroutine.
+// port, its password, and a way to see that it answers. Its methods are for one
+// goroutine.
 type server struct {
 	name      string
 	dir       string
 	temporary bool
 	port      *port
+	password  string
 	program   *process.Child
 	// command makes the program for each start.
 	command func() *exec.Cmd
@@ -36,32 +41,59 @@ type server struct {
 	probe func(context.Context) error
 	// shutdown asks the program for an orderly end.
 	shutdown syscall.Signal
-	// transient are the log lines of a start that fails because the previous
-	// program has not quite ended.
-	transient []string
+	// logged is the size that the log had before the present start.
+	logged int64
 }
+
+// prepare makes the server's folder and keeps a port for it.
+func (s *server) prepare(options Options) (err error) {
+	s.dir, s.temporary = options.Dir, options.Dir == ""
+	if s.temporary {
+		s.dir, err = TempDir("timewheel-" + s.name + "-")
+	} else {
+		err = os.MkdirAll(s.dir, 0o711) //nolint:gosec // G301: Postgres' own user must get through, and the data below is 0700.
+	}
+	if err == nil {
+		s.port, err = reservePort(options.Port)
+	}
+	if err != nil {
+		return fmt.Errorf("prepare %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// transient are the log lines of a start that fails because the previous program was
+// killed and has not quite ended.
+var transient = []string{`lock file "postmaster.pid" already exists`, "is still in use", "Address already in use"}
 
 // Start brings the server up on the data and the port it had before, and
 // returns once it answers. An error quotes the server's log if it died.
 func (s *server) Start(ctx context.Context) error {
-	if s.running() {
+	if s.program.Running() {
 		return fmt.Errorf("start %s: it is running already", s.name)
 	}
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
-	for {
-		err := s.startOnce(ctx)
-		if err == nil {
-			return nil
-		}
-		err = fmt.Errorf("start %s: %w", s.name, errors.Join(err, s.Kill()))
-		if !errors.Is(err, errDied) || !s.isTransient(err) || pause(ctx) != nil {
-			return err
-		}
+	err := s.launch()
+	if err == nil {
+		err = await(ctx, func(ctx context.Context) error {
+			answer := s.probe(ctx)
+			if answer == nil || s.program.Running() {
+				return answer
+			}
+			log := s.logTail()
+			err := fmt.Errorf("it ended before it was ready (%w); its log: %s", cmp.Or(s.program.Err(), errors.New("exit status 0")), log)
+			if slices.ContainsFunc(transient, func(line string) bool { return strings.Contains(log, line) }) {
+				return errors.Join(err, s.launch())
+			}
+			return backoff.Permanent(err)
+		})
 	}
+	if err != nil {
+		return fmt.Errorf("start %s: %w", s.name, errors.Join(err, s.Kill()))
+	}
+	return nil
 }
 
-func (s *server) startOnce(ctx context.Context) error {
+func (s *server) launch() error {
 	log, err := os.OpenFile(s.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -71,76 +103,47 @@ func (s *server) startOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.logged = before.Size()
 	command := s.command()
 	command.Stdout, command.Stderr = log, log
-	if s.program, err = process.Start(command, s.shutdown); err != nil {
-		return err
+	program, err := process.Start(command, s.shutdown)
+	if err == nil {
+		s.program = program
 	}
-	return s.awaitReady(ctx, before.Size())
+	return err
 }
 
-func (s *server) awaitReady(ctx context.Context, logStart int64) error {
-	for {
-		err := s.probeOnce(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-s.program.Done():
-			return fmt.Errorf("%w (%w); its log: %s", errDied, ended(s.program), tail(s.LogFile(), logStart))
-		default:
-		}
-		if ctxErr := pause(ctx); ctxErr != nil {
-			return fmt.Errorf("wait until it answers: %w: %w", ctxErr, err)
-		}
-	}
+// await asks again and again, until the answer is nil or permanent, or the time is over.
+func await(ctx context.Context, ask func(context.Context) error) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		once, cancel := context.WithTimeout(ctx, probePatience)
+		defer cancel()
+		return struct{}{}, ask(once)
+	}, backoff.WithBackOff(backoff.NewConstantBackOff(probePause)), backoff.WithMaxElapsedTime(startPatience))
+	return err
 }
 
-func (s *server) probeOnce(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, probePatience)
-	defer cancel()
-	return s.probe(ctx)
-}
-
-func (s *server) isTransient(err error) bool {
-	return slices.ContainsFunc(s.transient, func(line string) bool { return strings.Contains(err.Error(), line) })
-}
-
-func (s *server) running() bool {
-	if s.program == nil {
-		return false
+// end sends the signal and waits for the end. A server that does not run is no error.
+func (s *server) end(sig syscall.Signal) error {
+	if !s.program.Running() {
+		return nil
 	}
-	select {
-	case <-s.program.Done():
-		return false
-	default:
-		return true
-	}
+	return s.program.Stop(sig, stopPatience)
 }
 
 // Stop ends the server in an orderly way; its data and its port stay for
 // Start. It is an error if the server had to be killed. A server that does not
 // run is no error.
-func (s *server) Stop() error {
-	if !s.running() {
-		return nil
-	}
-	return s.program.Stop(s.shutdown, stopPatience)
-}
+func (s *server) Stop() error { return s.end(s.shutdown) }
 
 // Kill ends the server by SIGKILL; its data and its port stay for Start. A
 // server that does not run is no error.
-func (s *server) Kill() error {
-	if !s.running() {
-		return nil
-	}
-	return s.program.Stop(syscall.SIGKILL, stopPatience)
-}
+func (s *server) Kill() error { return s.end(syscall.SIGKILL) }
 
 // Restart is Stop, then Start.
 func (s *server) Restart(ctx context.Context) error {
 	if err := s.Stop(); err != nil {
-		return fmt.Errorf("restart %s: %w", s.name, err)
+		return err
 	}
 	return s.Start(ctx)
 }
@@ -164,31 +167,12 @@ func (s *server) PID() int { return s.program.PID() }
 // LogFile is the path of the server's log.
 func (s *server) LogFile() string { return filepath.Join(s.dir, s.name+".log") }
 
-// ended turns an orderly end into words too: a server is not meant to end.
-func ended(program *process.Child) error {
-	if err := program.Err(); err != nil {
-		return err
-	}
-	return errors.New("exit status 0")
-}
-
-// tail is the end of what a log gained since offset, at most 2 KiB.
-func tail(path string, offset int64) string {
-	log, err := os.ReadFile(path) //nolint:gosec // G304: the path is our own.
+// logTail is the end of what the present start logged, at most 2 KiB.
+func (s *server) logTail() string {
+	log, err := os.ReadFile(s.LogFile())
 	if err != nil {
 		return err.Error()
 	}
-	log = log[min(offset, int64(len(log))):]
+	log = log[min(s.logged, int64(len(log))):]
 	return strings.TrimSpace(string(log[max(0, len(log)-2<<10):]))
-}
-
-func pause(ctx context.Context) error {
-	timer := time.NewTimer(probePause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

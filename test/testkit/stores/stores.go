@@ -1,13 +1,16 @@
 // Package stores runs private instances of Postgres and Redis on this machine,
-// for development and for tests. They listen on 127.0.0.1 only and let in
-// whoever has the password in their URL, they end with the process that started them, and they may be
-// killed and started again on the same data and the same port.
+// for development and for tests. They listen on 127.0.0.1 only and let in whoever has
+// the password in their URL, they end with the process that started them, and they may
+// be killed and started again on the same data and the same port.
 package stores
 
 import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Options describe a private instance. The zero value is a throw-away one.
@@ -21,25 +24,31 @@ type Options struct {
 	Port int
 	// Settings are added to the server's own, by name, and win over them.
 	Settings map[string]string
-	// Password is that of a Redis. Empty: a new one.
-	Password string
 }
 
-// home makes the instance's folder, and says whether it is a throw-away.
-func (o Options) home(name string) (dir string, temporary bool, err error) {
-	if o.Dir == "" {
-		dir, err = os.MkdirTemp("", "timewheel-"+name+"-")
-		if err != nil {
-			return "", false, fmt.Errorf("make a folder for %s: %w", name, err)
-		}
-		// Postgres refuses to run as root: its other user must get through.
-		return dir, true, os.Chmod(dir, 0o711) //nolint:gosec // G302: see above, and the data below is 0700.
+// TempDir makes a temporary folder that Postgres' own user can get through: it
+// refuses to run as root.
+func TempDir(pattern string) (string, error) {
+	dir, err := os.MkdirTemp("", pattern)
+	if err == nil {
+		err = os.Chmod(dir, 0o711) //nolint:gosec // G302: see above, and the data below is 0700.
 	}
-	if err := os.MkdirAll(o.Dir, 0o711); err != nil { //nolint:gosec // G301: as above.
-		return "", false, fmt.Errorf("make a folder for %s: %w", name, err)
+	if err != nil {
+		return "", fmt.Errorf("make a temporary folder: %w", err)
 	}
-	return o.Dir, false, nil
+	return dir, nil
 }
 
-// errDied marks a server that ended before it answered.
-var errDied = errors.New("ended before it was ready")
+// WithRedis lends a client of a database of the server that a redis:// URL names.
+// It tries nothing twice, and sends nothing that an older server refuses.
+func WithRedis(url string, database int, use func(*redis.Client) error) error {
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		return errors.New("the address of redis is not a redis:// URL") // its text may hold a password
+	}
+	options.DB, options.MaxRetries, options.DialerRetries = database, -1, 1
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	client := redis.NewClient(options)
+	return errors.Join(use(client), client.Close())
+}

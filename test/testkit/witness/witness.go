@@ -37,7 +37,7 @@ type Witness struct {
 const stopTimeout = 5 * time.Second
 
 // Start listens until Close, and calls hear with each call before it is answered. What
-// hear does not answer is answered 204. A request that names no task is answered 400 and
+// hear does not answer is answered 200. A request that names no task is answered 400 and
 // is not a call.
 func Start(hear func(Call, http.ResponseWriter)) (*Witness, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not block
@@ -54,32 +54,10 @@ func Start(hear func(Call, http.ResponseWriter)) (*Witness, error) {
 				http.Error(out, err.Error(), http.StatusBadRequest)
 				return
 			}
-			answer := &answered{ResponseWriter: out}
-			hear(Call{Task: id, Attempt: attempt, Path: r.URL.Path, Body: r.Body, At: at}, answer)
-			if !answer.done {
-				out.WriteHeader(http.StatusNoContent)
-			}
+			hear(Call{Task: id, Attempt: attempt, Path: r.URL.Path, Body: r.Body, At: at}, out)
 		})}
 	go func() { w.ended <- w.server.Serve(listener) }()
 	return w, nil
-}
-
-// answered knows whether something was answered.
-type answered struct {
-	http.ResponseWriter
-	done bool
-}
-
-// WriteHeader answers.
-func (a *answered) WriteHeader(status int) {
-	a.done = true
-	a.ResponseWriter.WriteHeader(status)
-}
-
-// Write answers.
-func (a *answered) Write(body []byte) (int, error) {
-	a.done = true
-	return a.ResponseWriter.Write(body)
 }
 
 // URL is what a task calls to reach this path, which begins with a slash.
@@ -89,10 +67,7 @@ func (w *Witness) URL(path string) string { return "http://" + w.addr + path }
 func (w *Witness) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	err := w.server.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, w.server.Close())
-	}
+	err := errors.Join(w.server.Shutdown(ctx), w.server.Close())
 	if served := <-w.ended; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
