@@ -139,6 +139,8 @@ func bugsCommand(ctx context.Context, args []string, out io.Writer) error {
 			text += " WITHOUT A REASON"
 		case len(found) == 0 && expected:
 			text = "NOT FOUND"
+		case len(found) == 0 && clean:
+			text = "nothing, as it should be"
 		case len(found) == 0:
 			text = "nothing: " + bug.Harmless
 		}
