@@ -3,7 +3,9 @@
 package report
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -109,6 +111,17 @@ func (r *Results) Find(section, name, system, metric string) *Series {
 		}
 	}
 	return nil
+}
+
+// Latest words what the last round of a measurement gave for one system.
+func (r *Results) Latest(section, name, system string) string {
+	var all []string
+	for _, s := range r.Series {
+		if s.Section == section && s.Case == name && s.System == system {
+			all = append(all, fmt.Sprintf("%s %.4g %s", s.Metric.Name, s.Values[len(s.Values)-1], s.Metric.Unit))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // RecordPeak keeps the largest value of a role in a section.

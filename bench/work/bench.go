@@ -1,6 +1,7 @@
 package work
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,7 +101,7 @@ func Run(ctx context.Context, o Options) (results *report.Results, err error) {
 func (b *bench) attempt(ctx context.Context, what string, m measurement, system systems.System, results *report.Results) {
 	began := time.Now()
 	err := b.measure(ctx, m, system, results)
-	outcome := "done"
+	outcome := cmp.Or(results.Latest(m.section, m.name, system.Name), "done")
 	if err != nil {
 		outcome = "failed: " + err.Error()
 		b.results.Failures = append(b.results.Failures, fmt.Sprintf("%s, %s, %s: %v", m.section, m.name, system.Name, err))
