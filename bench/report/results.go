@@ -118,7 +118,11 @@ func (r *Results) Latest(section, name, system string) string {
 	var all []string
 	for _, s := range r.Series {
 		if s.Section == section && s.Case == name && s.System == system {
-			all = append(all, fmt.Sprintf("%s %.4g %s", s.Metric.Name, s.Values[len(s.Values)-1], s.Metric.Unit))
+			value, digits := s.Values[len(s.Values)-1], 0
+			if value < 100 {
+				digits = 2
+			}
+			all = append(all, fmt.Sprintf("%s %.*f %s", s.Metric.Name, digits, value, s.Metric.Unit))
 		}
 	}
 	return strings.Join(all, ", ")

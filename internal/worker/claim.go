@@ -44,17 +44,18 @@ func (w *Worker) claimLoop(ctx context.Context) {
 	}()
 	for ctx.Err() == nil {
 		c.inbox.take(&c.agenda)
-		if !c.claimDue(ctx) {
-			c.askOrSleep(ctx)
+		now := time.Now()
+		if !c.claimDue(ctx, now) {
+			c.askOrSleep(ctx, now)
 		}
 	}
 }
 
-// claimDue claims of all types that are due and have a slot, and is false if there is
+// claimDue claims of all types that are due by now and have a slot, and is false if there is
 // none. It needs a session whose lease is live, and a lane for the start of those that are
 // not counted: all of them start together.
-func (c *claimer) claimDue(ctx context.Context) bool {
-	due := c.served(c.agenda.due(time.Now()))
+func (c *claimer) claimDue(ctx context.Context, now time.Time) bool {
+	due := c.served(c.agenda.due(now))
 	c.agenda.full = nil
 	if len(due) == 0 {
 		return false
@@ -68,7 +69,7 @@ func (c *claimer) claimDue(ctx context.Context) bool {
 		}
 	}
 	s := c.session.live(ctx)
-	wants := c.wants(lane)
+	wants := c.wants(now, lane)
 	if s == nil || len(wants) == 0 {
 		if lane {
 			<-c.lanes
@@ -122,8 +123,8 @@ func (c *claimer) counted(name string) bool {
 }
 
 // wants takes slots for the types that are due. Those that are not counted need a lane.
-func (c *claimer) wants(lane bool) (wants []task.Want) {
-	due := c.served(c.agenda.due(time.Now()))
+func (c *claimer) wants(now time.Time, lane bool) (wants []task.Want) {
+	due := c.served(c.agenda.due(now))
 	share := max(1, maxClaim/max(1, len(due)))
 	for _, name := range due {
 		want := limitsOf(c.types, name)

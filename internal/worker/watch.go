@@ -65,8 +65,8 @@ func (c *claimer) declared() []string {
 // askOrSleep asks what comes next if it is time for that, and waits otherwise: until the
 // next type falls due, it is time to ask, a message comes, or a slot is free for what is
 // due. The last stretch before something falls due is slept exactly, and nothing ends it.
-func (c *claimer) askOrSleep(ctx context.Context) {
-	now := time.Now()
+// What was due was looked at now: what has fallen due since then ends the wait at once.
+func (c *claimer) askOrSleep(ctx context.Context, now time.Time) {
 	until := c.agenda.askAt
 	switch {
 	case c.outage.ofAgenda():
@@ -84,7 +84,7 @@ func (c *claimer) askOrSleep(ctx context.Context) {
 	if exact {
 		until = due.Add(-lastStretch)
 	}
-	if !sleep(ctx, until.Sub(now), c.inbox.arrived, freed, c.types.Changed()) {
+	if !sleep(ctx, time.Until(until), c.inbox.arrived, freed, c.types.Changed()) {
 		return
 	}
 	if exact {
