@@ -112,6 +112,7 @@ func TestOneAuditAtATime(t *testing.T) {
 	close(gate)
 	want := slices.Concat(ids, []string{late})
 	require.Eventually(t, func() bool { return len(f.indexed(t)) == len(want) }, patience, glance, "the stray is dropped")
+	require.Eventually(t, func() bool { return f.redis.HExists(t.Context(), epochKey, "audited_at").Val() }, patience, glance)
 	// The one who turned the wheel is gone: its heir does not begin again.
 	require.NoError(t, f.redis.HDel(t.Context(), epochKey, "leader").Err())
 	another := f.insert(t, 1, horizon+20*time.Millisecond, 0)[0]
