@@ -102,6 +102,18 @@ func (d *deferred) failed(u indexUpdate, types []string) bool {
 	return first
 }
 
+// failedAgain keeps what Redis did not take of all that was pending. Only its types are
+// degraded from now on: the others were taken.
+func (d *deferred) failedAgain(u indexUpdate, types []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.degraded = map[string]bool{}
+	for _, name := range types {
+		d.degraded[name] = true
+	}
+	d.add(u)
+}
+
 func (d *deferred) add(u indexUpdate) {
 	p := &d.pending
 	p.upserts = append(p.upserts, u.upserts[:min(len(u.upserts), maxDeferred-len(p.upserts))]...)
@@ -177,7 +189,7 @@ func (s *Scheduler) applyDeferred() {
 		left, types, err := s.apply(ctx, u)
 		cancel()
 		if err != nil {
-			s.deferred.failed(left, types)
+			s.deferred.failedAgain(left, types)
 			time.AfterFunc(redisRetryInterval, s.applyDeferred)
 			return
 		}

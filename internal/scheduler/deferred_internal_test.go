@@ -1,0 +1,47 @@
+package scheduler
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+func upsertsOf(names ...string) (u indexUpdate) {
+	for _, name := range names {
+		u.upserts = append(u.upserts, task.Due{Type: name})
+	}
+	return u
+}
+
+// While the server of one type is away, only that type is degraded: another one that failed
+// for a moment is not deferred for as long.
+func TestOnlyWhatStillFailsIsDeferred(t *testing.T) {
+	var d deferred
+	require.Equal(t, upsertsOf("a", "b", "c"), d.keep(upsertsOf("a", "b", "c")))
+	require.True(t, d.failed(upsertsOf("a", "b"), []string{"a", "b"}), "the caller schedules the next try")
+	require.False(t, d.failed(upsertsOf("a"), []string{"a"}))
+	require.Equal(t, upsertsOf("c"), d.keep(upsertsOf("a", "b", "c")))
+
+	require.Equal(t, upsertsOf("a", "b", "a", "a", "b"), d.take())
+	d.failedAgain(upsertsOf("a", "a", "a"), []string{"a"})
+	require.Equal(t, upsertsOf("b", "c"), d.keep(upsertsOf("a", "b", "c")))
+
+	require.Equal(t, upsertsOf("a", "a", "a", "a"), d.take())
+	require.True(t, d.take().empty())
+	require.Equal(t, upsertsOf("a"), d.keep(upsertsOf("a")), "nothing is degraded any more")
+}
+
+// A single server fails for all types at once.
+func TestEveryTypeIsDegradedWithItsOnlyServer(t *testing.T) {
+	var d deferred
+	part, types := upsertsOf("a").unreached(errAway{})
+	require.True(t, d.failed(part, types))
+	require.True(t, d.keep(upsertsOf("b")).empty())
+	require.Equal(t, upsertsOf("a", "b"), d.take())
+}
+
+type errAway struct{}
+
+func (errAway) Error() string { return "away" }
