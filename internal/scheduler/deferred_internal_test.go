@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,12 +37,8 @@ func TestOnlyWhatStillFailsIsDeferred(t *testing.T) {
 // A single server fails for all types at once.
 func TestEveryTypeIsDegradedWithItsOnlyServer(t *testing.T) {
 	var d deferred
-	part, types := upsertsOf("a").unreached(errAway{})
+	part, types := upsertsOf("a").unreached(errors.New("away"))
 	require.True(t, d.failed(part, types))
 	require.True(t, d.keep(upsertsOf("b")).empty())
 	require.Equal(t, upsertsOf("a", "b"), d.take())
 }
-
-type errAway struct{}
-
-func (errAway) Error() string { return "away" }

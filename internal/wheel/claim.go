@@ -104,10 +104,7 @@ func (w *Wheel) room(ctx context.Context, mode string, rooms map[string]int) err
 			marks = append(marks, names[i], 0)
 		}
 	}
-	if len(marks) > 0 {
-		err = errors.Join(err, w.change(ctx, nil, "rel", marks))
-	}
-	if err != nil {
+	if err = errors.Join(err, w.markOnly(ctx, "rel", marks)); err != nil {
 		return fmt.Errorf("note the room of types: %w", err)
 	}
 	return nil
@@ -117,9 +114,8 @@ func (w *Wheel) room(ctx context.Context, mode string, rooms map[string]int) err
 // again.
 func (w *Wheel) Release(ctx context.Context, dropped []task.Ref, back []task.DueIn) error {
 	var calls []*call
-	var marks []any
-	release := func(taskType string, args []any) {
-		calls = append(calls, &call{script: releaseScript, keys: w.names.ring(taskType).keys(), args: args})
+	release := func(taskType string, args, mark []any) {
+		calls = append(calls, &call{script: releaseScript, keys: w.names.ring(taskType).keys(), args: args, mark: mark})
 	}
 	for _, p := range byType(dropped, typeOfRef) {
 		args := make([]any, 0, 1+len(p.tasks))
@@ -127,17 +123,16 @@ func (w *Wheel) Release(ctx context.Context, dropped []task.Ref, back []task.Due
 		for i := range p.tasks {
 			args = append(args, p.tasks[i].ID.String())
 		}
-		release(p.taskType, args)
+		release(p.taskType, args, nil)
 	}
 	for _, p := range byType(back, typeOfDueIn) {
 		pairs := waits(p.tasks)
-		release(p.taskType, append([]any{0}, pairs...))
-		marks = append(marks, p.taskType, ringPairs{p.taskType, pairs}.first())
+		release(p.taskType, append([]any{0}, pairs...), []any{p.taskType, ringPairs{p.taskType, pairs}.first()})
 	}
 	if len(calls) == 0 {
 		return nil
 	}
-	if err := w.change(ctx, calls, "rel", marks); err != nil {
+	if err := w.change(ctx, calls, "rel"); err != nil {
 		return fmt.Errorf("release claims: %w", err)
 	}
 	return nil

@@ -78,7 +78,6 @@ func (w *Wheel) indexPairs(ctx context.Context, mode, base string, rings []ringP
 	var unreached []string
 	for len(rings) > 0 && (err == nil || w.cluster) {
 		var calls []*call
-		var marks []any
 		var types []string
 		for room := 2 * page; room > 0 && len(rings) > 0; {
 			r := ringPairs{rings[0].taskType, rings[0].pairs[:min(room, len(rings[0].pairs))]}
@@ -88,15 +87,15 @@ func (w *Wheel) indexPairs(ctx context.Context, mode, base string, rings []ringP
 			}
 			calls = append(calls, &call{
 				script: indexScript, keys: w.names.ring(r.taskType).keys(), args: append([]any{mode, base}, r.pairs...),
+				mark: []any{r.taskType, r.first()},
 			})
-			marks = append(marks, r.taskType, r.first())
 			types = append(types, r.taskType)
 		}
 		var one error
 		if mode == "repair" {
-			one = w.repair(ctx, calls, marks)
+			one = w.repair(ctx, calls)
 		} else {
-			one = w.change(ctx, calls, base, marks)
+			one = w.change(ctx, calls, base)
 		}
 		for i, c := range calls {
 			n, callErr := c.reply.Int()
@@ -119,45 +118,39 @@ func (w *Wheel) indexPairs(ctx context.Context, mode, base string, rings []ringP
 // repair adds to rings, and then marks those types of which something was missing. The
 // others are marked only if the agenda has forgotten them: what waits for a limit is
 // overdue, and is not to be looked at for that.
-func (w *Wheel) repair(ctx context.Context, calls []*call, marks []any) error {
+func (w *Wheel) repair(ctx context.Context, calls []*call) error {
 	err := w.run(ctx, calls...)
 	var missing, there []any
-	for i, c := range calls {
+	for _, c := range calls {
 		if added, callErr := c.reply.Int(); callErr == nil && added > 0 {
-			missing = append(missing, marks[2*i], marks[2*i+1])
+			missing = append(missing, c.mark...)
 		} else {
-			there = append(there, marks[2*i], marks[2*i+1])
+			there = append(there, c.mark...)
 		}
 	}
-	for base, some := range map[string][]any{"abs": missing, "repair": there} {
-		if len(some) > 0 {
-			err = errors.Join(err, w.change(ctx, nil, base, some))
-		}
-	}
-	return err
+	return errors.Join(err, w.markOnly(ctx, "abs", missing), w.markOnly(ctx, "repair", there))
 }
 
-// change changes rings and marks their types in the agenda after that: type, time, type,
-// time, ... One server carries out both in one round trip, in order. Of a cluster each ring
-// has its own, and none waits for a server that another one needs.
-func (w *Wheel) change(ctx context.Context, calls []*call, base string, marks []any) error {
-	if len(marks) == 0 {
+// change changes rings and marks their types in the agenda after that. One server carries
+// out both in one round trip, in order. Of a cluster each ring has its own, and none waits
+// for a server that another one needs.
+func (w *Wheel) change(ctx context.Context, calls []*call, base string) error {
+	if !w.cluster {
+		var marks []any
+		for _, c := range calls {
+			marks = append(marks, c.mark...)
+		}
+		if len(marks) > 0 {
+			calls = append(calls, w.mark(base, marks))
+		}
 		return w.run(ctx, calls...)
 	}
-	if !w.cluster {
-		return w.run(ctx, append(calls, w.mark(base, marks))...)
-	}
-	if len(calls) == 0 {
-		return w.markApart(ctx, base, marks)
-	}
-	// Calls that no mark belongs to come first: see Release.
 	errs := make([]error, len(calls))
 	var each sync.WaitGroup
 	for i, c := range calls {
 		each.Go(func() {
-			errs[i] = w.run(ctx, c)
-			if at := i - (len(calls) - len(marks)/2); at >= 0 && errs[i] == nil {
-				errs[i] = w.markApart(ctx, base, marks[2*at:2*at+2])
+			if errs[i] = w.run(ctx, c); errs[i] == nil {
+				errs[i] = w.markOnly(ctx, base, c.mark)
 			}
 		})
 	}
@@ -175,16 +168,16 @@ func (w *Wheel) mark(base string, marks []any) *call {
 // agendaPause is how long nothing is marked in a cluster after that has failed.
 const agendaPause = time.Second
 
-// markApart marks types whose rings are on other servers. While the server of the agenda
-// does not answer, changes do not each wait for it: the workers look at the rings by
-// themselves then.
-func (w *Wheel) markApart(ctx context.Context, base string, marks []any) error {
-	if time.Now().UnixNano() < w.agendaAway.Load() {
+// markOnly marks types whose rings were changed before: type, time, type, time, ... While
+// the server of a cluster's agenda does not answer, changes do not each wait for it: the
+// workers look at the rings by themselves then.
+func (w *Wheel) markOnly(ctx context.Context, base string, marks []any) error {
+	if len(marks) == 0 || time.Now().UnixNano() < w.agendaAway.Load() {
 		return nil
 	}
 	err := w.run(ctx, w.mark(base, marks))
 	var refusal redis.Error
-	if err != nil && !errors.As(err, &refusal) {
+	if w.cluster && err != nil && !errors.As(err, &refusal) {
 		w.agendaAway.Store(time.Now().Add(agendaPause).UnixNano())
 	}
 	return err

@@ -28,6 +28,8 @@ type call struct {
 	keys   []string
 	args   []any
 	reply  *redis.Cmd
+	// mark is a type and a time, which the agenda has to learn after the call, or nil.
+	mark []any
 }
 
 // do carries out one call of a script.

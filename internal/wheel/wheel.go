@@ -38,7 +38,7 @@ type Wheel struct {
 	names        names
 	installation string
 	revived      atomic.Int64
-	agendaAway   atomic.Int64 // until when (unix ns) nothing is marked; see markApart
+	agendaAway   atomic.Int64 // until when (unix ns) nothing is marked; see markOnly
 }
 
 // Options are how the due index is reached.
