@@ -26,3 +26,14 @@ CREATE FUNCTION ended(n bigint) RETURNS SETOF columns LANGUAGE sql VOLATILE AS $
            CASE WHEN i % 10 = 0 THEN 'handler_error' END, CASE WHEN i % 10 = 0 THEN 'it answered 500' END, NULL, at
     FROM (SELECT i, now() - interval '7 days' + i * (interval '7 days' / n) AS at FROM generate_series(1, n) i) made
 $$;
+
+-- drop_oldest drops the oldest partition of a table, whatever its age, but for one that stays.
+CREATE FUNCTION drop_oldest(parent regclass, stays text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE oldest text;
+BEGIN
+    SELECT relid::regclass::text INTO oldest FROM pg_partition_tree(parent)
+    WHERE isleaf AND relid::regclass::text <> stays ORDER BY relid::regclass::text LIMIT 1;
+    SET LOCAL lock_timeout = '100ms';
+    EXECUTE format('DROP TABLE %s', oldest);
+    RETURN 1;
+END $$;

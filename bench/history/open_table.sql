@@ -15,11 +15,5 @@ CREATE INDEX tasks_due ON tasks (due_at, id);
 CREATE INDEX tasks_type_id ON tasks (task_type, id);
 CREATE UNIQUE INDEX tasks_idempotency_key ON tasks (idempotency_key) WHERE idempotency_key IS NOT NULL;
 -- Retention drops what is old; here the oldest partition, whatever its age.
-CREATE FUNCTION retain(before timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE oldest text;
-BEGIN
-    SELECT relid::regclass::text INTO oldest FROM pg_partition_tree('history') WHERE isleaf ORDER BY relid::regclass::text LIMIT 1;
-    SET LOCAL lock_timeout = '100ms';
-    EXECUTE format('DROP TABLE %s', oldest);
-    RETURN 1;
-END $$;
+CREATE FUNCTION retain(before timestamptz) RETURNS bigint LANGUAGE sql AS $$ SELECT drop_oldest('history', '') $$;
+CREATE VIEW everything AS SELECT id, status FROM tasks UNION ALL SELECT id, status FROM history;

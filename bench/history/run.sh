@@ -11,14 +11,12 @@ sql() { psql -qAtX -v ON_ERROR_STOP=1 "$DATABASE_URL" "$@"; }
 average() { awk -v name="$1" 'index($0, name) { print $1; exit }' "$2"; }
 
 for shape in "$@"; do
-	one=tasks
 	sql -f common.sql
-	if [[ $shape == [ab] ]]; then
-		one=history
-		sql -v rows="$rows" -f open_table.sql
-	fi
+	[[ $shape != [ab] ]] || sql -v rows="$rows" -f open_table.sql
 	sql -v rows="$rows" -f "shape_$shape.sql"
-	sql -v one="$one" -f statements.sql
+	[[ $shape != [bcd] ]] || sql -f update_end.sql
+	[[ $shape == [cd] ]] && state=outcome || state=status
+	sql -v state="$state" -f statements.sql
 	sql -c 'VACUUM ANALYZE'
 	size=$(sql -c "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = 'shape'::regnamespace AND relkind = 'r' AND relname <> 'known'")
 
@@ -42,7 +40,7 @@ for shape in "$@"; do
 	work=$!
 	sleep 3
 	start=$(date +%s%N)
-	sql -c "SELECT shape.retain(now() - interval '6 days 12 hours')" >/dev/null && state=ok || state=refused
+	sql -c "SELECT shape.retain(now() - interval '6 days 12 hours')" >/dev/null && dropped=ok || dropped=refused
 	took=$((($(date +%s%N) - start) / 1000000))
 	wait "$work"
 	usual=$(cat stall.* | sort -n -k3 | awk '{ t[NR] = $3 } END { print t[int(NR / 2)] / 1000 }')
@@ -50,7 +48,7 @@ for shape in "$@"; do
 	echo "$shape rows=$rows bytes_a_row=$((size / rows)) tasks_s=$((tasks / seconds)) wal_a_task=$wal" \
 		"t1=$(average t1 work.out) t2=$(average t2 work.out) t3=$(average t3 work.out)" \
 		"get=$(average get reads.out) list_status=$(average 'list_status()' reads.out) list_type=$(average 'list_type()' reads.out)" \
-		"list_status_type=$(average 'list_status_type' reads.out) retention_ms=$took($state) batch_ms=$usual longest=$longest"
+		"list_status_type=$(average 'list_status_type' reads.out) retention_ms=$took($dropped) batch_ms=$usual longest=$longest"
 	rm -f work.out reads.out stall.*
 done
 sql -c 'DROP SCHEMA shape CASCADE'

@@ -9,25 +9,3 @@ CREATE FUNCTION t3(ids uuid[]) RETURNS bigint LANGUAGE sql AS $$
         FROM gone RETURNING 1
     ) SELECT count(*) FROM moved
 $$;
-
-CREATE FUNCTION get(want uuid) RETURNS TABLE (id uuid, status text) LANGUAGE sql AS $$
-    SELECT id, status FROM tasks WHERE id = want UNION ALL SELECT id, status FROM history WHERE id = want
-$$;
-CREATE FUNCTION list_status_type() RETURNS SETOF uuid LANGUAGE sql AS $$
-    (SELECT id FROM history WHERE status = 'failed' AND task_type = 'baz' ORDER BY id DESC LIMIT 51)
-$$;
-CREATE FUNCTION list_status() RETURNS SETOF uuid LANGUAGE sql AS $$
-    SELECT id FROM (
-        (SELECT id FROM history WHERE status = 'done' AND task_type = 'foo' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM history WHERE status = 'done' AND task_type = 'bar' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM history WHERE status = 'done' AND task_type = 'baz' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM history WHERE status = 'done' AND task_type = 'webhook' ORDER BY id DESC LIMIT 51)
-    ) heads ORDER BY id DESC LIMIT 51
-$$;
-CREATE FUNCTION list_type() RETURNS SETOF uuid LANGUAGE sql AS $$
-    SELECT id FROM (
-        (SELECT id FROM history WHERE status = 'done' AND task_type = 'baz' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM history WHERE status = 'failed' AND task_type = 'baz' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM history WHERE status = 'deleted' AND task_type = 'baz' ORDER BY id DESC LIMIT 51)
-    ) heads ORDER BY id DESC LIMIT 51
-$$;

@@ -9,12 +9,6 @@ CREATE INDEX tasks_open_due ON tasks (due_at, id) WHERE outcome = 'open';
 CREATE UNIQUE INDEX tasks_idempotency_key ON tasks (idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE VIEW history AS SELECT * FROM tasks WHERE outcome <> 'open';
 
-CREATE FUNCTION t3(ids uuid[]) RETURNS bigint LANGUAGE sql AS $$
-    WITH finished AS (
-        UPDATE tasks t SET status = 'done', finished_at = clock_timestamp(), result = '{"status":200}'
-        WHERE id = ANY(ids) AND status = 'started_executing' AND attempt = 1 RETURNING 1
-    ) SELECT count(*) FROM finished
-$$;
 -- One round of retention: at most 1000 rows of a page of 10,000 by id.
 CREATE FUNCTION retain(before timestamptz) RETURNS bigint LANGUAGE sql AS $$
     WITH gone AS (
@@ -24,25 +18,4 @@ CREATE FUNCTION retain(before timestamptz) RETURNS bigint LANGUAGE sql AS $$
         RETURNING 1
     ) SELECT count(*) FROM gone
 $$;
-
-CREATE FUNCTION get(want uuid) RETURNS TABLE (id uuid, status text) LANGUAGE sql AS $$
-    SELECT id, status FROM tasks WHERE id = want
-$$;
-CREATE FUNCTION list_status_type() RETURNS SETOF uuid LANGUAGE sql AS $$
-    (SELECT id FROM tasks WHERE outcome = 'failed' AND task_type = 'baz' ORDER BY id DESC LIMIT 51)
-$$;
-CREATE FUNCTION list_status() RETURNS SETOF uuid LANGUAGE sql AS $$
-    SELECT id FROM (
-        (SELECT id FROM tasks WHERE outcome = 'done' AND task_type = 'foo' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM tasks WHERE outcome = 'done' AND task_type = 'bar' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM tasks WHERE outcome = 'done' AND task_type = 'baz' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM tasks WHERE outcome = 'done' AND task_type = 'webhook' ORDER BY id DESC LIMIT 51)
-    ) heads ORDER BY id DESC LIMIT 51
-$$;
-CREATE FUNCTION list_type() RETURNS SETOF uuid LANGUAGE sql AS $$
-    SELECT id FROM (
-        (SELECT id FROM tasks WHERE outcome = 'done' AND task_type = 'baz' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM tasks WHERE outcome = 'failed' AND task_type = 'baz' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM tasks WHERE outcome = 'deleted' AND task_type = 'baz' ORDER BY id DESC LIMIT 51)
-    ) heads ORDER BY id DESC LIMIT 51
-$$;
+CREATE VIEW everything AS SELECT id, status FROM tasks;

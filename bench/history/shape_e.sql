@@ -21,34 +21,5 @@ CREATE FUNCTION t3(ids uuid[]) RETURNS bigint LANGUAGE sql AS $$
         WHERE id = ANY(ids) AND ended_at = 'infinity' AND status = 'started_executing' AND attempt = 1 RETURNING 1
     ) SELECT count(*) FROM finished
 $$;
-CREATE FUNCTION retain(before timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE oldest text;
-BEGIN
-    SELECT relid::regclass::text INTO oldest FROM pg_partition_tree('tasks')
-    WHERE isleaf AND relid <> 'tasks_open'::regclass ORDER BY relid::regclass::text LIMIT 1;
-    SET LOCAL lock_timeout = '100ms';
-    EXECUTE format('DROP TABLE %s', oldest);
-    RETURN 1;
-END $$;
-
-CREATE FUNCTION get(want uuid) RETURNS TABLE (id uuid, status text) LANGUAGE sql AS $$
-    SELECT id, status FROM tasks WHERE id = want
-$$;
-CREATE FUNCTION list_status_type() RETURNS SETOF uuid LANGUAGE sql AS $$
-    (SELECT id FROM tasks WHERE status = 'failed' AND task_type = 'baz' AND ended_at < 'infinity' ORDER BY id DESC LIMIT 51)
-$$;
-CREATE FUNCTION list_status() RETURNS SETOF uuid LANGUAGE sql AS $$
-    SELECT id FROM (
-        (SELECT id FROM tasks WHERE status = 'done' AND task_type = 'foo' AND ended_at < 'infinity' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM tasks WHERE status = 'done' AND task_type = 'bar' AND ended_at < 'infinity' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM tasks WHERE status = 'done' AND task_type = 'baz' AND ended_at < 'infinity' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM tasks WHERE status = 'done' AND task_type = 'webhook' AND ended_at < 'infinity' ORDER BY id DESC LIMIT 51)
-    ) heads ORDER BY id DESC LIMIT 51
-$$;
-CREATE FUNCTION list_type() RETURNS SETOF uuid LANGUAGE sql AS $$
-    SELECT id FROM (
-        (SELECT id FROM tasks WHERE status = 'done' AND task_type = 'baz' AND ended_at < 'infinity' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM tasks WHERE status = 'failed' AND task_type = 'baz' AND ended_at < 'infinity' ORDER BY id DESC LIMIT 51)
-        UNION ALL (SELECT id FROM tasks WHERE status = 'deleted' AND task_type = 'baz' AND ended_at < 'infinity' ORDER BY id DESC LIMIT 51)
-    ) heads ORDER BY id DESC LIMIT 51
-$$;
+CREATE FUNCTION retain(before timestamptz) RETURNS bigint LANGUAGE sql AS $$ SELECT drop_oldest('tasks', 'tasks_open') $$;
+CREATE VIEW everything AS SELECT id, status FROM tasks;
