@@ -34,15 +34,17 @@ type driver struct {
 	target int
 	// reached: the migration has committed, and with it the version.
 	reached bool
+	// prepare does what has to be done before the migration to a version.
+	prepare func(target int) error
 	log     *slog.Logger
 }
 
-func openDriver(config *pgx.ConnConfig, log *slog.Logger) (*driver, error) {
+func openDriver(ctx context.Context, config *pgx.ConnConfig, before map[int]preparation, log *slog.Logger) (*driver, error) {
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, sessionSettings)
 		return err
 	}))
-	if err := checkDatabase(context.Background(), db); err != nil { // the library has no context
+	if err := checkDatabase(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	// By this name earlier releases took the lock that keeps two programs from
@@ -56,7 +58,13 @@ func openDriver(config *pgx.ConnConfig, log *slog.Logger) (*driver, error) {
 		}
 		return nil, errors.Join(err, db.Close())
 	}
-	return &driver{Driver: inner, log: log}, nil
+	prepare := func(target int) error {
+		if do, some := before[target]; some {
+			return do(ctx, db, log) // the library has no context
+		}
+		return nil
+	}
+	return &driver{Driver: inner, prepare: prepare, log: log}, nil
 }
 
 // Lock keeps every other program from migrating this database, and repairs the
@@ -122,7 +130,10 @@ func (d *driver) Run(migration io.Reader) error {
 	if d.target != database.NilVersion {
 		version += fmt.Sprintf("; INSERT INTO schema_migrations (version, dirty) VALUES (%d, false)", d.target)
 	}
-	err := d.Driver.Run(io.MultiReader(migration, strings.NewReader(version)))
+	err := d.prepare(d.target)
+	if err == nil {
+		err = d.Driver.Run(io.MultiReader(migration, strings.NewReader(version)))
+	}
 	if err != nil {
 		return fmt.Errorf("migrate the schema to version %d: %w", max(0, d.target), cause(err))
 	}

@@ -34,10 +34,20 @@ func Files() fs.FS { return files }
 // caller closes what it returns. What is done with it may fail for a reason that
 // passes: Run tries it again.
 func New(databaseURL string, log *slog.Logger) (*migrate.Migrate, error) {
-	return newFrom(files, databaseURL, log)
+	return open(context.Background(), databaseURL, log)
 }
 
-func newFrom(folder fs.FS, databaseURL string, log *slog.Logger) (*migrate.Migrate, error) {
+func open(ctx context.Context, databaseURL string, log *slog.Logger) (*migrate.Migrate, error) {
+	return newFrom(ctx, files, map[int]preparation{history: moveRows}, databaseURL, log)
+}
+
+// preparation is what is done before the migration to a version, beside the work of the nodes
+// and not in one transaction. Should it be cut off, it is done again.
+type preparation func(ctx context.Context, db *sql.DB, log *slog.Logger) error
+
+func newFrom(
+	ctx context.Context, folder fs.FS, before map[int]preparation, databaseURL string, log *slog.Logger,
+) (*migrate.Migrate, error) {
 	cfg, err := postgres.ParseURL(databaseURL)
 	if err != nil {
 		return nil, err
@@ -48,7 +58,7 @@ func newFrom(folder fs.FS, databaseURL string, log *slog.Logger) (*migrate.Migra
 	if err != nil {
 		return nil, fmt.Errorf("read the embedded migrations: %w", err)
 	}
-	database, err := openDriver(cfg, log)
+	database, err := openDriver(ctx, cfg, before, log)
 	if err != nil {
 		return nil, fmt.Errorf("open the migrations: %w", err)
 	}

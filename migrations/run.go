@@ -70,7 +70,7 @@ func Run(ctx context.Context, databaseURL string, log *slog.Logger, change func(
 }
 
 func runOnce(ctx context.Context, databaseURL string, log *slog.Logger, change func(*migrate.Migrate) error) error {
-	m, err := New(databaseURL, log)
+	m, err := open(ctx, databaseURL, log)
 	if err != nil {
 		return err
 	}

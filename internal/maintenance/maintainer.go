@@ -7,7 +7,7 @@
 //	lead       cascade, rebuild and repair of the due index           lead.go
 //	audit      the whole of it, beside lead                           audit.go
 //	reap       dead sessions                                          reap.go
-//	retain     tasks that ended long ago, by the leader               retention.go
+//	retain     partitions of the history, by the leader               retention.go
 package maintenance
 
 import (
@@ -31,7 +31,9 @@ type Store interface {
 	Submitted(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
 	Rooms(ctx context.Context) (map[string]int, error)
 	Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Duration) (task.Reaped, error)
-	DeleteEnded(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
+	ExtendHistory(ctx context.Context, keep time.Duration) error
+	DropEnded(ctx context.Context, keep time.Duration) (dropped int64, err error)
+	DeleteRest(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
 }
 
 // Index is the due index in Redis as the loops need it.
@@ -87,7 +89,9 @@ type Maintainer struct {
 	self    uuid.UUID   // the name under which this node leads
 	leads   atomic.Bool // this node led at its last tick
 	overdue overdueScan
-	sized   time.Time // when the size of the index was looked at last
+	// extended: this node has made the partitions that it needs first.
+	extended bool
+	sized    time.Time // when the size of the index was looked at last
 	// auditing is true while an audit runs beside the ticks.
 	auditing atomic.Bool
 	audits   sync.WaitGroup

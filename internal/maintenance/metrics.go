@@ -40,7 +40,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		}),
 		deleted: factory.NewCounter(prometheus.CounterOpts{
 			Name: "timewheel_tasks_forgotten_total",
-			Help: "Tasks that this node deleted because they ended long ago.",
+			Help: "Tasks that this node deleted because they ended long ago, about as many as the statistics of their partition say.",
 		}),
 		failures: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "timewheel_loop_failures_total",

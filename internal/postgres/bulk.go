@@ -114,7 +114,9 @@ func (db *DB) insertBulk(ctx context.Context, b bulk) (now time.Time, held bool,
 	// No types are all held.
 	types := append([]string{}, heldTypes(b.drafts)...)
 	args := append(createColumns.arguments(b.drafts), types, b.key, b.digest, lastDue)
-	err = db.pool.QueryRow(ctx, insertKeyed, args...).Scan(&now, &held)
+	var batch pgx.Batch
+	batch.Queue(insertKeyed, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&now, &held) })
+	err = db.createOnce(ctx, &batch, b.drafts)
 	return now, held, err
 }
 

@@ -119,6 +119,7 @@ var taskColumns = []column{
 // The lists that the statements are made from, in the order of taskColumns.
 var (
 	readColumns, readScans       = selection(func(c column) bool { return c.scan != nil }, column.plain)
+	rowColumns, _                = selection(func(column) bool { return true }, column.plain)
 	startedColumns, startedScans = selection(func(c column) bool { return c.started }, column.ofStart)
 	createColumns                = draftColumnsBy(func(*createColumn) bool { return true })
 	lookUpColumns                = draftColumnsBy(func(c *createColumn) bool { return c.names || c.compared })

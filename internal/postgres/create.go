@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -105,6 +106,10 @@ func (db *DB) tryCreate(ctx context.Context, c *creation) error {
 	if err == nil && !held {
 		return db.answerUndeclared(ctx, c)
 	}
+	if isConflict(err) {
+		// The task that a draft names ended in between: now it is found.
+		return fmt.Errorf("resolve conflicting drafts: %w", errVanished)
+	}
 	if err != nil {
 		return err
 	}
@@ -146,7 +151,7 @@ func (db *DB) answerUndeclared(ctx context.Context, c *creation) error {
 
 // insertDrafts takes the arguments of createColumns.
 var insertDrafts = `
-	INSERT INTO tasks (` + createColumns.names() + `, due_at)
+	INSERT INTO tasks_open (` + createColumns.names() + `, due_at)
 	SELECT ` + createColumns.list(", ", inserted) + `, draft.execution_time
 	FROM ` + createColumns.unnest() + ` AS draft (` + createColumns.names() + `)`
 
@@ -160,46 +165,95 @@ func inserted(_ int, c column) string {
 // insert commits all drafts or none, and returns when: one that is there already
 // undoes the statement. held is false, and nothing was committed, if a type is not there.
 func (db *DB) insert(ctx context.Context, drafts []task.Draft) (now time.Time, held bool, err error) {
-	args := createColumns.arguments(drafts)
-	types := heldTypes(drafts)
-	if types == nil {
-		err = db.pool.QueryRow(ctx, `WITH inserted AS (`+insertDrafts+`) SELECT clock_timestamp(), true`, args...).Scan(&now, &held)
-		return now, held, err
+	query, args := insertAll, createColumns.arguments(drafts)
+	if types := heldTypes(drafts); types != nil {
+		query, args = insertHeld, append(args, types)
 	}
-	err = db.pool.QueryRow(ctx, insertHeld, append(args, types)...).Scan(&now, &held)
+	var batch pgx.Batch
+	batch.Queue(query, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&now, &held) })
+	err = db.createOnce(ctx, &batch, drafts)
 	return now, held, err
 }
 
+// createOnce commits what inserts drafts, unless a task of theirs has ended: which is seen
+// by a later statement than the one that inserts, so an end cannot come between.
+// Both are one transaction, sent at once.
+func (db *DB) createOnce(ctx context.Context, insert *pgx.Batch, drafts []task.Draft) error {
+	names := namesOf(drafts)
+	insert.Queue(refuseEnded, names.made(), names.first, names.last, uuids(names.ids), names.keys)
+	return db.pool.SendBatch(ctx, insert).Close()
+}
+
+// draftNames are the ids of drafts, the first and the last of them, and their keys.
+type draftNames struct {
+	ids         []task.ID
+	first, last task.ID
+	keys        []string // nil if there are none
+}
+
+func namesOf(drafts []task.Draft) draftNames {
+	n := draftNames{ids: make([]task.ID, len(drafts)), first: drafts[0].ID, last: drafts[0].ID}
+	for i := range drafts {
+		id := drafts[i].ID
+		n.ids[i] = id
+		if bytes.Compare(id[:], n.first[:]) < 0 {
+			n.first = id
+		}
+		if bytes.Compare(id[:], n.last[:]) > 0 {
+			n.last = id
+		}
+		if drafts[i].Key != "" {
+			n.keys = append(n.keys, drafts[i].Key)
+		}
+	}
+	return n
+}
+
+// made is when the first of the ids was made, by the clock of the API that made it.
+func (n draftNames) made() time.Time { return time.Unix(n.first.Time().UnixTime()) }
+
+// No task ends before its id is made. That clock may be wrong: a day is for its error, and one
+// that is further ahead is no later than this statement.
+const refuseEnded = `SELECT refuse_ended(least($1::timestamptz, statement_timestamp()) - interval '1 day', $2, $3, $4, $5)`
+
 var (
 	typesAt    = len(createColumns) + 1
+	insertAll  = `WITH inserted AS (` + insertDrafts + `) SELECT clock_timestamp(), true`
 	insertHeld = `WITH ` + holdTypes(typesAt) + `, inserted AS (` + insertDrafts + ` WHERE ` + allHeld(typesAt) + `)
 		SELECT clock_timestamp(), ` + allHeld(typesAt)
-	insertNewHeld = `WITH ` + holdTypes(typesAt) + `, inserted AS (` + insertDrafts + ` WHERE ` + allHeld(typesAt) + `
+	insertNew     = insertDrafts + ` WHERE ` + notEnded + ` ON CONFLICT DO NOTHING RETURNING id, created_at, true`
+	insertNewHeld = `WITH ` + holdTypes(typesAt) + `, inserted AS (` + insertDrafts + ` WHERE ` + notEnded + ` AND ` + allHeld(typesAt) + `
 			ON CONFLICT DO NOTHING RETURNING id, created_at)
 		SELECT id, created_at, held.ok FROM (SELECT ` + allHeld(typesAt) + ` AS ok) held LEFT JOIN inserted ON true`
 )
 
+// notEnded is whether no task of a draft has ended, for all that can be seen when the statement
+// begins.
+const notEnded = `NOT EXISTS (SELECT FROM tasks_ended e WHERE e.id = draft.id)
+			AND NOT EXISTS (SELECT FROM tasks_ended e WHERE e.idempotency_key = draft.idempotency_key)`
+
 // insertNew commits those of the drafts that are new, and answers them by their
 // index. held is as that of insert.
 func (db *DB) insertNew(ctx context.Context, drafts []task.Draft) (out map[int]task.Created, held bool, err error) {
-	query, args := insertDrafts+` ON CONFLICT DO NOTHING RETURNING id, created_at, true`, createColumns.arguments(drafts)
+	query, args := insertNew, createColumns.arguments(drafts)
 	if types := heldTypes(drafts); types != nil {
 		query, args = insertNewHeld, append(args, types)
-	}
-	rows, err := db.pool.Query(ctx, query, args...)
-	if err != nil {
-		return nil, false, err
 	}
 	times := make(map[task.ID]time.Time, len(drafts))
 	var id pgtype.UUID
 	var at *time.Time
 	held = true
-	_, err = pgx.ForEachRow(rows, []any{&id, &at, &held}, func() error {
-		if at != nil {
-			times[id.Bytes] = *at
-		}
-		return nil
+	var batch pgx.Batch
+	batch.Queue(query, args...).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &at, &held}, func() error {
+			if at != nil {
+				times[id.Bytes] = *at
+			}
+			return nil
+		})
+		return err
 	})
+	err = db.createOnce(ctx, &batch, drafts)
 	if err != nil || !held {
 		return nil, held, err
 	}

@@ -248,20 +248,24 @@ func TestCreateAnswersWhatWasCommittedBesideWhatWasNot(t *testing.T) {
 func TestCreateAnswersWhatWasCommittedBesideAKeyThatCannotBeLookedUp(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	earlier := draft()
-	earlier.Key = "taken"
-	f.create(t, earlier)
-	again, fresh := draft(), draft()
-	again.Key, fresh.Key = "taken", "free"
+	earlier := drafts(2)
+	again, fresh := drafts(2), draft()
+	for i := range earlier {
+		earlier[i].Key = strconv.Itoa(i)
+		again[i].Key = earlier[i].Key
+	}
+	f.create(t, earlier...)
+	fresh.Key = "free"
 	through, url := newProxy(t, f.url)
 	db := f.connect(t, url)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	through.onReply("SELECT", cancel) // of the look-up
-	created := db.Create(ctx, []task.Draft{again, fresh})
+	through.onReply("SELECT 2", cancel) // of the look-up
+	created := db.Create(ctx, append(again, fresh))
 	require.ErrorIs(t, created[0].Err, task.ErrUnknownOutcome)
-	require.NoError(t, created[1].Err)
-	require.Equal(t, fresh.ID, created[1].ID)
+	require.ErrorIs(t, created[1].Err, task.ErrUnknownOutcome)
+	require.NoError(t, created[2].Err)
+	require.Equal(t, fresh.ID, created[2].ID)
 	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM tasks WHERE id = $1`, fresh.ID))
 }
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,10 +16,7 @@ import (
 func (db *DB) Delete(ctx context.Context, id task.ID) (taskType string, err error) {
 	err = db.retry(ctx, "delete task", func(ctx context.Context) error {
 		for {
-			err := db.pool.QueryRow(ctx, `
-				UPDATE tasks SET status = 'deleted', finished_at = clock_timestamp()
-				WHERE id = $1 AND status = 'submitted'
-				RETURNING task_type`, id).Scan(&taskType)
+			err := db.pool.QueryRow(ctx, deleteOne, id).Scan(&taskType)
 			if !errors.Is(err, pgx.ErrNoRows) {
 				return err
 			}
@@ -39,3 +37,14 @@ func (db *DB) Delete(ctx context.Context, id task.ID) (taskType string, err erro
 	})
 	return taskType, err
 }
+
+// The row is deleted here and inserted there: a start that waits for it passes by what is
+// gone, where it would have to begin anew with all of its tasks if the row had been moved
+// by an update.
+var deleteOne = `
+	WITH t AS (
+		DELETE FROM tasks_open WHERE id = $1 AND status = 'submitted' RETURNING *
+	)
+	INSERT INTO tasks_ended (` + strings.ReplaceAll(rowColumns, "t.", "") + `)
+	SELECT ` + strings.NewReplacer("t.status", "'deleted'", "t.finished_at", "clock_timestamp()").Replace(rowColumns) + ` FROM t
+	RETURNING task_type`

@@ -60,7 +60,7 @@ func TestDeleteWhoseReplyWasLost(t *testing.T) {
 	through, url := newProxy(t, f.url)
 	db := f.connect(t, url)
 	id := f.tasks(t, 1, 1)[0]
-	through.loseReply("UPDATE")
+	through.loseReply("INSERT")
 	require.NoError(t, errorOf(db.Delete(t.Context(), id)))
 	require.Equal(t, 1, through.losses())
 	require.Equal(t, task.Deleted, f.get(t, id).Status)

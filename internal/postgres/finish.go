@@ -73,7 +73,7 @@ var (
 
 	// finishUnlocked passes by the rows that others have locked.
 	finishUnlocked = finishReceipts + `, unlocked AS MATERIALIZED (
-			SELECT id FROM tasks WHERE id = ANY($2) ORDER BY id FOR UPDATE SKIP LOCKED
+			SELECT id FROM tasks_open WHERE id = ANY($2) ORDER BY id FOR UPDATE SKIP LOCKED
 		)` + finishUpdate + ` AND t.id IN (SELECT id FROM unlocked)` + finishReturning
 
 	finishReceipts = `
@@ -99,7 +99,7 @@ var (
 	finishCounted = finishReceipts + `, finished AS (` + finishUpdate + finishReturning + ` AS delay, t.task_type)` + finishUncount
 
 	finishCountedUnlocked = finishReceipts + `, unlocked AS MATERIALIZED (
-			SELECT id FROM tasks WHERE id = ANY($2) ORDER BY id FOR UPDATE SKIP LOCKED
+			SELECT id FROM tasks_open WHERE id = ANY($2) ORDER BY id FOR UPDATE SKIP LOCKED
 		), finished AS (` + finishUpdate + ` AND t.id IN (SELECT id FROM unlocked)` + finishReturning + ` AS delay, t.task_type)` + finishUncount
 
 	finishUncount = `, ended_by_type AS (

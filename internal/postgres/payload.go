@@ -63,7 +63,7 @@ func (db *DB) readPayloads(ctx context.Context, session uuid.UUID, page []*task.
 		ids[i], byID[t.ID] = t.ID, t
 	}
 	rows, err := db.pool.Query(ctx, `
-		SELECT id, payload FROM tasks
+		SELECT id, payload FROM tasks_open
 		WHERE id = ANY($2) AND worker_id = $1 AND status = 'started_executing'`, session, uuids(ids))
 	if err != nil {
 		return err

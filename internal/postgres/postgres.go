@@ -19,7 +19,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,8 +35,7 @@ type DB struct {
 	pool, reads, vital *pgxpool.Pool
 	log                *slog.Logger
 
-	retention   sync.Mutex
-	retentionAt retentionCursor // see DeleteEnded
+	rest restCursor // see DeleteRest
 }
 
 // Options are how the system of record is reached.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,15 +52,17 @@ func (db *DB) List(ctx context.Context, f task.Filter) (page []task.Task, more b
 		before = uuid.Max
 	}
 	var outcomes []string
-	query := listByIndex
+	query := listEnded
 	switch f.Status {
 	case "":
 		outcomes = []string{"open", "done", "failed", "deleted"}
+		query = listOfType
 		if f.Type == "" {
 			query = listAll
 		}
 	case task.Submitted:
 		outcomes = []string{"open"}
+		query = listOpen
 	case task.Started:
 		query = listStarted
 	case task.Done, task.Failed, task.Deleted:
@@ -131,23 +134,27 @@ var listAll = `
 // that no code knows any more is listed too. Both steps bound task_type by a
 // range, and the second names it in its order, where an equality would do: that
 // keeps the planner from the primary key, whose price stale statistics hide.
-var listByIndex = `
+func listByIndex(table string) string {
+	return strings.ReplaceAll(`
 	WITH RECURSIVE head (outcome, task_type) AS (
-		SELECT o, (SELECT min(task_type) FROM tasks WHERE outcome = o AND task_type >= @type)
+		SELECT o, (SELECT min(task_type) FROM TASKS WHERE outcome = o AND task_type >= @type)
 		FROM unnest(@outcomes::text[]::task_outcome[]) o
 		UNION ALL
-		SELECT outcome, (SELECT min(t.task_type) FROM tasks t WHERE t.outcome = head.outcome AND t.task_type > head.task_type)
+		SELECT outcome, (SELECT min(t.task_type) FROM TASKS t WHERE t.outcome = head.outcome AND t.task_type > head.task_type)
 		FROM head WHERE head.task_type IS NOT NULL AND @type = ''
 	)
-	SELECT ` + readColumns + `
+	SELECT `+readColumns+`
 	FROM head
 	CROSS JOIN LATERAL (
-		SELECT * FROM tasks
+		SELECT * FROM TASKS
 		WHERE outcome = head.outcome AND task_type >= head.task_type AND (task_type, id) < (head.task_type, @before)
 		      AND (@status = '' OR status = @status)
 		ORDER BY task_type DESC, id DESC LIMIT @limit) t
 	WHERE head.task_type = @type OR @type = '' AND head.task_type IS NOT NULL
-	ORDER BY t.id DESC LIMIT @limit`
+	ORDER BY t.id DESC LIMIT @limit`, "TASKS", table)
+}
+
+var listOfType, listOpen, listEnded = listByIndex("tasks"), listByIndex("tasks_open"), listByIndex("tasks_ended")
 
 // What runs now is found by the receipts of the starts.
 var listStarted = `
@@ -158,8 +165,8 @@ var listStarted = `
 		ORDER BY id DESC
 	) running
 	CROSS JOIN LATERAL (
-		SELECT * FROM tasks
-		WHERE tasks.id = running.id AND status = 'started_executing' AND (@type = '' OR task_type = @type)
+		SELECT * FROM tasks_open
+		WHERE tasks_open.id = running.id AND status = 'started_executing' AND (@type = '' OR task_type = @type)
 		OFFSET 0) t
 	ORDER BY running.id DESC LIMIT @limit`
 

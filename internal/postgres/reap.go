@@ -24,9 +24,9 @@ const reapTimeout = 30 * time.Second
 // have been able to renew for that long: its last renewal is less than half a
 // lease old, and for half a lease and a second no two of them were further apart.
 // A live neighbour needs less than that: a heartbeat that hangs, a pause, and one
-// that succeeds. The guard is in the statement, and the statement is not tried
-// again here: a copy that arrives after the outage finds a judge in doubt and
-// ends nothing.
+// that succeeds. The guard is in the statement, and one whose outcome is not
+// known is not tried again here: a copy that arrives after the outage finds a
+// judge in doubt and ends nothing.
 func (db *DB) Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Duration) (out task.Reaped, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reapTimeout)
 	defer cancel()
@@ -40,6 +40,9 @@ func (db *DB) Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Durat
 	}
 	if err == nil {
 		out, err = db.expireSessions(ctx, leaseExpired, grace, judge, lease/2, lease/2+time.Second)
+		for tries := 1; isMoved(err) && tries < maxMoved; tries++ {
+			out, err = db.expireSessions(ctx, leaseExpired, grace, judge, lease/2, lease/2+time.Second)
+		}
 	}
 	if err != nil {
 		return out, fmt.Errorf("reap dead sessions: %w", err)

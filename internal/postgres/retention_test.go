@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,45 +35,147 @@ func (f *fixture) ended(t *testing.T, n int, kind string, status task.Status, ag
 	return ids
 }
 
-func TestForgetDeletesTheOldInPages(t *testing.T) {
-	t.Parallel()
-	f := open(t)
-	var old, kept []task.ID
-	for _, status := range []task.Status{task.Done, task.Failed, task.Deleted} {
-		for _, kind := range []string{"bar", "foo"} {
-			kept = append(kept, f.ended(t, 3, kind, status, time.Hour)...)
-			old = append(old, f.ended(t, 4, kind, status, 3*time.Hour)...)
-			kept = append(kept, f.ended(t, 1, kind, status, time.Hour)...)
-		}
-	}
-	kept = append(kept, f.tasks(t, 5, 1)...)
-	running := f.tasks(t, 5, 1)
-	f.start(t, f.session(t), running...)
-	kept = append(kept, running...)
-
-	total := 0
-	for done := false; !done; {
-		deleted, end, err := f.DeleteEnded(t.Context(), 2*time.Hour, 3)
-		require.NoError(t, err)
-		require.LessOrEqual(t, deleted, 3)
-		total += deleted
-		done = end
-	}
-	require.Equal(t, len(old), total)
-	require.Zero(t, f.count(t, `SELECT count(*) FROM tasks WHERE id = ANY($1)`, old))
-	require.Equal(t, len(kept), f.count(t, `SELECT count(*) FROM tasks WHERE id = ANY($1)`, kept))
-
-	// The next walk begins anew, and finds what has become old meanwhile.
-	f.exec(t, `UPDATE tasks SET finished_at = finished_at - interval '2 h' WHERE outcome <> 'open'`)
-	require.Equal(t, 24, f.forget(t, 30*time.Minute))
-	require.Equal(t, 10, f.count(t, `SELECT count(*) FROM tasks`))
+// part makes a partition of the history from so long ago to so long ago.
+func (f *fixture) part(t *testing.T, name string, from, to time.Duration) {
+	t.Helper()
+	now := time.Now()
+	f.exec(t, `CREATE TABLE `+name+` PARTITION OF tasks_ended FOR VALUES FROM ('`+
+		now.Add(-from).Format(time.RFC3339)+`') TO ('`+now.Add(-to).Format(time.RFC3339)+`')`)
 }
 
-// forget walks once over all that may be deleted.
+const (
+	rest  = `SELECT count(*) FROM tasks_ended_default`
+	parts = `SELECT count(*) FROM history_parts`
+)
+
+// The partitions follow each other without a gap, from now to two of them ahead.
+func TestExtendHistory(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	for _, keep := range []time.Duration{10 * time.Minute, 168 * time.Hour, 5 * time.Second, 2000 * time.Hour, time.Hour} {
+		for range 2 {
+			require.NoError(t, f.ExtendHistory(t.Context(), keep))
+			require.Equal(t, 1, f.count(t, `SELECT count(*) FROM history_parts WHERE lower <= now() AND upper > now()`))
+			require.Zero(t, f.count(t, `SELECT count(*) FROM
+				(SELECT lower, lag(upper) OVER (ORDER BY lower) AS before FROM history_parts) p WHERE lower <> before`))
+		}
+	}
+	require.Positive(t, f.count(t, `SELECT count(*) FROM history_parts WHERE upper - lower = interval '7 days'`))
+	f.finish(t, f.session(t), f.startedOne(t), 1, "")
+	require.Zero(t, f.count(t, rest))
+}
+
+// startedOne is a task that a session has started, whose end will be refused to others.
+func (f *fixture) startedOne(t *testing.T) task.ID {
+	t.Helper()
+	id := f.tasks(t, 1, 1)[0]
+	f.start(t, f.session(t), id)
+	return id
+}
+
+func TestNodesExtendTheHistoryAtOnce(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	var all sync.WaitGroup
+	for range 6 {
+		all.Go(func() {
+			if err := f.ExtendHistory(t.Context(), time.Hour); err != nil {
+				t.Errorf("extend: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	require.NoError(t, f.ExtendHistory(t.Context(), time.Hour))
+	require.LessOrEqual(t, 3, f.count(t, parts))
+	require.Equal(t, f.count(t, parts), f.count(t, `SELECT count(DISTINCT lower) FROM history_parts`))
+}
+
+// Nobody was there to make a partition in time: what ended is stored, and moves to its
+// partition once there is one.
+func TestWhatEndedBeforeItsPartition(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	young := f.ended(t, 3, "foo", task.Done, 0)
+	old := f.ended(t, 1, "foo", task.Failed, 72*time.Hour)
+	require.Equal(t, 4, f.count(t, rest))
+	require.NoError(t, f.ExtendHistory(t.Context(), 168*time.Hour))
+	require.Equal(t, 1, f.count(t, rest))
+	for _, id := range append(young, old...) {
+		require.True(t, f.get(t, id).Status.Terminal())
+	}
+	require.Equal(t, 4, f.count(t, `SELECT count(*) FROM tasks`))
+}
+
+// Whoever reads the history waits while rows move, so no more than a few do.
+func TestMuchOfTheRestStays(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.exec(t, `INSERT INTO tasks (id, task_type, status, execution_time, due_at, finished_at)
+		SELECT gen_random_uuid(), 'foo', 'done', now(), now(), now() FROM generate_series(1, 20001)`)
+	require.NoError(t, f.ExtendHistory(t.Context(), 168*time.Hour))
+	require.Equal(t, 20001, f.count(t, rest))
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM history_parts WHERE lower > now() AND lower < now() + interval '1 day'`))
+}
+
+func TestDropEndedDropsWhatIsOldAsAWhole(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.part(t, "oldest", 9*time.Hour, 5*time.Hour)
+	f.part(t, "old", 5*time.Hour, 3*time.Hour)
+	f.part(t, "mixed", 3*time.Hour, time.Hour)
+	gone := append(f.ended(t, 2, "foo", task.Done, 6*time.Hour), f.ended(t, 1, "bar", task.Failed, 4*time.Hour)...)
+	kept := append(f.ended(t, 2, "foo", task.Deleted, 170*time.Minute), f.ended(t, 2, "foo", task.Done, 70*time.Minute)...)
+	kept = append(kept, f.tasks(t, 2, 1)...)
+	f.exec(t, `ANALYZE oldest, old`)
+	dropped, err := f.DropEnded(t.Context(), 2*time.Hour)
+	require.NoError(t, err)
+	require.EqualValues(t, 3, dropped)
+	require.Zero(t, f.count(t, `SELECT count(*) FROM tasks WHERE id = ANY($1)`, gone))
+	require.Equal(t, len(kept), f.count(t, `SELECT count(*) FROM tasks WHERE id = ANY($1)`, kept))
+	require.Equal(t, 1, f.count(t, parts))
+}
+
+// A reader of the history, however long, makes retention wait and not fail, and keeps nobody
+// else from starting, or from ending.
+func TestWhoHoldsTheHistoryHoldsUpRetentionAlone(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	require.NoError(t, f.ExtendHistory(t.Context(), time.Hour))
+	f.part(t, "old", 5*time.Hour, 3*time.Hour)
+	commit := f.hold(t, `SELECT count(*) FROM tasks`)
+	dropped, err := f.DropEnded(t.Context(), 2*time.Hour)
+	require.NoError(t, err)
+	require.Zero(t, dropped)
+	require.NoError(t, f.ExtendHistory(t.Context(), 2000*time.Hour))
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM history_parts WHERE name = 'old'`))
+	session, ids := f.session(t), f.tasks(t, 1, 1)
+	f.start(t, session, ids...)
+	require.Equal(t, task.Done, f.finish(t, session, ids[0], 1, "").Status)
+	commit()
+	_, err = f.DropEnded(t.Context(), 2*time.Hour)
+	require.NoError(t, err)
+	require.Zero(t, f.count(t, `SELECT count(*) FROM history_parts WHERE name = 'old'`))
+}
+
+// A drop that is under way is not in the way of a create or a start.
+func TestStartsDoNotTouchTheHistory(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	id, session := f.tasks(t, 1, 1)[0], f.session(t)
+	commit := f.hold(t, `LOCK TABLE tasks_ended IN ACCESS EXCLUSIVE MODE`)
+	f.start(t, session, id)
+	_, _, _, err := f.Window(t.Context(), task.Due{}, time.Now(), 10)
+	require.NoError(t, err)
+	_, err = f.Submitted(t.Context(), []task.ID{id})
+	require.NoError(t, err)
+	commit()
+}
+
+// forget walks once over the rest.
 func (f *fixture) forget(t *testing.T, keep time.Duration) (total int) {
 	t.Helper()
 	for done := false; !done; {
-		deleted, end, err := f.DeleteEnded(t.Context(), keep, 1000)
+		deleted, end, err := f.DeleteRest(t.Context(), keep, 1000)
 		require.NoError(t, err)
 		total += deleted
 		done = end
@@ -79,34 +183,35 @@ func (f *fixture) forget(t *testing.T, keep time.Duration) (total int) {
 	return total
 }
 
-func TestForgetOfAnEmptyHistory(t *testing.T) {
+func TestDeleteRestInPages(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	for range 2 {
-		require.Zero(t, f.forget(t, time.Hour))
+	require.Zero(t, f.forget(t, time.Hour))
+	var kept []task.ID
+	old := 0
+	for _, status := range []task.Status{task.Done, task.Failed, task.Deleted} {
+		for _, kind := range []string{"bar", "foo"} {
+			kept = append(kept, f.ended(t, 4, kind, status, time.Hour)...)
+			old += len(f.ended(t, 4, kind, status, 3*time.Hour))
+		}
 	}
-}
-
-// What is too young to be deleted is not looked at, however much of it there is: an
-// old task behind it is reached in the calls that it takes to get to its type.
-func TestForgetPassesByWhatIsYoung(t *testing.T) {
-	t.Parallel()
-	f := open(t)
-	for _, kind := range []string{"bar", "foo"} {
-		f.exec(t, `INSERT INTO tasks (id, task_type, status, execution_time, due_at, finished_at)
-			SELECT ('`+idMade(time.Now()).String()[:14]+`7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid, $1, 'done', now(), now(), now()
-			FROM generate_series(1, 10000) i`, kind)
-	}
-	old := f.ended(t, 1, "foo", task.Done, 1000*time.Hour)[0]
-	calls := 0
-	for done := false; !done; calls++ {
-		_, end, err := f.DeleteEnded(t.Context(), 168*time.Hour, 1000)
+	kept = append(kept, f.tasks(t, 5, 1)...)
+	kept = append(kept, f.startedOne(t))
+	total := 0
+	for done := false; !done; {
+		deleted, end, err := f.DeleteRest(t.Context(), 2*time.Hour, 3)
 		require.NoError(t, err)
+		require.LessOrEqual(t, deleted, 3)
+		total += deleted
 		done = end
 	}
-	require.Zero(t, f.count(t, `SELECT count(*) FROM tasks WHERE id = $1`, old))
-	require.Equal(t, 20_000, f.count(t, `SELECT count(*) FROM tasks`))
-	require.LessOrEqual(t, calls, 4)
+	require.Equal(t, old, total)
+	require.Equal(t, len(kept), f.count(t, `SELECT count(*) FROM tasks WHERE id = ANY($1)`, kept))
+	require.Equal(t, len(kept), f.count(t, `SELECT count(*) FROM tasks`))
+	// The next walk begins anew, and finds what has become old meanwhile.
+	f.exec(t, `UPDATE tasks_ended SET finished_at = finished_at - interval '2 h'`)
+	require.Equal(t, 24, f.forget(t, 2*time.Hour))
+	require.Equal(t, 6, f.count(t, `SELECT count(*) FROM tasks`))
 }
 
 // What a batch was answered with is kept for as long as its tasks may be.
@@ -133,8 +238,38 @@ func TestForgetDeletesOldSessions(t *testing.T) {
 		f.exec(t, `UPDATE workers SET dead_at = clock_timestamp() - $2::interval WHERE id = $1`, session, ago)
 	}
 	f.exec(t, `UPDATE workers SET started_at = started_at - interval '1 year'`)
-	_, _, err := f.DeleteEnded(t.Context(), 2*time.Hour, 10)
-	require.NoError(t, err)
+	f.forget(t, 2*time.Hour)
 	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM workers WHERE id = ANY($1)`, []uuid.UUID{live, young}))
 	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM workers`))
+}
+
+// A partition that appears between the choice of another one and the write to it is found by
+// the next try.
+func TestEndMeetsANewPartition(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	session := f.session(t)
+	ids := f.tasks(t, 1, 1)
+	f.start(t, session, ids...)
+	// The rest is locked, as it is while a partition is made.
+	tx, err := f.sql.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	_, err = tx.Exec(t.Context(), `LOCK TABLE tasks_ended_default IN ACCESS EXCLUSIVE MODE`)
+	require.NoError(t, err)
+	ended := make(chan task.Finished, 1)
+	go func() {
+		answers, err := f.Finish(t.Context(), session, []task.Finish{{ID: ids[0], Attempt: 1}}, task.Closed{}, true)
+		if err != nil {
+			t.Errorf("finish: %v", err)
+			answers = make([]task.Finished, 1)
+		}
+		ended <- answers[0]
+	}()
+	f.awaitBlocked(t, 1)
+	_, err = tx.Exec(t.Context(), `SELECT extend_history('1 hour')`)
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit(t.Context()))
+	require.Equal(t, task.Done, (<-ended).Status)
+	require.Zero(t, f.count(t, rest))
 }

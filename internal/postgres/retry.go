@@ -21,6 +21,10 @@ const (
 	// that is merely slow be cut off for ever.
 	firstAttempt, maxAttempt = 2 * time.Second, 10 * time.Second
 
+	// maxMoved bounds the tries that follow each other at once because a row moved to the
+	// history meanwhile.
+	maxMoved = 16
+
 	firstPause, maxPause = 20 * time.Millisecond, time.Second
 
 	// maxStalePlans bounds the tries that follow each other at once because a
@@ -34,7 +38,7 @@ const (
 // ErrUnavailable if no try reached a commit, ErrUnknownOutcome otherwise.
 func (db *DB) retry(ctx context.Context, what string, try func(context.Context) error) error {
 	unknown, timedOut := false, false
-	stale := 0
+	stale, moved := 0, 0
 	patience := firstAttempt
 	pauses := &backoff.ExponentialBackOff{
 		InitialInterval: firstPause, MaxInterval: maxPause, Multiplier: 2, RandomizationFactor: 0.5,
@@ -50,6 +54,10 @@ func (db *DB) retry(ctx context.Context, what string, try func(context.Context) 
 		}
 		if isStalePlan(err) && stale < maxStalePlans && ctx.Err() == nil {
 			stale++
+			continue
+		}
+		if isMoved(err) && moved < maxMoved && ctx.Err() == nil {
+			moved++
 			continue
 		}
 		verdict := classify(err)
@@ -118,7 +126,7 @@ func classify(err error) verdict {
 		// before its reply.
 		return maybeDone
 	}
-	if isStalePlan(err) {
+	if isStalePlan(err) || isNewPartition(refusal) {
 		return notDone
 	}
 	switch refusal.Code[:2] {
@@ -148,6 +156,19 @@ func isStalePlan(err error) bool {
 	var refusal *pgconn.PgError
 	return errors.As(err, &refusal) && refusal.Code == pgerrcode.FeatureNotSupported &&
 		refusal.Routine == "RevalidateCachedQuery"
+}
+
+// isMoved reports whether a row that the statement came to has moved to another partition
+// since it began. The statement changed nothing, and finds the row there.
+func isMoved(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && refusal.Code == pgerrcode.SerializationFailure
+}
+
+// isNewPartition reports whether a partition was made for a row after the statement had
+// chosen another one.
+func isNewPartition(refusal *pgconn.PgError) bool {
+	return refusal.Code == pgerrcode.CheckViolation && refusal.ConstraintName == ""
 }
 
 func isReadOnly(err error) bool {

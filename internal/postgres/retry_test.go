@@ -22,7 +22,9 @@ func TestClassify(t *testing.T) {
 	t.Parallel()
 	refusal := func(severity, code string) error {
 		// A server may speak any language, but not in this field.
-		return fmt.Errorf("x: %w", &pgconn.PgError{SeverityUnlocalized: severity, Severity: "FATALE", Code: code})
+		return fmt.Errorf("x: %w", &pgconn.PgError{
+			SeverityUnlocalized: severity, Severity: "FATALE", Code: code, ConstraintName: "constraint",
+		})
 	}
 	for name, c := range map[string]struct {
 		err  error
@@ -38,6 +40,7 @@ func TestClassify(t *testing.T) {
 		"syntax error":                {refusal("ERROR", "42601"), postgres.Definite},
 		"bad value":                   {refusal("ERROR", "22P05"), postgres.Definite},
 		"check violated":              {refusal("ERROR", "23514"), postgres.Definite},
+		"partition was made":          {&pgconn.PgError{Code: "23514"}, postgres.NotDone},
 		"too complex":                 {refusal("ERROR", "54001"), postgres.Definite},
 		"no permission":               {refusal("ERROR", "42501"), postgres.Definite},
 		"deadlock":                    {refusal("ERROR", "40P01"), postgres.NotDone},

@@ -60,7 +60,7 @@ var (
 	// startUnlocked refuses the tasks whose rows others have locked. It is for a
 	// start that waited too long for one: the rest of them need not wait.
 	startUnlocked = startSession + startTypes + `, unlocked AS MATERIALIZED (
-			SELECT id FROM tasks WHERE id = ANY($3) ORDER BY id FOR UPDATE SKIP LOCKED
+			SELECT id FROM tasks_open WHERE id = ANY($3) ORDER BY id FOR UPDATE SKIP LOCKED
 		)` + startUpdate + ` AND t.id IN (SELECT id FROM unlocked)` + startReceipt
 
 	startSession = `
@@ -75,7 +75,7 @@ var (
 		)`
 
 	startSet = `, started AS (
-			UPDATE tasks t SET
+			UPDATE tasks_open t SET
 				status = 'started_executing', worker_id = $1, attempt = attempt + 1,
 				started_at = clock_timestamp()
 			FROM session`
@@ -110,7 +110,7 @@ func (db *DB) receipt(ctx context.Context, session uuid.UUID, seq int64) ([]task
 	rows, err := db.pool.Query(ctx, `
 		SELECT `+startedRow+`
 		FROM starts CROSS JOIN unnest(task_ids) AS started (id)
-		JOIN tasks t ON t.id = started.id
+		JOIN tasks_open t ON t.id = started.id
 		WHERE starts.worker_id = $1 AND seq = $2 AND t.worker_id = $1 AND t.status = 'started_executing'`,
 		session, seq)
 	if err != nil {
@@ -141,7 +141,7 @@ func (db *DB) Submitted(ctx context.Context, ids []task.ID) (waiting []task.DueI
 	err = db.retryRead(ctx, "look up refused tasks", func(ctx context.Context) error {
 		rows, err := db.pool.Query(ctx, `
 			SELECT id, task_type, due_at, clock_timestamp()
-			FROM tasks WHERE id = ANY($1) AND status = 'submitted'`, uuids(ids))
+			FROM tasks_open WHERE id = ANY($1) AND status = 'submitted'`, uuids(ids))
 		if err != nil {
 			return err
 		}

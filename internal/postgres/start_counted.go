@@ -41,7 +41,7 @@ const lockType = `SELECT FROM types WHERE name = $1 FOR NO KEY UPDATE`
 const (
 	// missedRuns is whether a task still runs that was not counted when it started.
 	missedRuns = `EXISTS (
-			SELECT FROM tasks t WHERE t.id = u.task_id AND t.attempt = u.attempt AND t.status = 'started_executing')`
+			SELECT FROM tasks_open t WHERE t.id = u.task_id AND t.attempt = u.attempt AND t.status = 'started_executing')`
 
 	// roomOfType is how many tasks more may run of the row of types.
 	roomOfType = `(coalesce(types.max_running, 1 << 30)
@@ -52,7 +52,7 @@ const (
 // What others have locked is passed by: the type's row is held, and with it all starts of
 // the type.
 var startCounted = startSession + `, chosen AS MATERIALIZED (
-			SELECT id FROM tasks
+			SELECT id FROM tasks_open
 			WHERE id = ANY($3) AND status = 'submitted' AND due_at <= clock_timestamp() AND task_type = $4
 			ORDER BY due_at, id
 			LIMIT greatest(0, coalesce((SELECT ` + roomOfType + ` FROM types WHERE name = $4 AND NOT paused), 0))
@@ -74,7 +74,7 @@ var startCounted = startSession + `, chosen AS MATERIALIZED (
 
 // isFull asks, later in the same transaction, whether room was what kept tasks back.
 const isFull = `SELECT EXISTS (
-	SELECT FROM tasks WHERE id = ANY($1) AND status = 'submitted' AND due_at <= clock_timestamp())`
+	SELECT FROM tasks_open WHERE id = ANY($1) AND status = 'submitted' AND due_at <= clock_timestamp())`
 
 func (db *DB) startCounted(
 	ctx context.Context, session uuid.UUID, seq int64, taskType string, ids []task.ID,

@@ -112,7 +112,7 @@ var putType = `
 		-- What runs, and was not counted, since there was no limit.
 		INSERT INTO uncounted (task_type, task_id, attempt)
 		SELECT t.task_type, t.id, t.attempt
-		FROM next CROSS JOIN starts s CROSS JOIN unnest(s.task_ids) AS started (id) JOIN tasks t ON t.id = started.id
+		FROM next CROSS JOIN starts s CROSS JOIN unnest(s.task_ids) AS started (id) JOIN tasks_open t ON t.id = started.id
 		WHERE ` + typeColumns.parameter("max_running", 4) + `::int IS NOT NULL AND (SELECT max_running FROM types WHERE name = $4) IS NULL
 		      AND s.task_type IS NULL AND t.status = 'started_executing' AND t.worker_id = s.worker_id AND t.task_type = $4
 		ON CONFLICT (task_type, task_id) DO UPDATE SET attempt = excluded.attempt
@@ -178,7 +178,7 @@ func (db *DB) DeleteType(ctx context.Context, name string) error {
 // equality would do, and the order keep the planner from every other.
 const deleteType = `
 	WITH open AS MATERIALIZED (
-		SELECT id FROM tasks
+		SELECT id FROM tasks_open
 		WHERE outcome = 'open' AND task_type >= $2 AND task_type <= $2
 		ORDER BY task_type, id LIMIT 1
 	), next AS (

@@ -28,8 +28,8 @@ func (db *DB) Window(ctx context.Context, after task.Due, until time.Time, limit
 		page, next = page[:0], after
 		seen := 0
 		rows, err := db.pool.Query(ctx, `
-			SELECT due_at, id, task_type, status = 'submitted' FROM tasks
-			WHERE outcome = 'open' AND (due_at, id) > ($1, $2) AND due_at <= $3
+			SELECT due_at, id, task_type, status = 'submitted' FROM tasks_open
+			WHERE (due_at, id) > ($1, $2) AND due_at <= $3
 			ORDER BY due_at, id LIMIT $4`, after.At, after.ID, until, limit)
 		if err != nil {
 			return err

@@ -18,10 +18,10 @@ import (
 
 // kinds tell the statements that commit by a piece of their text.
 var kinds = map[string]string{
-	"T0": "INSERT INTO tasks",
+	"T0": "INSERT INTO tasks_open",
 	"T2": "INSERT INTO starts",
 	"T3": "ended.code IS NULL THEN 'done'",
-	"T5": "SET status = 'deleted'",
+	"T5": "INSERT INTO tasks_ended",
 }
 
 // Kinds are the statements that Postgres can be told to cut.

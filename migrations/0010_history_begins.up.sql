@@ -1,0 +1,62 @@
+-- tasks becomes what holds all tasks, in partitions: those that are open, those that have
+-- ended, and, for as long as rows are moved, the table as it was. Nothing is read or written
+-- here. The program that migrates moves the open rows before the next migration.
+-- An autovacuum gives way to the first lock, behind which nobody else waits.
+LOCK TABLE workers, starts, tasks IN SHARE UPDATE EXCLUSIVE MODE;
+SET LOCAL lock_timeout = '300ms';
+LOCK TABLE workers, starts, tasks IN ACCESS EXCLUSIVE MODE;
+
+ALTER TABLE tasks RENAME TO tasks_before;
+ALTER INDEX tasks_pkey RENAME TO tasks_before_pkey;
+ALTER INDEX tasks_idempotency_key RENAME TO tasks_before_idempotency_key;
+ALTER INDEX tasks_outcome_type_id RENAME TO tasks_before_outcome_type_id;
+ALTER INDEX tasks_open_due RENAME TO tasks_before_open_due;
+ALTER TABLE tasks_before RENAME CONSTRAINT tasks_max_attempts_check TO tasks_before_max_attempts_check;
+
+CREATE TABLE tasks (LIKE tasks_before INCLUDING DEFAULTS INCLUDING GENERATED)
+    PARTITION BY LIST ((CASE WHEN before_history THEN 'before' ELSE status END));
+ALTER TABLE tasks ALTER COLUMN before_history SET DEFAULT false;
+ALTER TABLE tasks ATTACH PARTITION tasks_before FOR VALUES IN ('before');
+
+-- What is to run, and what runs. An id and a key are there once, under the names of the
+-- constraints that the release before knows. With two fifths of a page filled, all of
+-- its rows may start and stay in it.
+CREATE TABLE tasks_open PARTITION OF tasks (
+    CONSTRAINT tasks_pkey PRIMARY KEY (id),
+    CONSTRAINT tasks_max_attempts_check CHECK (max_attempts >= 1),
+    CONSTRAINT tasks_open_status CHECK (status IN ('submitted', 'started_executing'))
+) FOR VALUES IN ('submitted', 'started_executing') WITH (fillfactor = 40);
+CREATE INDEX tasks_open_due ON tasks_open (due_at, id);
+CREATE INDEX tasks_open_outcome_type_id ON tasks_open (outcome, task_type, id);
+CREATE UNIQUE INDEX tasks_idempotency_key ON tasks_open (idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+-- What has ended, by the time of its end. The partitions are made by the nodes and dropped
+-- by retention; what falls into none of them is in the last one. Each of them is like that
+-- one: an index of the whole would keep a table with indexes of its own from becoming a part.
+CREATE TABLE tasks_ended PARTITION OF tasks (
+    CONSTRAINT tasks_ended_status CHECK (status IN ('done', 'failed', 'deleted'))
+) FOR VALUES IN ('done', 'failed', 'deleted') PARTITION BY RANGE (finished_at);
+CREATE TABLE tasks_ended_default PARTITION OF tasks_ended DEFAULT;
+CREATE INDEX tasks_ended_default_id ON tasks_ended_default (id);
+CREATE INDEX tasks_ended_default_outcome_type_id ON tasks_ended_default (outcome, task_type, id);
+CREATE INDEX tasks_ended_default_idempotency_key ON tasks_ended_default (idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+-- Up to when the table as it was holds what ended. There is one row, once that is known.
+CREATE TABLE history_cut (at timestamptz NOT NULL, one boolean PRIMARY KEY DEFAULT true CHECK (one));
+
+-- An API of the release before creates through tasks, and knows nothing of what has ended.
+-- A create that comes once more leaves the task as it ended; another one under its key is
+-- refused. Both are seen after the rows stand in the index, so no end slips by.
+CREATE FUNCTION create_once() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+    DELETE FROM tasks_open o USING created c
+    WHERE o.id = c.id AND EXISTS (SELECT FROM tasks t WHERE t.id = c.id AND t.tableoid <> 'tasks_open'::regclass);
+    IF EXISTS (SELECT FROM created c JOIN tasks t ON t.idempotency_key = c.idempotency_key
+               WHERE c.idempotency_key IS NOT NULL AND t.id <> c.id AND t.tableoid <> 'tasks_open'::regclass) THEN
+        RAISE unique_violation USING MESSAGE = 'a task of this idempotency key has ended', CONSTRAINT = 'tasks_idempotency_key';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER create_once AFTER INSERT ON tasks
+    REFERENCING NEW TABLE AS created FOR EACH STATEMENT EXECUTE FUNCTION create_once();
