@@ -46,15 +46,21 @@ DROP TABLE history_cut;
 CREATE TRIGGER create_once AFTER INSERT ON tasks
     REFERENCING NEW TABLE AS created FOR EACH STATEMENT EXECUTE FUNCTION create_once();
 
--- refuse_ended fails if a task of one of these ids or keys has ended. A create calls it after
--- its rows stand in the index of the open ones, where none of them can be a second time:
--- what ended before that is seen here, since each statement of a function looks anew. No task
--- of the ids can have ended before since.
+-- refuse_ended fails if a task of these ids or keys has ended that this transaction has created
+-- once more. It comes after the rows stand in the index of the open ones, where none of them
+-- can be a second time: what ended before that is seen here, since each statement of a function
+-- looks anew. No task of the ids can have ended before since.
 CREATE FUNCTION refuse_ended(since timestamptz, first uuid, last uuid, ids uuid[], keys text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     -- The ids of one call are neighbours: this is one way down an index, and not one per id.
-    IF EXISTS (SELECT FROM tasks_ended WHERE finished_at >= since AND id BETWEEN first AND last AND (id = ANY (ids)) IS TRUE)
-       OR keys IS NOT NULL AND EXISTS (SELECT FROM unnest(keys) k (key) JOIN tasks_ended e ON e.idempotency_key = k.key) THEN
+    IF EXISTS (
+        SELECT FROM tasks_ended e
+        WHERE e.finished_at >= since AND e.id BETWEEN first AND last AND (e.id = ANY (ids)) IS TRUE
+              AND EXISTS (SELECT FROM tasks_open o WHERE o.id = e.id AND o.xmin = pg_current_xact_id()::xid)
+    ) OR keys IS NOT NULL AND EXISTS (
+        SELECT FROM unnest(keys) k (key) JOIN tasks_ended e ON e.idempotency_key = k.key
+        WHERE EXISTS (SELECT FROM tasks_open o WHERE o.idempotency_key = k.key AND o.xmin = pg_current_xact_id()::xid)
+    ) THEN
         RAISE unique_violation USING MESSAGE = 'a task of this id or idempotency key has ended', CONSTRAINT = 'tasks_pkey';
     END IF;
 END $$;

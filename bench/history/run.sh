@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 rows=$1 seconds=$2
 shift 2
-export PGOPTIONS='-c search_path=shape,public -c client_min_messages=warning -c enable_seqscan=off'
+export PGOPTIONS='-c search_path=shape,public -c client_min_messages=warning -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c cpu_tuple_cost=10 -c jit=off -c plan_cache_mode=force_generic_plan'
 sql() { psql -qAtX -v ON_ERROR_STOP=1 "$DATABASE_URL" "$@"; }
 # average NAME FILE: the average of one statement in ms, as pgbench reports it
 average() { awk -v name="$1" 'index($0, name) { print $1; exit }' "$2"; }
@@ -14,8 +14,8 @@ for shape in "$@"; do
 	sql -f common.sql
 	[[ $shape != [ab] ]] || sql -v rows="$rows" -f open_table.sql
 	sql -v rows="$rows" -f "shape_$shape.sql"
-	[[ $shape != [bcd] ]] || sql -f update_end.sql
-	[[ $shape == [cd] ]] && state=outcome || state=status
+	[[ $shape != [bcdf] ]] || sql -f update_end.sql
+	[[ $shape == [cdf] ]] && state=outcome || state=status
 	sql -v state="$state" -f statements.sql
 	sql -c 'VACUUM ANALYZE'
 	size=$(sql -c "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relnamespace = 'shape'::regnamespace AND relkind = 'r' AND relname <> 'known'")
