@@ -1,5 +1,5 @@
 // Package maintenance keeps the due index in Redis true to Postgres, settles the tasks
-// of dead workers, and deletes old history. Every worker runs all of its loops, and
+// of dead workers, and drops old history. Every worker runs all of its loops, and
 // running them N times over is safe. Those that read much are done by the leader, one
 // node at a time, which holds a short term in Redis; should two nodes lead, they repeat
 // each other's work.

@@ -29,3 +29,6 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 func WithPool(pool *pgxpool.Pool, log *slog.Logger) *DB {
 	return &DB{pool: pool, reads: pool, vital: pool, log: log}
 }
+
+// PartitionWidth is how much time a partition of the history holds.
+var PartitionWidth = partitionWidth

@@ -14,10 +14,10 @@ import (
 
 // widths are how much time a partition of the history may hold, and how long tasks must be
 // kept for it. Tasks go with their partition, so they stay for up to a quarter longer; and
-// between four and thirty partitions are all that a look at the history has to ask.
+// a few to some thirty partitions are all that a look at the history has to ask.
 var widths = []struct{ width, keep time.Duration }{
 	{28 * day, 112 * day}, {7 * day, 28 * day}, {day, 4 * day}, {6 * time.Hour, day}, {time.Hour, 6 * time.Hour},
-	{10 * time.Minute, time.Hour}, {time.Minute, 10 * time.Minute},
+	{10 * time.Minute, time.Hour}, {5 * time.Minute, 20 * time.Minute}, {time.Minute, 4 * time.Minute},
 }
 
 const (

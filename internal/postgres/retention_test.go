@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/timewheel/timewheel/internal/postgres"
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -272,4 +273,42 @@ func TestEndMeetsANewPartition(t *testing.T) {
 	require.NoError(t, tx.Commit(t.Context()))
 	require.Equal(t, task.Done, (<-ended).Status)
 	require.Zero(t, f.count(t, rest))
+}
+
+// A look at the history asks a bounded number of partitions, whatever the retention, and tasks
+// stay for no more than a quarter longer, or ten seconds.
+func TestPartitionsAreBounded(t *testing.T) {
+	t.Parallel()
+	for keep := time.Minute; keep < 1000*24*time.Hour; keep += keep/16 + time.Second {
+		width := postgres.PartitionWidth(keep)
+		require.LessOrEqual(t, keep/width, time.Duration(36), keep)
+		require.LessOrEqual(t, width, max(keep/4, 10*time.Second), keep)
+	}
+}
+
+// Some hundred partitions are asked for an id and for a key, by their indexes alone.
+func TestManyPartitions(t *testing.T) {
+	t.Parallel()
+	const many = 400
+	f := open(t)
+	f.exec(t, `DO $$ BEGIN
+		FOR i IN 0..399 LOOP
+			EXECUTE format('CREATE TABLE part_%s (LIKE tasks_ended_default INCLUDING ALL)', i);
+			EXECUTE format('ALTER TABLE tasks_ended ATTACH PARTITION part_%s FOR VALUES FROM (%L) TO (%L)', i,
+				now() + interval '1 h' - make_interval(days => i + 1), now() + interval '1 h' - make_interval(days => i));
+		END LOOP;
+	END $$`)
+	d := draft()
+	d.Key = "key"
+	id := f.create(t, d)[0]
+	f.run(t, id)
+	db, notes := f.recorded(t)
+	require.Equal(t, task.Done, must(db.Get(t.Context(), id))(t).Status)
+	root := explain(t, db, notes.all[0], "force_generic_plan")
+	require.LessOrEqual(t, root.buffers(), 4*many)
+	root.each(func(node *plan) { require.False(t, astray(node, false), "%s", root) })
+	again := draft()
+	again.Key, again.ExecutionTime = d.Key, d.ExecutionTime
+	require.Equal(t, []task.ID{id}, f.create(t, again))
+	f.createdOnce(t, id)
 }

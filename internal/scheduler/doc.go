@@ -11,7 +11,8 @@
 //
 // # The protocol
 //
-//	T0  Create   INSERT, commit, then index; then the client gets its answer.
+//	T0  Create   INSERT, unless the task has ended; commit, then index; then the
+//	             client gets its answer.
 //	T1  Claim    a script moves due ids from due to claimed. Nothing durable.
 //	T2  Start    one UPDATE: submitted, due by Postgres' clock, its type not
 //	             paused, the session's lease live. Of a type with max_running
@@ -22,8 +23,19 @@
 //	             its own without a gap, and what its receipts name is failed
 //	             with worker_lost, or submitted again if the user allowed more
 //	             attempts. One transaction.
-//	T5  Delete   one UPDATE: submitted. 200 means that it never runs.
+//	T5  Delete   one statement: submitted. 200 means that it never runs.
 //	T6  Index    put a missing id into Redis, drop a stale one. Idempotent.
+//
+// An end (T3, T4, T5) moves the row to the history, in the same statement: what is open is
+// a partition of tasks, and what has ended is in others, by the time of the end. There is no
+// moment at which a task is in neither or in both. A statement that comes to a row which
+// has moved since it began finds nothing, or is tried again; the guards are as before.
+//
+// What a create (T0) may be repeated under, its id and its key, is unique among the open
+// tasks by an index. A copy of a create may arrive after the task has ended, and even
+// after its own statement began. So T0 has a second statement, in the same transaction:
+// after its rows stand in the index, where no other copy's can be, it looks for them
+// among what has ended, and fails if one is there.
 //
 // The write order is Postgres, then Redis. So an id in Redis always names a row
 // that was committed, and a reader who looks at Redis first and at Postgres
