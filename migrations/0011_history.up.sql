@@ -25,6 +25,8 @@ CREATE TABLE tasks (LIKE tasks_open INCLUDING DEFAULTS INCLUDING GENERATED) PART
 ALTER TABLE tasks ATTACH PARTITION tasks_open FOR VALUES IN ('submitted', 'started_executing');
 ALTER TABLE tasks ATTACH PARTITION tasks_ended FOR VALUES IN ('done', 'failed', 'deleted');
 ALTER TABLE tasks_open DROP CONSTRAINT tasks_open_status;
+-- The table as it was has no constraint of this name, and could not become a part.
+ALTER TABLE tasks_ended DROP CONSTRAINT tasks_ended_status;
 
 DO $$
 DECLARE cut timestamptz;
@@ -39,7 +41,6 @@ BEGIN
         DROP TABLE tasks_before;
     END IF;
 END $$;
-ALTER TABLE tasks_ended DROP CONSTRAINT IF EXISTS tasks_ended_status;
 ALTER TABLE tasks DROP COLUMN before_history;
 DROP TABLE history_cut;
 
