@@ -35,6 +35,9 @@ BEGIN
         SELECT at INTO cut FROM history_cut;
         DROP INDEX tasks_before_open_due;
         ALTER TABLE tasks_before RENAME TO tasks_ended_before;
+        ALTER INDEX tasks_before_pkey RENAME TO tasks_ended_before_pkey;
+        ALTER INDEX tasks_before_idempotency_key RENAME TO tasks_ended_before_idempotency_key;
+        ALTER INDEX tasks_before_outcome_type_id RENAME TO tasks_ended_before_outcome_type_id;
         EXECUTE format('ALTER TABLE tasks_ended ATTACH PARTITION tasks_ended_before FOR VALUES FROM (MINVALUE) TO (%L)', cut);
         ALTER TABLE tasks_ended_before DROP CONSTRAINT tasks_before_cut;
     ELSE
