@@ -2,7 +2,7 @@
 LOCK TABLE workers, starts, tasks IN ACCESS EXCLUSIVE MODE;
 
 CREATE TABLE tasks_one (LIKE tasks INCLUDING DEFAULTS INCLUDING GENERATED) WITH (fillfactor = 40);
-ALTER TABLE tasks_one ALTER COLUMN before_history SET DEFAULT true;
+ALTER TABLE tasks_one ALTER COLUMN before_history SET DEFAULT true, ALTER COLUMN worker_id DROP DEFAULT;
 INSERT INTO tasks_one (id, task_type, status, execution_time, due_at, payload, attempt, max_attempts, worker_id, started_at,
     finished_at, result, failure_code, failure_message, idempotency_key, created_at)
 SELECT id, task_type, status, execution_time, due_at, payload, attempt, max_attempts, worker_id, started_at,
@@ -10,7 +10,7 @@ SELECT id, task_type, status, execution_time, due_at, payload, attempt, max_atte
 FROM tasks;
 DROP TABLE tasks;
 DROP TABLE history_cut;
-DROP FUNCTION create_once;
+DROP FUNCTION create_once, create_again;
 
 ALTER TABLE tasks_one RENAME TO tasks;
 ALTER TABLE tasks

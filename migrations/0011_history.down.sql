@@ -31,5 +31,6 @@ ALTER TABLE tasks ATTACH PARTITION tasks_open FOR VALUES IN ('submitted', 'start
 ALTER TABLE tasks_ended ADD CONSTRAINT tasks_ended_status CHECK (status IN ('done', 'failed', 'deleted'));
 ALTER TABLE tasks ATTACH PARTITION tasks_ended FOR VALUES IN ('done', 'failed', 'deleted');
 CREATE TABLE history_cut (at timestamptz NOT NULL, one boolean PRIMARY KEY DEFAULT true CHECK (one));
+ALTER TABLE ONLY tasks ALTER COLUMN worker_id SET DEFAULT '00000000-0000-0000-0000-000000000000';
 CREATE TRIGGER create_once AFTER INSERT ON tasks
     REFERENCING NEW TABLE AS created FOR EACH STATEMENT EXECUTE FUNCTION create_once();

@@ -25,6 +25,8 @@ CREATE TABLE tasks (LIKE tasks_open INCLUDING DEFAULTS INCLUDING GENERATED) PART
 ALTER TABLE tasks ATTACH PARTITION tasks_open FOR VALUES IN ('submitted', 'started_executing');
 ALTER TABLE tasks ATTACH PARTITION tasks_ended FOR VALUES IN ('done', 'failed', 'deleted');
 ALTER TABLE tasks_open DROP CONSTRAINT tasks_open_status;
+-- The table as it was has no constraint of this name, and could not become a part.
+ALTER TABLE tasks_ended DROP CONSTRAINT tasks_ended_status;
 
 DO $$
 DECLARE cut timestamptz;
@@ -33,16 +35,19 @@ BEGIN
         SELECT at INTO cut FROM history_cut;
         DROP INDEX tasks_before_open_due;
         ALTER TABLE tasks_before RENAME TO tasks_ended_before;
+        ALTER INDEX tasks_before_pkey RENAME TO tasks_ended_before_pkey;
+        ALTER INDEX tasks_before_idempotency_key RENAME TO tasks_ended_before_idempotency_key;
+        ALTER INDEX tasks_before_outcome_type_id RENAME TO tasks_ended_before_outcome_type_id;
         EXECUTE format('ALTER TABLE tasks_ended ATTACH PARTITION tasks_ended_before FOR VALUES FROM (MINVALUE) TO (%L)', cut);
         ALTER TABLE tasks_ended_before DROP CONSTRAINT tasks_before_cut;
     ELSE
         DROP TABLE tasks_before;
     END IF;
 END $$;
-ALTER TABLE tasks_ended DROP CONSTRAINT IF EXISTS tasks_ended_status;
 ALTER TABLE tasks DROP COLUMN before_history;
 DROP TABLE history_cut;
 
+ALTER TABLE ONLY tasks ALTER COLUMN worker_id SET DEFAULT '00000000-0000-0000-0000-000000000000';
 CREATE TRIGGER create_once AFTER INSERT ON tasks
     REFERENCING NEW TABLE AS created FOR EACH STATEMENT EXECUTE FUNCTION create_once();
 

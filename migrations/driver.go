@@ -36,6 +36,8 @@ type driver struct {
 	reached bool
 	// prepare does what has to be done before the migration to a version.
 	prepare func(target int) error
+	// makeWay keeps the nodes' statements out of the way until stop is called.
+	makeWay func() (stop func())
 	log     *slog.Logger
 }
 
@@ -64,7 +66,8 @@ func openDriver(ctx context.Context, config *pgx.ConnConfig, before map[int]prep
 		}
 		return nil
 	}
-	return &driver{Driver: inner, prepare: prepare, log: log}, nil
+	way := func() func() { return makeWay(ctx, db, log) }
+	return &driver{Driver: inner, prepare: prepare, makeWay: way, log: log}, nil
 }
 
 // Lock keeps every other program from migrating this database, and repairs the
@@ -130,6 +133,7 @@ func (d *driver) Run(migration io.Reader) error {
 	if d.target != database.NilVersion {
 		version += fmt.Sprintf("; INSERT INTO schema_migrations (version, dirty) VALUES (%d, false)", d.target)
 	}
+	defer d.makeWay()()
 	err := d.prepare(d.target)
 	if err == nil {
 		err = d.Driver.Run(io.MultiReader(migration, strings.NewReader(version)))

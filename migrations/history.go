@@ -16,6 +16,8 @@ const history = 11
 const (
 	// movePage is how many rows one statement moves. Whoever wants one of them waits as long.
 	movePage = 250
+	// manyPages is after how many of them it is worth it to clean a table.
+	manyPages = 40
 	// moveAgain is the pause before rows that others have locked are looked for again.
 	moveAgain = 50 * time.Millisecond
 	// cutAhead is how far ahead the end of the oldest part of the history lies, and cutLeft
@@ -44,6 +46,7 @@ func moveRows(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 		do   func(context.Context) error
 	}{
 		{"move the open tasks", m.open},
+		{"clean the indexes of the moved tasks", m.clean},
 		{"bound the oldest part of the history", m.cut},
 		{"move what ended meanwhile", m.ended},
 	} {
@@ -113,6 +116,20 @@ const moveOpen = `
 	SELECT (SELECT count(*) FROM page), (SELECT count(*) FROM moved), last.due_at, last.id::text
 	FROM (VALUES (1)) one LEFT JOIN LATERAL (SELECT due_at, id FROM page ORDER BY due_at DESC, id DESC LIMIT 1) last ON true`
 
+// clean takes what was moved out of the indexes, or each list of open tasks would read it. The
+// rest of the table is left to the server, and its end too, since that needs a lock.
+func (m *mover) clean(ctx context.Context) error {
+	if m.moved == 0 {
+		return nil
+	}
+	_, err := m.conn.ExecContext(ctx, `
+		SET vacuum_cost_delay = '2ms'; SET vacuum_cost_limit = 1000`)
+	if err == nil {
+		_, err = m.conn.ExecContext(ctx, `VACUUM (INDEX_CLEANUP on, TRUNCATE off) tasks_before`)
+	}
+	return err
+}
+
 // cut chooses the time before which all of it ended, which is ahead: what ends until then will
 // be of that part too.
 func (m *mover) cut(ctx context.Context) error {
@@ -157,7 +174,7 @@ func (m *mover) chooseCut(ctx context.Context) error {
 // ended moves what has ended in another place since there is one. Nodes end more of it
 // meanwhile, which the migration itself moves in the end.
 func (m *mover) ended(ctx context.Context) error {
-	for {
+	for pages := 0; ; pages++ {
 		done, err := m.conn.ExecContext(ctx, `
 			UPDATE tasks SET before_history = true
 			FROM (SELECT id FROM tasks_ended_default LIMIT $1) page
@@ -165,7 +182,12 @@ func (m *mover) ended(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if n, err := done.RowsAffected(); err != nil || n < movePage {
+		n, err := done.RowsAffected()
+		if err == nil && n < movePage && pages >= manyPages {
+			// The migration reads that table while it has it to itself.
+			_, err = m.conn.ExecContext(ctx, `VACUUM tasks_ended_default`)
+		}
+		if err != nil || n < movePage {
 			return err
 		}
 	}

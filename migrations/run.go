@@ -24,6 +24,9 @@ const (
 	patience   = 10 * time.Minute
 	firstPause = time.Second
 	maxPause   = 10 * time.Second
+	// lockPause is how long others have the tables between two tries to lock them. It is short:
+	// where statements of seconds follow each other, few tries meet the gap between them.
+	lockPause = time.Second
 )
 
 // errBusy says that another program migrates the database.
@@ -65,7 +68,9 @@ func Run(ctx context.Context, databaseURL string, log *slog.Logger, change func(
 			return err
 		case <-timer.C:
 		}
-		pause = min(2*pause, maxPause)
+		if pause = min(2*pause, maxPause); isBusy(err) {
+			pause = lockPause
+		}
 	}
 }
 
