@@ -28,6 +28,8 @@ type Bug struct {
 	Load  users.Load
 	Types int  // how many types the tasks have; 0: one
 	Ahead bool // Redis' clock is an hour ahead
+	// Retention is how long ended tasks are kept; 0: for longer than the run.
+	Retention time.Duration
 	// Quiet: the run ends without a last restart of Redis, which would repair what the bug
 	// breaks.
 	Quiet bool
