@@ -107,8 +107,7 @@ func (db *DB) tryCreate(ctx context.Context, c *creation) error {
 		return db.answerUndeclared(ctx, c)
 	}
 	if isConflict(err) {
-		// The task that a draft names ended in between: now it is found.
-		return fmt.Errorf("resolve conflicting drafts: %w", errVanished)
+		return db.answerEnded(ctx, c)
 	}
 	if err != nil {
 		return err
@@ -129,6 +128,24 @@ func (db *DB) tryCreate(ctx context.Context, c *creation) error {
 		return fmt.Errorf("resolve conflicting drafts: %w", errVanished)
 	}
 	return nil
+}
+
+// answerEnded answers the drafts that are there already, after a task of theirs had ended and
+// so none was created. The others are tried again without them.
+func (db *DB) answerEnded(ctx context.Context, c *creation) error {
+	found, err := db.lookUp(ctx, c.some())
+	if err != nil {
+		return err
+	}
+	c.answer(found)
+	if len(c.left) == 0 {
+		return nil
+	}
+	if len(found) == 0 {
+		// What had ended was removed in between.
+		return fmt.Errorf("resolve conflicting drafts: %w", errVanished)
+	}
+	return db.tryCreate(ctx, c)
 }
 
 func createdAt(draft *task.Draft, now time.Time) task.Created {
