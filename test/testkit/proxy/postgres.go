@@ -127,7 +127,7 @@ func (p *Postgres) upstream(client, server net.Conn, doomed *atomic.Bool) {
 		return
 	}
 	prepared := map[string]string{} // name of a prepared statement to its kind
-	executing := "" // the kind of what the next Sync commits
+	executing := ""                 // the kind of what the next Sync commits
 	for {
 		kind, frame, err := readFrame(in)
 		if err != nil {
