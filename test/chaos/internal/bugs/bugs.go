@@ -80,14 +80,14 @@ var All = []Bug{
 		Inject: wakeZombies("ran", carriedOn), Load: users.Load{Retried: 100, Slow: 100},
 	},
 	{Name: "create sees only what had ended before it", Inject: parkCreates, Load: users.Load{Keyed: 30}},
-	{Name: "get looks at what has ended first", Load: users.Load{Watched: 20}},
+	{Name: "get looks at what has ended first", Load: users.Load{Watched: 5}},
 	{
 		Name:   "list reads the two places in turn",
 		Inject: often("postgres is slow", 200*time.Millisecond), Load: users.Load{Walks: true},
 	},
 	{
 		Name: "drop counts from the beginning of a partition", Retention: 5 * time.Second,
-		Load: users.Load{Watched: 10},
+		Load: users.Load{Watched: 5},
 	},
 	{Name: "release forgets to put back", Ahead: true, Load: users.Load{Stay: 30}},
 	{Name: "cascade reports too much as indexed", Load: users.Load{Stay: 50}, Linger: 8 * time.Second},

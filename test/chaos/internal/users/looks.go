@@ -20,7 +20,7 @@ const (
 	pageSize, maxPages = 100, 10
 	// firstLook and lastLook are the pauses between two looks at a watched task, the first
 	// and the longest.
-	firstLook, lastLook = 10 * time.Millisecond, time.Second
+	firstLook, lastLook = 20 * time.Millisecond, time.Second
 )
 
 // watch looks at a task again and again around its end: it must be seen in each moment, in
