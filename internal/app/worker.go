@@ -18,6 +18,7 @@ import (
 	"github.com/timewheel/timewheel/internal/tasktype"
 	"github.com/timewheel/timewheel/internal/telemetry"
 	"github.com/timewheel/timewheel/internal/worker"
+	"github.com/timewheel/timewheel/test/failpoint"
 )
 
 // workerConnections are a worker's to Postgres: for starts of overlapping batches, ends
@@ -80,7 +81,7 @@ func (w Worker) Run(ctx context.Context, cfg config.Worker, out io.Writer) error
 		Horizon:      cfg.WheelHorizon,
 		LegacyShards: cfg.WheelShards,
 		Grace:        worker.Grace,
-		Retention:    cfg.Retention,
+		Retention:    failpoint.Keep(cfg.Retention),
 		Judge:        runner.Session,
 		Lease:        cfg.Lease,
 		Metrics:      registry,

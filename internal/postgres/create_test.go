@@ -49,6 +49,27 @@ func TestCreateAgainIsTheSameTask(t *testing.T) {
 	require.Equal(t, 10, f.count(t, `SELECT count(*) FROM tasks`))
 }
 
+// Those of the drafts whose tasks have ended meanwhile do not keep the others from being new.
+func TestCreateAgainAfterSomeHaveEnded(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	all := drafts(6)
+	all[0].Key, all[1].Key, all[4].Key = "ended", "open", "new"
+	f.create(t, all[:4]...)
+	session := f.session(t)
+	f.start(t, session, all[0].ID, all[2].ID)
+	for _, id := range []task.ID{all[0].ID, all[2].ID} {
+		require.Equal(t, task.Done, f.finish(t, session, id, 1, "").Status)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for i, answer := range f.Create(ctx, all) {
+		require.NoError(t, answer.Err, i)
+		require.Equal(t, all[i].ID, answer.ID)
+	}
+	require.Equal(t, len(all), f.count(t, `SELECT count(*) FROM tasks`))
+}
+
 func TestCreateWhoseReplyWasLostHappensOnce(t *testing.T) {
 	t.Parallel()
 	f := open(t)

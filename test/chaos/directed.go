@@ -71,7 +71,7 @@ var situations = []situation{
 		prepare: func(s *scene, tasks int) {
 			s.load.Rate = max(s.load.Rate, 2000)
 			s.duration = time.Duration(tasks) * time.Second / time.Duration(s.load.Rate)
-			s.load.Instant, s.load.Deletes, s.load.Slow, s.load.Retried = true, 0, 0, 0
+			s.load.Instant, s.load.Deletes, s.load.Slow, s.load.Retried, s.load.Watched, s.load.Walks = true, 0, 0, 0, 0, false
 			s.linger = 6 * time.Second // the tasks must have fallen due
 			s.rig.Concurrency, s.work, s.patience = 500, 2*time.Minute, 2*time.Minute
 		},

@@ -71,10 +71,14 @@ func chaos(args []string, stdout, stderr io.Writer) int {
 }
 
 func runCommand(ctx context.Context, args []string, out io.Writer) error {
-	s, err := parseScene("run", args)
+	var retention time.Duration
+	s, err := parseScene("run", args, func(f *flag.FlagSet) {
+		f.DurationVar(&retention, "retention", 0, "how long ended tasks are kept (default longer than any run)")
+	})
 	if err != nil {
 		return err
 	}
+	s.rig.Retention = retention
 	return conclude(s.play(ctx, out, func(ctx context.Context, r *rig.Rig) error {
 		return fault.Schedule(ctx, r, s.every, s.faults)
 	}))
@@ -156,7 +160,7 @@ func bugsCommand(ctx context.Context, args []string, out io.Writer) error {
 // look runs the situation that a bug is about for a while, and returns which checkers
 // found something. A system that the bug keeps from running at all is an error.
 func look(ctx context.Context, s scene, bug bugs.Bug, clean bool) (found []string, err error) {
-	s.rig.Workers, s.rig.APIs, s.rig.Types = 3, 2, max(1, bug.Types)
+	s.rig.Workers, s.rig.APIs, s.rig.Types, s.rig.Retention = 3, 2, max(1, bug.Types), bug.Retention
 	s.load = bug.Load
 	s.load.Rate, s.load.Soon = 150, max(time.Second, bug.Load.Soon)
 	s.duration, s.quiet, s.linger, s.dir = 15*time.Second, bug.Quiet, bug.Linger, ""

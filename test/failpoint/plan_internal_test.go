@@ -64,6 +64,15 @@ func TestHitFollowsThePlanAndIsRecorded(t *testing.T) {
 	require.Regexp(t, `^handling panic \d+\nran goexit \d+\n$`, string(text))
 }
 
+func TestKeep(t *testing.T) {
+	before := keep
+	t.Cleanup(func() { keep = before })
+	keep = 0
+	require.Equal(t, time.Hour, Keep(time.Hour))
+	keep = time.Second
+	require.Equal(t, time.Second, Keep(time.Hour))
+}
+
 func TestSkew(t *testing.T) {
 	id := uuid.Must(uuid.NewV7())
 	before := skew

@@ -25,7 +25,7 @@ const (
 
 // Call is one request as its client saw it, all tries of a create together.
 type Call struct {
-	Op string `json:"op"` // create, delete or get
+	Op string `json:"op"` // create, delete, get or list
 	// N names the create that this is, or that made the task. It stands in the
 	// task's payload too, so that a task can be told whose it is although no
 	// answer came.
@@ -59,6 +59,7 @@ type Row struct {
 	Attempt     int       `json:"attempt"`
 	MaxAttempts int       `json:"max_attempts"`
 	Failure     string    `json:"failure,omitempty"`
+	Finished    time.Time `json:"finished,omitzero"`
 }
 
 // Record is all that is known of a run from outside.

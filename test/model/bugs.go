@@ -30,6 +30,7 @@ func Bugs() []Seeded { return slices.Clone(seeded) }
 
 // The seeded bugs.
 var (
+	CreateSeesOldSnapshot       = seed("create sees an old snapshot", "T0 looks for what has ended with the snapshot that it began with", "")
 	StartIgnoresStatus          = seed("start ignores status", "T2 without `status = 'submitted'`", "")
 	StartIgnoresDue             = seed("start ignores due", "T2 without `due_at <= clock_timestamp()`", "")
 	StartIgnoresSession         = seed("start ignores session", "T2 without the live lease of its session", "")

@@ -17,7 +17,7 @@
 //
 // # The moves
 //
-// T0 to T6 stand at their functions: user (T0, T5), claim (T1), starting (T2), run,
+// T0 to T6 stand at their functions: create (T0), remove (T5), claim (T1), starting (T2), run,
 // finish (T3), lease (the life of a session, and T4) and ring (T6). If the outcome of a
 // start is unknown it is issued again, while the earlier copy may commit at any later
 // time; what the confirmed one granted may run, and the refused is put back.
@@ -25,7 +25,7 @@
 // Accidents, of which a run has so many as its configuration says: a crash, also
 // with a start under way; a pause past the lease, after which the worker goes
 // on; a lost reply of a claim or a start; a start that is parked somewhere and
-// commits later; a claim that lapses under a slow worker; Redis wiped; Redis
+// commits later; a create that is; a claim that lapses under a slow worker; Redis wiped; Redis
 // restored from an old dump, with any ids in any set.
 //
 // # The promises
@@ -44,9 +44,10 @@
 // A worker has one start in hand at a time, and at most one earlier one with a
 // parked copy. Start and its confirmation are one move: what may happen between
 // them may as well happen after, for the confirmation touches only the worker's
-// memory and Redis. Finish, Delete and Create have no copies: their guards let
-// one of several copies write, whichever it is, and a row that was created
-// without an answer is a row like any other. The check of the lease and the
+// memory and Redis. Finish and Delete have no copies: their guards let
+// one of several copies write, whichever it is. Of a create there is one parked copy, and
+// a row that was created without an answer is a row like any other. That an ended task is
+// kept for longer than any copy of its create is under way is not part of the model. The check of the lease and the
 // first effect of the handler are one move; a process that is stopped exactly
 // between the two, for longer than its lease, has its effect when it goes on. A
 // task with one attempt has then ended as worker_lost, which allows for it; a

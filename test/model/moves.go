@@ -54,7 +54,8 @@ type moves struct {
 func (m *moves) all(s state) []step {
 	m.from, m.out = s, m.out[:0]
 	for t := range m.from.tasks {
-		m.user(t)
+		m.create(t)
+		m.remove(t)
 		m.ring(t)
 	}
 	for w := range m.from.workers {
@@ -99,13 +100,9 @@ func (m *moves) accident(name string, worker, task int) *step {
 	return s
 }
 
-// user is what the API does for its users: T0 and T5.
-func (m *moves) user(t int) {
+// remove is T5.
+func (m *moves) remove(t int) {
 	r := m.from.tasks[t]
-	if r.status == absent && m.from.created() < m.cfg.Tasks {
-		created := &m.choice("Create", none, t).tasks[t]
-		created.status, created.indexing = submitted, true
-	}
 	switch {
 	case r.status == submitted && m.cfg.Bug != DeleteChecksThenActs:
 		m.choice("Delete", none, t).remove(t)

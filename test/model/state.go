@@ -44,6 +44,7 @@ type row struct {
 	ran      uint8 // effects: a bit for each attempt
 	promised bool  // a delete was answered with 200
 	indexing bool  // created, and its id is on its way to Redis
+	copied   bool  // an earlier copy of its create is parked
 	checked  bool  // a delete that checks and then acts is in between
 }
 
@@ -125,10 +126,11 @@ func (w *session) pack() uint64 {
 }
 
 // pack puts the rows and the first session into one word and the rest into
-// the other: 16 bits a row, 24 a session.
+// the other: 16 bits a row, 24 a session. A bit that a row has no room for stands apart.
 func (s *state) pack() packed {
 	return packed{
-		s.tasks[0].pack() | s.tasks[1].pack()<<16 | s.workers[0].pack()<<32 | uint64(s.faults)<<56 | bit(s.paused)<<60 | bit(s.pausing)<<61,
+		s.tasks[0].pack() | s.tasks[1].pack()<<16 | s.workers[0].pack()<<32 | uint64(s.faults)<<56 | bit(s.paused)<<60 | bit(s.pausing)<<61 |
+			bit(s.tasks[0].copied)<<62 | bit(s.tasks[1].copied)<<63,
 		s.workers[1].pack() | s.workers[2].pack()<<32,
 	}
 }

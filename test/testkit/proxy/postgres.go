@@ -89,7 +89,8 @@ func (p *Postgres) doom(kind string) Moment {
 }
 
 // relay serves one connection. A statement goes to the server as Bind, Execute
-// and Sync; the Sync is what lets it commit, and ReadyForQuery comes after.
+// and Sync, and others may stand before the Sync; the Sync is what lets them commit, and
+// ReadyForQuery comes after.
 func (p *Postgres) relay(client, server net.Conn) {
 	var doomed atomic.Bool // the next answer is swallowed, and the connection cut
 	p.Go(func() {
@@ -126,7 +127,7 @@ func (p *Postgres) upstream(client, server net.Conn, doomed *atomic.Bool) {
 		return
 	}
 	prepared := map[string]string{} // name of a prepared statement to its kind
-	executing := ""
+	executing := ""                 // the kind of what the next Sync commits
 	for {
 		kind, frame, err := readFrame(in)
 		if err != nil {
@@ -141,7 +142,10 @@ func (p *Postgres) upstream(client, server net.Conn, doomed *atomic.Bool) {
 		case 'B':
 			var bind pgproto3.Bind
 			err = bind.Decode(frame[5:])
-			executing = prepared[bind.PreparedStatement]
+			// Of several statements up to one Sync, one may be of a kind: they commit together.
+			if kind := prepared[bind.PreparedStatement]; kind != "" {
+				executing = kind
+			}
 		case 'S':
 			moment = p.doom(executing)
 			executing = ""

@@ -28,6 +28,8 @@ type Bug struct {
 	Load  users.Load
 	Types int  // how many types the tasks have; 0: one
 	Ahead bool // Redis' clock is an hour ahead
+	// Retention is how long ended tasks are kept; 0: for longer than the run.
+	Retention time.Duration
 	// Quiet: the run ends without a last restart of Redis, which would repair what the bug
 	// breaks.
 	Quiet bool
@@ -40,7 +42,7 @@ type Bug struct {
 }
 
 // All are the seeded bugs: those of the system of record and of what speaks with it come
-// first, then those of the due index, of the loops, and of what goes outside.
+// first, with those of what has ended, then those of the due index, of the loops, and of what goes outside.
 var All = []Bug{
 	{Name: "T2 without status", Inject: strays, Load: users.Load{Deletes: 30}},
 	{Name: "T2 without the clock", Ahead: true},
@@ -72,6 +74,20 @@ var All = []Bug{
 	{
 		Name:   "unknown outcome reported as nothing changed",
 		Inject: cut("T5", 1, proxy.After), Load: users.Load{Deletes: 100, Soon: 3 * time.Second},
+	},
+	{
+		Name:   "end moves the row without its guard",
+		Inject: wakeZombies("ran", carriedOn), Load: users.Load{Retried: 100, Slow: 100},
+	},
+	{Name: "create sees only what had ended before it", Inject: parkCreates, Load: users.Load{Keyed: 30}},
+	{Name: "get looks at what has ended first", Load: users.Load{Watched: 5}},
+	{
+		Name:   "list reads the two places in turn",
+		Inject: often("postgres is slow", 200*time.Millisecond), Load: users.Load{Walks: true},
+	},
+	{
+		Name: "drop counts from the beginning of a partition", Retention: 5 * time.Second,
+		Load: users.Load{Watched: 5},
 	},
 	{Name: "release forgets to put back", Ahead: true, Load: users.Load{Stay: 30}},
 	{Name: "cascade reports too much as indexed", Load: users.Load{Stay: 50}, Linger: 8 * time.Second},

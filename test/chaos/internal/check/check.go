@@ -20,6 +20,7 @@ const (
 	Lost        = "Lost"                // no worker is lost that lives
 	Limits      = "Limits"              // pauses and limits of a type hold
 	Multiset    = judge.MultisetChecker // as many tasks as were created
+	Lists       = "Lists"               // a page shows each task once, newest first
 	Linear      = "Linear"              // each client's answers fit one order of all
 	Transitions = "Transitions"         // each task's changes are a word of the state machine
 	Settle      = "Settle"              // the stores agree, and nothing that is due is open
@@ -28,7 +29,7 @@ const (
 
 // Names lists the checkers in the order of their reports.
 func Names() []string {
-	return []string{Schedule, Lost, Limits, Multiset, Linear, Transitions, Settle, Leaks}
+	return []string{Schedule, Lost, Limits, Multiset, Lists, Linear, Transitions, Settle, Leaks}
 }
 
 // History is one run.
@@ -36,10 +37,13 @@ type History struct {
 	judge.Record
 	Events      []history.Event
 	Vitals      []history.Vitals
+	Pages       []history.Page
+	Doubled     []judge.Row                   // those that the store has beside another one of the same id
 	Answers     map[uuid.UUID][]judge.Arrival // those that the witness confirmed, and when
 	Transitions map[uuid.UUID][]history.Transition
 	Settled     *history.Settled
 	Lease       time.Duration // of a session
+	Retention   time.Duration // how long ended tasks are kept at least; 0: for longer than the run
 }
 
 // Load reads the run in dir.
@@ -50,11 +54,17 @@ func Load(dir string) (*History, error) {
 		Transitions: map[uuid.UUID][]history.Transition{},
 	}
 	err := errors.Join(
-		history.Read(dir, history.ConfigFile, func(c history.Config) { h.Lease = c.System.Lease }),
+		history.Read(dir, history.ConfigFile, func(c history.Config) { h.Lease, h.Retention = c.System.Lease, c.System.Retention }),
 		history.Read(dir, history.CallsFile, func(c judge.Call) { h.Calls = append(h.Calls, c) }),
 		history.Read(dir, history.EventsFile, func(e history.Event) { h.Events = append(h.Events, e) }),
 		history.Read(dir, history.VitalsFile, func(v history.Vitals) { h.Vitals = append(h.Vitals, v) }),
-		history.Read(dir, history.RowsFile, func(r judge.Row) { h.Rows[r.ID] = r }),
+		history.Read(dir, history.RowsFile, func(r judge.Row) {
+			if first, known := h.Rows[r.ID]; known {
+				h.Doubled = append(h.Doubled, first)
+			}
+			h.Rows[r.ID] = r
+		}),
+		history.Read(dir, history.PagesFile, func(p history.Page) { h.Pages = append(h.Pages, p) }),
 		history.Read(dir, history.ArrivalsFile, func(a judge.Arrival) { h.Arrivals[a.Task] = append(h.Arrivals[a.Task], a) }),
 		history.Read(dir, history.AnswersFile, func(a judge.Arrival) { h.Answers[a.Task] = append(h.Answers[a.Task], a) }),
 		history.Read(dir, history.TransitionsFile, func(t history.Transition) { h.Transitions[t.Task] = append(h.Transitions[t.Task], t) }),
@@ -72,7 +82,8 @@ func All(h *History) *judge.Verdict {
 	lostWorkers(h, v) // the schedule asks which were lost
 	schedule(h, v)
 	limits(h, v)
-	judge.Multiset(&h.Record, v)
+	multiset(h, v)
+	lists(h, v)
 	linear(h, v)
 	transitions(h, v)
 	settle(h, v)

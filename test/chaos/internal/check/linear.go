@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +14,13 @@ import (
 	"github.com/timewheel/timewheel/test/judge"
 )
 
+// notFound is the code of the problem that there is no such task.
+const notFound = "not_found"
+
 // linear judges that for each task all that anybody was told of it can be put in
-// one order that the state machine explains. Nothing here is taken from the
-// audit: starts are seen by the witness, and the rest by clients.
+// one order that the state machine explains. Of the audit nothing is taken here but
+// when a task had been kept for long enough: starts are seen by the witness, and the rest
+// by clients.
 func linear(h *History, v *judge.Verdict) {
 	ops := map[uuid.UUID][]porcupine.Operation{}
 	created := map[uuid.UUID]int64{}
@@ -26,12 +31,15 @@ func linear(h *History, v *judge.Verdict) {
 	add := func(id uuid.UUID, call, ret int64, in step) {
 		ops[id] = append(ops[id], porcupine.Operation{ClientId: len(ops[id]), Input: in, Call: call, Return: ret})
 	}
-	for _, c := range h.Calls {
+	for _, c := range slices.Concat(h.Calls, looks(h)) {
+		if c.Op == "list" {
+			continue // its page tells
+		}
 		id := c.Task
 		if id == uuid.Nil {
 			id = byN[c.N]
 		}
-		if id == uuid.Nil || c.Outcome == judge.Fail && c.Status == "" && c.Why != "not_found" {
+		if id == uuid.Nil || c.Outcome == judge.Fail && c.Status == "" && c.Why != notFound {
 			continue // it never came to be, or nothing was told
 		}
 		ret := c.Returned.UnixNano()
@@ -65,6 +73,9 @@ func linear(h *History, v *judge.Verdict) {
 				add(id, begin, math.MaxInt64, end)
 			}
 		}
+		if h.Retention > 0 && !row.Finished.IsZero() {
+			add(id, row.Finished.Add(h.Retention).UnixNano(), math.MaxInt64, step{op: "forget"})
+		}
 	}
 	for id, history := range ops {
 		v.Counts["histories checked"]++
@@ -89,6 +100,7 @@ type step struct {
 // state is what the model knows of a task.
 type state struct {
 	status  task.Status // empty: it does not exist
+	gone    bool        // it did, and is no longer kept
 	attempt int
 }
 
@@ -104,7 +116,7 @@ var machine = porcupine.Model{
 func next(s state, in step) (bool, state) {
 	switch in.op {
 	case "create":
-		if s.status == "" {
+		if s.status == "" && !s.gone {
 			return true, state{status: task.Submitted}
 		}
 		return in.outcome == judge.Unknown, s
@@ -118,6 +130,11 @@ func next(s state, in step) (bool, state) {
 		return s.status == task.Deleted || in.outcome == judge.Unknown, s
 	case "get":
 		return in.status == s.status, s
+	case "forget":
+		if s.status.Terminal() {
+			return true, state{gone: true, attempt: s.attempt}
+		}
+		return true, s // it was kept for longer than the run
 	case "start":
 		return s.status == task.Submitted && s.attempt == in.attempt-1, state{status: task.Started, attempt: in.attempt}
 	case "end":

@@ -52,7 +52,7 @@ type Target struct {
 // All are the faults that can be done to a system of this kind.
 func All(c rig.Config) []Fault {
 	all := slices.Concat(
-		processes(c), failpoints(c), redisFaults(), postgresFaults(c), userFaults(),
+		processes(c), failpoints(c), redisFaults(), postgresFaults(c), historyFaults(c), userFaults(),
 		networkFaults("postgres", 100*time.Millisecond, func(t *Target) *proxy.Proxy { return &t.PostgresProxy.Proxy }),
 	)
 	if c.Redis != rig.Single {

@@ -58,17 +58,19 @@ var terminate = sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHER
 
 func postgresFaults(c rig.Config) []Fault {
 	const soon, long = 100 * time.Millisecond, 5 * time.Second // long is longer than a lease
+	readOnly := 6 * time.Second
+	if c.Retention > 0 {
+		readOnly = min(readOnly, max(time.Second, c.Retention/2))
+	}
 	all := []Fault{
 		{Name: "postgres shuts down at once", Do: shutPostgresAtOnce, Undo: startPostgres, Min: soon, Max: 3 * time.Second},
 		{Name: "postgres is killed", Do: killPostgres, Undo: startPostgres, Min: soon, Max: 3 * time.Second},
 		{Name: "postgres ends all backends", Do: terminate},
 		{Name: "postgres has too many connections", Do: crowd, Undo: disperse},
 		{Name: "statements wait for a lock and lose their clients", Do: park, Undo: release, Min: 2 * soon, Max: time.Second},
-		{Name: "postgres is stopped for long", Do: stopPostgres, Undo: startPostgres, Min: long, Max: c.Outage},
-		{Name: "postgres is paused", Do: pausePostgres, Undo: resumePostgres, Min: long, Max: c.Outage},
 		// As a standby does.
 		{
-			Name: "postgres takes reads only", Min: time.Second, Max: 6 * time.Second,
+			Name: "postgres takes reads only", Min: time.Second, Max: readOnly,
 			Do:   sql("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"),
 			Undo: sql("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"),
 		},
@@ -82,6 +84,15 @@ func postgresFaults(c rig.Config) []Fault {
 			Name: "somebody holds an old snapshot", Undo: release, Min: 5 * time.Second, Max: 15 * time.Second,
 			Do: hold("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT count(*) FROM (SELECT FROM tasks LIMIT 1) one"),
 		},
+	}
+	if c.Retention == 0 {
+		// A create that is not answered is tried again for as long as Postgres is away: by then
+		// its task must still be kept.
+		all = append(
+			all,
+			Fault{Name: "postgres is stopped for long", Do: stopPostgres, Undo: startPostgres, Min: long, Max: c.Outage},
+			Fault{Name: "postgres is paused", Do: pausePostgres, Undo: resumePostgres, Min: long, Max: c.Outage},
+		)
 	}
 	if c.Disk > 0 {
 		all = append(all, Fault{Name: "postgres' disk is full", Do: fillDisk, Undo: freeDisk, Min: 2 * time.Second, Max: 5 * time.Second})

@@ -20,6 +20,7 @@ import (
 const (
 	ConfigFile      = "config.json"
 	CallsFile       = "calls.jsonl"       // what clients asked and were told
+	PagesFile       = "pages.jsonl"       // what clients were shown of lists
 	ArrivalsFile    = "arrivals.jsonl"    // what the witness saw
 	AnswersFile     = "answers.jsonl"     // when the witness answered them
 	EventsFile      = "events.jsonl"      // what was done to the system
@@ -32,7 +33,7 @@ const (
 
 // Config is what the checkers must know of how a run was set up.
 type Config struct {
-	System struct{ Lease time.Duration } `json:"system"`
+	System struct{ Lease, Retention time.Duration } `json:"system"`
 }
 
 // Event is something that was done to the system, or that befell it.
@@ -82,6 +83,22 @@ type Transition struct {
 	Failure     string    `json:"failure"`
 	Due         time.Time `json:"due"` // before the change
 	At          time.Time `json:"at"`
+}
+
+// Page is a page of a list of all tasks as a client saw it: those between After and Before,
+// newest first. The zero value of these two is no bound.
+type Page struct {
+	Invoked  time.Time `json:"invoked"`
+	Returned time.Time `json:"returned"`
+	Before   uuid.UUID `json:"before,omitzero"`
+	After    uuid.UUID `json:"after,omitzero"`
+	Tasks    []Listed  `json:"tasks"`
+}
+
+// Listed is a task on a page.
+type Listed struct {
+	Task   uuid.UUID `json:"task"`
+	Status string    `json:"status"`
 }
 
 // Vitals are what a process holds, once before the faults and once after them.

@@ -21,9 +21,12 @@ func (r *Rig) startNodes(ctx context.Context) error {
 	// Nodes end with Close, and not with the context that they were started in.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r.cancel = cancel
-	inFlight := ""
+	inFlight, retention := "", ""
 	if r.Config.MaxInFlight > 0 {
 		inFlight = strconv.Itoa(r.Config.MaxInFlight)
+	}
+	if r.Config.Retention > 0 {
+		retention = r.Config.Retention.String()
 	}
 	for i := range r.Config.APIs {
 		off := r.Config.ClockOff * time.Duration(i%2)
@@ -36,7 +39,7 @@ func (r *Rig) startNodes(ctx context.Context) error {
 	for i := range r.Config.Workers {
 		n, err := r.startNode(ctx, "worker", i,
 			"WORKER_CONCURRENCY="+strconv.Itoa(r.Config.Concurrency), "WORKER_LEASE="+r.Config.Lease.String(),
-			"WORKER_DRAIN=2s", "TASK_TIMEOUT=10s", "WEBHOOK_ALLOW_PRIVATE=true")
+			"WORKER_DRAIN=2s", "TASK_TIMEOUT=10s", "WEBHOOK_ALLOW_PRIVATE=true", "CHAOS_RETENTION="+retention)
 		if err != nil {
 			return err
 		}

@@ -40,6 +40,7 @@ type Config struct {
 	Outage        time.Duration // how long Postgres is away at most, when it is away for long
 	Redis         string        // how Redis runs: single, sentinel or cluster
 	Types         int           // how many types the tasks of the load have
+	Retention     time.Duration // how long ended tasks are kept; 0: for longer than any run
 	Bug           string        // the patch of a seeded bug to build in, or empty
 }
 

@@ -16,15 +16,17 @@ import (
 )
 
 // dumps are what is kept of Postgres, as lines of JSON. The number of the create that
-// made a task stands at the end of the URL that the task calls.
+// made a task stands at the end of the URL that the task calls. What has ended is read where
+// no retention reaches it.
 var dumps = []struct{ file, sql string }{
 	{history.RowsFile, `
 		SELECT id, coalesce(substring(payload->>'url' FROM '[0-9]+$')::bigint, 0) AS n, task_type AS type, status, execution_time AS due,
-		       attempt, max_attempts, coalesce(failure_code, '') AS failure FROM tasks ORDER BY id`},
+		       attempt, max_attempts, coalesce(failure_code, '') AS failure, finished_at AS finished
+		FROM (SELECT * FROM tasks_open UNION ALL SELECT * FROM archive) tasks ORDER BY id`},
 	{history.TransitionsFile, `
 		SELECT seq, task, old_status AS "from", new_status AS "to", attempt, max_attempts AS max, worker, session_dead,
-		       failure, due, at, substring(host FROM '[0-9]+$') AS process
-		FROM audit LEFT JOIN workers ON workers.id = worker ORDER BY seq`},
+		       failure, due, at, process
+		FROM audit ORDER BY seq`},
 }
 
 // Dump writes what both stores hold into the history; Postgres as of one

@@ -32,6 +32,9 @@ type Load struct {
 	Stay    int
 	Edge    bool // all tasks are due just beyond the horizon
 	Instant bool // all tasks are due within one second, after the last was created
+	// Watched is how many tasks of a hundred are looked at again and again around their end.
+	Watched int
+	Walks   bool // somebody reads the list of all tasks, page by page
 }
 
 const (
@@ -88,6 +91,9 @@ func (c *Clients) Run(ctx context.Context, length time.Duration) error {
 	c.end = c.start.Add(length)
 	ctx, stop := context.WithDeadline(ctx, c.end)
 	defer stop()
+	if c.load.Walks {
+		c.acts.Go(func() { c.walk(ctx) })
+	}
 	for n := int64(0); rig.Pause(ctx, 10*time.Millisecond); {
 		for want := int64(time.Since(c.start).Seconds() * float64(c.load.Rate)); n < want; {
 			n++
@@ -110,6 +116,8 @@ type plan struct {
 	// deleteAt and getAt are when somebody deletes it or looks at it; zero:
 	// never.
 	deleteAt, getAt time.Time
+	// watchFrom is from when on somebody looks at it until it has ended; zero: nobody does.
+	watchFrom time.Time
 }
 
 func (c *Clients) plan(n int64, now time.Time) plan {
@@ -138,6 +146,9 @@ func (c *Clients) plan(n int64, now time.Time) plan {
 	}
 	if c.chance(looked) {
 		p.getAt = now.Add(c.within(c.load.Soon + 2*time.Second))
+	}
+	if c.chance(c.load.Watched) {
+		p.watchFrom = due.Add(-firstLook)
 	}
 	p.task.Payload = c.rig.Payload(behaviour, n)
 	return p
@@ -175,7 +186,13 @@ func (c *Clients) create(ctx context.Context, p plan) {
 	if p.task.Key != "" {
 		tries = maxTries
 	}
-	call := judge.Create(context.WithoutCancel(ctx), c.apis, p.n, p.task, tries)
+	sending, cancel := context.WithoutCancel(ctx), func() {}
+	if keep := c.rig.Config.Retention; keep > 0 {
+		// A create that comes when its task is no longer kept makes another one.
+		sending, cancel = context.WithTimeout(sending, keep/2)
+	}
+	defer cancel()
+	call := judge.Create(sending, c.apis, p.n, p.task, tries)
 	c.rig.Record.Write(history.CallsFile, call)
 	switch call.Outcome {
 	case judge.Unknown:
@@ -186,6 +203,9 @@ func (c *Clients) create(ctx context.Context, p plan) {
 		c.Acknowledged.Add(1)
 		c.later(ctx, p.deleteAt, judge.Call{Op: "delete", N: p.n, Task: call.Task}, c.delete)
 		c.later(ctx, p.getAt, judge.Call{Op: "get", N: p.n, Task: call.Task}, c.get)
+		if !p.watchFrom.IsZero() {
+			c.watch(ctx, call.Task, p.n, p.watchFrom)
+		}
 	}
 }
 
