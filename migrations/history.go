@@ -35,7 +35,7 @@ func moveRows(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // It only goes back.
+	defer conn.Close()
 	if _, err := conn.ExecContext(ctx, `
 		SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off`); err != nil {
 		return err

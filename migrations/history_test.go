@@ -123,7 +123,7 @@ func (n *nodes) run(ctx context.Context, number int) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(alive) //nolint:errcheck // Nothing is left to be lost.
+	defer conn.Close(alive)
 	for i := 0; ctx.Err() == nil; i++ {
 		own := fmt.Sprintf("new-%d-%d", number, i)
 		old := "old-" + strconv.Itoa(2*rand.IntN(seededTasks/2))

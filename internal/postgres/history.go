@@ -13,8 +13,14 @@ import (
 // kept for it. Tasks go with their partition, so they stay for up to a quarter longer; and
 // a few to some thirty partitions are all that a look at the history has to ask.
 var widths = []struct{ width, keep time.Duration }{
-	{28 * day, 112 * day}, {7 * day, 28 * day}, {day, 4 * day}, {6 * time.Hour, day}, {time.Hour, 6 * time.Hour},
-	{10 * time.Minute, time.Hour}, {5 * time.Minute, 20 * time.Minute}, {time.Minute, 4 * time.Minute},
+	{28 * day, 112 * day},
+	{7 * day, 28 * day},
+	{day, 4 * day},
+	{6 * time.Hour, day},
+	{time.Hour, 6 * time.Hour},
+	{10 * time.Minute, time.Hour},
+	{5 * time.Minute, 20 * time.Minute},
+	{time.Minute, 4 * time.Minute},
 }
 
 const (
