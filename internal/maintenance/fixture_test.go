@@ -31,6 +31,8 @@ const (
 	horizon = time.Hour
 	// soon is inside the window, and never overdue in a test's life.
 	soon = 30 * time.Minute
+	// beyond comes within the horizon in a moment, and not before a slow insert has committed.
+	beyond = horizon + time.Second
 	// never is a period that no test lives to see the end of.
 	never = 24 * time.Hour
 )
@@ -100,7 +102,7 @@ func (f *fixture) insert(t *testing.T, n int, in, step time.Duration) []string {
 	t.Helper()
 	from := time.Now().Add(in)
 	rows, err := f.sql.Query(t.Context(), `
-		INSERT INTO tasks (id, task_type, execution_time, due_at)
+		INSERT INTO tasks_open (id, task_type, execution_time, due_at)
 		SELECT gen_random_uuid(), 'foo', at, at
 		FROM generate_series(0, $1 - 1) i, LATERAL (SELECT $2::timestamptz + i * $3::interval) AS due (at)
 		RETURNING id::text`, n, from, step)

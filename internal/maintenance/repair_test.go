@@ -107,7 +107,7 @@ func TestOneAuditAtATime(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return audits.Load() == 1 }, patience, glance)
 	// The ticks go on: what comes within the horizon meanwhile is indexed.
-	late := f.insert(t, 1, horizon+20*time.Millisecond, 0)[0]
+	late := f.insert(t, 1, beyond, 0)[0]
 	require.Eventually(t, func() bool { return slices.Contains(f.indexed(t), late) }, patience, glance)
 	close(gate)
 	want := slices.Concat(ids, []string{late})
@@ -115,7 +115,7 @@ func TestOneAuditAtATime(t *testing.T) {
 	require.Eventually(t, func() bool { return f.redis.HExists(t.Context(), epochKey, "audited_at").Val() }, patience, glance)
 	// The one who turned the wheel is gone: its heir does not begin again.
 	require.NoError(t, f.redis.HDel(t.Context(), epochKey, "leader").Err())
-	another := f.insert(t, 1, horizon+20*time.Millisecond, 0)[0]
+	another := f.insert(t, 1, beyond, 0)[0]
 	require.Eventually(t, func() bool { return slices.Contains(f.indexed(t), another) }, patience, glance)
 	cancel()
 	require.NoError(t, nodes.Wait())

@@ -94,12 +94,11 @@ func TestStartRefusesOneTaskOfABatch(t *testing.T) {
 func TestStartIsNeverEarlyByPostgresClock(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	soon := draft()
+	soon, session := draft(), f.session(t)
 	now, err := f.Now(t.Context())
 	require.NoError(t, err)
-	soon.ExecutionTime = now.Add(300 * time.Millisecond)
+	soon.ExecutionTime = now.Add(2 * time.Second)
 	f.create(t, soon)
-	session := f.session(t)
 	var started []task.Task
 	refused := 0
 	require.Eventually(t, func() bool {
