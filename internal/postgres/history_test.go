@@ -111,7 +111,7 @@ func TestWhatEndedBeforeItsPartition(t *testing.T) {
 func TestMuchOfTheRestStays(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	f.exec(t, `INSERT INTO tasks (id, task_type, status, execution_time, due_at, finished_at)
+	f.exec(t, `INSERT INTO tasks_ended (id, task_type, status, execution_time, due_at, finished_at)
 		SELECT gen_random_uuid(), 'foo', 'done', now(), now(), now() FROM generate_series(1, 20001)`)
 	require.NoError(t, f.ExtendHistory(t.Context(), 168*time.Hour))
 	require.Equal(t, 20001, f.count(t, rest))

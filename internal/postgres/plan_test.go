@@ -29,7 +29,7 @@ func stocked(t *testing.T, rows int) (*fixture, uuid.UUID) {
 	f := open(t)
 	f.exec(t, `ALTER TABLE tasks_open SET (autovacuum_enabled = off)`)
 	const insert = `
-		INSERT INTO tasks (id, task_type, execution_time, due_at)
+		INSERT INTO tasks_open (id, task_type, execution_time, due_at)
 		SELECT (lpad(to_hex(n), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid,
 		       CASE WHEN n <= 1000 THEN 'foo' WHEN n % 10000 = 0 THEN 'rare' ELSE (ARRAY['bar', 'baz', 'foo', 'web'])[1 + n % 4] END,
 		       at, at
@@ -52,7 +52,7 @@ func TestFinishOfATableWithoutStatistics(t *testing.T) {
 	const rows, batch = 5000, 500
 	f := open(t)
 	f.exec(t, `ALTER TABLE tasks_open SET (autovacuum_enabled = off)`)
-	f.exec(t, `INSERT INTO tasks (id, task_type, execution_time, due_at)
+	f.exec(t, `INSERT INTO tasks_open (id, task_type, execution_time, due_at)
 		SELECT gen_random_uuid(), 'foo', now(), now() FROM generate_series(1, $1::int)`, rows)
 	session := f.session(t)
 	ids := f.newest(t, 0, batch)
@@ -79,7 +79,7 @@ func TestAllRowsOfAPageStartInIt(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	f.exec(t, `ALTER TABLE tasks_open SET (autovacuum_enabled = off)`)
-	f.exec(t, `INSERT INTO tasks (id, task_type, execution_time, due_at)
+	f.exec(t, `INSERT INTO tasks_open (id, task_type, execution_time, due_at)
 		SELECT gen_random_uuid(), 'foo', now(), now() FROM generate_series(1, 1000)`)
 	f.exec(t, `CREATE TABLE before AS SELECT id, split_part(ctid::text, ',', 1) AS page FROM tasks_open`)
 	f.start(t, f.session(t), f.newest(t, 0, 1000)...)
