@@ -39,9 +39,11 @@ func (db *DB) Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Durat
 		return task.Reaped{Next: next}, nil
 	}
 	if err == nil {
-		out, err = db.expireSessions(ctx, leaseExpired, grace, judge, lease/2, lease/2+time.Second)
-		for tries := 1; isMoved(err) && tries < maxMoved; tries++ {
+		for tries := 0; tries < maxMoved; tries++ {
 			out, err = db.expireSessions(ctx, leaseExpired, grace, judge, lease/2, lease/2+time.Second)
+			if !isMoved(err) {
+				break
+			}
 		}
 	}
 	if err != nil {
