@@ -1,4 +1,5 @@
--- leave: ends the watch of a worker that claims no more, and wakes the others.
+-- leave: ends the watch of a worker that claims no more, and wakes the others; or that it
+-- stands by.
 --
 -- KEYS[1]  watch    hash: group, and the worker that watches for it; see next.lua
 -- ARGV[1]  channel  where the workers listen
@@ -8,6 +9,10 @@
 -- Returns 1 if it was the one that watched.
 local watch, channel, worker, group = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 
+local standby = group .. '/standby'
+if string.match(redis.call('HGET', watch, standby) or '', '^%S*') == worker then
+  redis.call('HDEL', watch, standby)
+end
 if string.match(redis.call('HGET', watch, group) or '', '^%S*') ~= worker then
   return 0
 end

@@ -4,7 +4,8 @@
 -- KEYS[2]  marks    hash: type, how often it was marked
 -- KEYS[3]  watch    hash: group, and the worker that watches for it: its name, how many
 --                   tasks it has in hand, until when (unix µs), and the types of which it
---                   leaves some that are due, |one|two|
+--                   leaves some that are due, |one|two|; and group/standby, the name of the
+--                   worker that stands by and until when
 -- ARGV[1]  channel  where the workers listen
 -- ARGV[2]  worker   who asks
 -- ARGV[3]  group    the workers that serve the same types
@@ -16,14 +17,16 @@
 --                   knew before it looked; wait is when to look again, in µs from now, or -1
 -- then              the types that the group serves; none for all
 --
--- Returns {watching, type, wait, mark, ...}: whether the worker watches, and the types
--- that are to be looked at now or next, with the wait in µs. Of each group one worker
--- watches: it comes when the wait is over, and is woken if something comes before. The
--- others look now and then, should it not come, and one with fewer tasks in hand takes
--- the watch over, so that not one worker gets everything that comes.
+-- Returns {role, type, wait, mark, ...}: 1 if the worker watches, 2 if it stands by, else 0;
+-- and the types that are to be looked at now or next, with the wait in µs. Of each group
+-- one worker watches: it comes when the wait is over, and is woken if something comes
+-- before. One stands by and asks often, should the first not come. The others ask now and
+-- then. Who has fewer tasks in hand by a margin takes the watch over, so that not one worker
+-- gets everything that comes; a smaller difference is no reason, or the watch would
+-- change with each task.
 local agenda, marks, watch = KEYS[1], KEYS[2], KEYS[3]
 local channel, worker, group, load, left = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[6]
-local most = 1000
+local most, margin = 1000, 10
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -50,11 +53,15 @@ end
 local watcher, others, until_, known =
   string.match(redis.call('HGET', watch, group) or '', '^(%S+) (%d+) (%d+) (%S*)$')
 local free = not watcher or tonumber(until_) <= now
-local watching = free or watcher == worker or load < tonumber(others)
+local watching = free or watcher == worker or load + margin <= tonumber(others)
+local standby, stands = group .. '/standby', false
 if watching then
   redis.pcall('HSET', watch, group, string.format('%s %d %.0f %s', worker, load, now + ARGV[5], left))
   if free or watcher ~= worker then
     known = ''
+    if string.match(redis.call('HGET', watch, standby) or '', '^%S*') == worker then
+      redis.call('HDEL', watch, standby)
+    end
   end
   -- What the one who watches leaves is for the others.
   for task_type in string.gmatch(left, '[^|]+') do
@@ -65,9 +72,15 @@ if watching then
       end
     end
   end
+else
+  local other, lasts = string.match(redis.call('HGET', watch, standby) or '', '^(%S+) (%d+)$')
+  stands = not other or other == worker or tonumber(lasts) <= now
+  if stands then
+    redis.pcall('HSET', watch, standby, string.format('%s %.0f', worker, now + 3 * ARGV[5]))
+  end
 end
 
-local reply = { watching and 1 or 0 }
+local reply = { watching and 1 or stands and 2 or 0 }
 local function add(task_type, at)
   reply[#reply + 1] = task_type
   reply[#reply + 1] = at - now

@@ -18,7 +18,7 @@ import (
 
 const (
 	// pace is how often a node asks for changes. That is one row of one table.
-	pace = 500 * time.Millisecond
+	pace = 800 * time.Millisecond
 	// missPace bounds how often unknown names make it ask: names that clients make up are
 	// no way to load Postgres.
 	missPace = 20 * time.Millisecond

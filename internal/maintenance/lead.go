@@ -17,6 +17,8 @@ const (
 	// leaderTerm is how long a node leads without renewing it. It is renewed with
 	// every page, and a node that stops is replaced after it.
 	leaderTerm = 5 * time.Second
+	// followTicks is how many ticks pass between two questions of a node that does not lead.
+	followTicks = 3
 	// overdueGrace is how overdue a task must be before its absence from the due index
 	// is looked into: until then it is most likely being claimed.
 	overdueGrace = time.Second
@@ -32,14 +34,27 @@ type overdueScan struct {
 	pause           time.Time
 }
 
+// leadOrFollow is lead, once it is time for a node that does not lead to ask again.
+func (m *Maintainer) leadOrFollow(ctx context.Context) error {
+	if m.follow > 0 {
+		m.follow--
+		return nil
+	}
+	return m.lead(ctx)
+}
+
 // lead is one tick of the leader: it indexes what came within the horizon, and repairs
 // the due index.
 func (m *Maintainer) lead(ctx context.Context) error {
 	m.countRevived()
 	leads, built, err := m.index.Lead(ctx, m.self, leaderTerm, m.cfg.Horizon, time.Time{})
 	m.leads.Store(err == nil && leads)
-	if err != nil || !leads {
+	if err != nil {
 		return err
+	}
+	if !leads {
+		m.follow = followTicks - 1
+		return nil
 	}
 	now, err := m.store.Now(ctx)
 	if err != nil {

@@ -88,6 +88,8 @@ type Maintainer struct {
 
 	self    uuid.UUID   // the name under which this node leads
 	leads   atomic.Bool // this node led at its last tick
+	follow  int         // ticks until this node asks for the lead again
+	quiet   time.Time   // no session can be dead before
 	overdue overdueScan
 	// extended: this node has made the partitions that it needs first.
 	extended bool
@@ -121,9 +123,9 @@ const logAgain = time.Minute
 func (m *Maintainer) Run(ctx context.Context) error {
 	defer m.audits.Wait()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return m.every(ctx, "lead", m.cfg.Tick, m.lead) })
+	group.Go(func() error { return m.every(ctx, "lead", m.cfg.Tick, m.leadOrFollow) })
 	group.Go(func() error { return m.every(ctx, "legacy", 30*m.cfg.Tick, m.dropLegacy) })
-	group.Go(func() error { return m.every(ctx, "reap", m.cfg.Tick, m.reap) })
+	group.Go(func() error { return m.every(ctx, "reap", m.cfg.Tick, m.reapWhenDue) })
 	group.Go(func() error { return m.every(ctx, "retain", 10*m.cfg.Tick, m.retain) })
 	return group.Wait()
 }

@@ -57,6 +57,8 @@ type Entry struct {
 type Agenda struct {
 	// Watching is whether the worker is the one of its group that watches.
 	Watching bool
+	// StandingBy is whether it is the one that takes over if that one does not come.
+	StandingBy bool
 	// Entries are the types that are to be looked at now, and the one that comes next.
 	Entries []Entry
 }

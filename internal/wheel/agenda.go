@@ -17,12 +17,12 @@ import (
 
 // watchTerm is how long one worker is the one that waits for what comes next, without
 // asking again.
-const watchTerm = 300 * time.Millisecond
+const watchTerm = 800 * time.Millisecond
 
 // Next settles the types that a worker has looked at, and says which are to be looked at
 // now and which comes next, by Redis' clock. Of each group of workers one watches: it
 // comes when the wait is over, is woken if something comes before that, and asks again
-// within a term of 300 ms.
+// within a term of 800 ms. One stands by, and takes over what the first leaves.
 func (w *Wheel) Next(ctx context.Context, ask task.Ask) (task.Agenda, error) {
 	args := []any{
 		w.names.wake, ask.Worker.String(), ask.Group, ask.Load, watchTerm.Microseconds(), bars(ask.Left), len(ask.Settled),
@@ -56,7 +56,7 @@ func parseAgenda(reply []any) (a task.Agenda, err error) {
 	if len(reply)%3 != 1 {
 		return a, fmt.Errorf("ask what comes next: the reply has %d parts", len(reply))
 	}
-	a.Watching = reply[0] == int64(1)
+	a.Watching, a.StandingBy = reply[0] == int64(1), reply[0] == int64(2)
 	for part := range slices.Chunk(reply[1:], 3) {
 		name, ok := part[0].(string)
 		wait, ok2 := part[1].(int64)

@@ -115,7 +115,7 @@ func (f *fixture) hold(t *testing.T) {
 	t.Helper()
 	for group, watch := range f.redis.HGetAll(t.Context(), watchKey).Val() {
 		parts := strings.Split(watch, " ")
-		parts[2] = "9000000000000000"
+		parts[min(2, len(parts)-1)] = "9000000000000000"
 		require.NoError(t, f.redis.HSet(t.Context(), watchKey, group, strings.Join(parts, " ")).Err())
 	}
 }
@@ -157,16 +157,38 @@ func TestOneWorkerOfAGroupWatches(t *testing.T) {
 	require.True(t, ask(alice, task.Ask{Left: []string{"foo"}}))
 	require.Nil(t, heard(), "they know")
 
-	// A worker with less in hand takes the watch over, and one that leaves calls all.
-	require.True(t, ask(alice, task.Ask{Load: 5}))
-	require.False(t, ask(bob, task.Ask{Load: 5}))
-	require.True(t, ask(bob, task.Ask{Load: 4}))
-	require.False(t, ask(alice, task.Ask{Load: 5}))
+	// A worker with much less in hand takes the watch over, and one that leaves calls all.
+	require.True(t, ask(alice, task.Ask{Load: 15}))
+	require.False(t, ask(bob, task.Ask{Load: 6}))
+	require.True(t, ask(bob, task.Ask{Load: 5}))
+	require.False(t, ask(alice, task.Ask{Load: 14}))
 	require.NoError(t, f.Leave(t.Context(), alice, "all"))
 	require.Nil(t, heard(), "it did not watch")
 	require.NoError(t, f.Leave(t.Context(), bob, "all"))
 	require.Equal(t, []string{}, heard())
 	require.True(t, ask(alice, task.Ask{Load: 100}))
+}
+
+// Beside the one that watches one stands by, until it leaves, watches, or does not come back.
+func TestOneStandsBy(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	ask := func(worker uuid.UUID, load int) task.Agenda {
+		agenda := f.next(t, task.Ask{Worker: worker, Load: load})
+		f.hold(t)
+		return agenda
+	}
+	carol := uuid.New()
+	require.True(t, ask(alice, 20).Watching)
+	require.True(t, ask(bob, 20).StandingBy)
+	require.False(t, ask(carol, 20).StandingBy)
+	require.True(t, ask(bob, 20).StandingBy, "it still does")
+	require.True(t, ask(bob, 0).Watching)
+	require.True(t, ask(carol, 20).StandingBy, "the other watches now")
+	require.False(t, ask(alice, 20).StandingBy)
+	require.NoError(t, f.Leave(t.Context(), carol, "all"))
+	require.True(t, f.next(t, task.Ask{Worker: alice, Load: 20}).StandingBy)
+	require.Eventually(t, func() bool { return f.next(t, task.Ask{Worker: carol, Load: 20}).StandingBy }, patience, 10*time.Millisecond)
 }
 
 // A watcher that does not come back is replaced soon.

@@ -42,7 +42,8 @@ func (a *agenda) note(e task.Entry, now time.Time) {
 }
 
 // answer takes in what Redis answered. Types that it does not name are not due. Those that
-// were settled wait for their time, also if a full Redis did not note it.
+// were settled wait for their time, also if a full Redis did not note it. What is not due yet
+// is for the one that watches: another would come to it late, and in vain.
 func (a *agenda) answer(answer task.Agenda, now time.Time) {
 	a.types = make(map[string]entry, len(answer.Entries))
 	for _, e := range answer.Entries {
@@ -52,7 +53,9 @@ func (a *agenda) answer(answer task.Agenda, now time.Time) {
 				known.at = now.Add(s.Wait)
 			}
 		}
-		a.types[e.Type] = known
+		if answer.Watching || !known.at.After(now) {
+			a.types[e.Type] = known
+		}
 	}
 	a.watching, a.settled, a.pace = answer.Watching, nil, 0
 }

@@ -128,7 +128,7 @@ func TestTimeouts(t *testing.T) {
 		end, at, ended := m.end(id)
 		require.True(t, ended)
 		require.Equal(t, task.Timeout, end.Failure.Code)
-		require.WithinRange(t, at, begun.Add(calm.TaskTimeout), begun.Add(calm.TaskTimeout+250*time.Millisecond))
+		require.WithinRange(t, at, begun.Add(calm.TaskTimeout), begun.Add(calm.TaskTimeout+550*time.Millisecond))
 	})
 	bubble(t, calm, deaf, func(t *testing.T, m *memory, _ context.CancelFunc) {
 		release = make(chan struct{})

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// recheck is how often a worker asks what comes next that has nothing to do and does
-	// not watch, more or less by chance. It bounds what the death of the one that
-	// watches can cost.
-	recheck = time.Second
-	// watchRecheck is how often the worker asks that watches, within the term of
-	// the watch. It bounds what a lost wake message can cost.
-	watchRecheck = 200 * time.Millisecond
+	// watchRecheck is how often the worker asks what comes next that watches, within the
+	// term of the watch. It bounds what a lost wake message can cost.
+	watchRecheck = 500 * time.Millisecond
+	// standbyRecheck is how often the one asks that stands by, more or less by chance. It
+	// bounds what the death of the one that watches can cost; and recheck, how often all the
+	// others ask, what the death of both can.
+	standbyRecheck, recheck = 700 * time.Millisecond, 2 * time.Second
 	// lastStretch is more than a timer of the runtime can be late.
 	lastStretch = 1500 * time.Microsecond
 	// firstPause and maxPause bound the pauses while Redis does not serve.
@@ -47,9 +47,12 @@ func (c *claimer) ask(ctx context.Context) {
 	now := time.Now()
 	c.agenda.answer(answer, now)
 	c.agenda.told = left
-	if answer.Watching {
+	switch {
+	case answer.Watching:
 		c.agenda.askAt = now.Add(watchRecheck)
-	} else {
+	case answer.StandingBy:
+		c.agenda.askAt = now.Add(standbyRecheck/2 + rand.N(standbyRecheck))
+	default:
 		c.agenda.askAt = now.Add(recheck/2 + rand.N(recheck))
 	}
 }
