@@ -4,7 +4,8 @@ LOCK TABLE workers, starts, tasks IN ACCESS EXCLUSIVE MODE;
 DROP FUNCTION drop_history;
 DROP FUNCTION extend_history, first_gap;
 DROP VIEW history_parts;
-DROP FUNCTION refuse_ended;
+DROP FUNCTION refuse_ended, refuse_created_again;
+DROP TABLE created_again;
 
 ALTER TABLE tasks ADD COLUMN before_history boolean NOT NULL DEFAULT false;
 ALTER TABLE tasks DETACH PARTITION tasks_open;

@@ -51,8 +51,27 @@ ALTER TABLE ONLY tasks ALTER COLUMN worker_id SET DEFAULT '00000000-0000-0000-00
 CREATE TRIGGER create_once AFTER INSERT ON tasks
     REFERENCING NEW TABLE AS created FOR EACH STATEMENT EXECUTE FUNCTION create_once();
 
+-- created_again are the ids that were sent once more, since the reply to the first copy was
+-- lost. They are kept for as long as ended tasks are.
+CREATE TABLE created_again (
+    id uuid PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX created_again_at ON created_again (at);
+
+-- refuse_created_again is true, or fails if one of these ids was sent once more: this is the first
+-- copy, and comes late. It is called after the rows stand in the index of the open ones, and
+-- sees what was committed until then.
+CREATE FUNCTION refuse_created_again(first uuid, last uuid, ids uuid[]) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM created_again c WHERE c.id BETWEEN first AND last AND (c.id = ANY (ids)) IS TRUE) THEN
+        RAISE unique_violation USING MESSAGE = 'a task of this id was created by a later copy', CONSTRAINT = 'tasks_pkey';
+    END IF;
+    RETURN true;
+END $$;
+
 -- refuse_ended fails if a task of these ids or keys has ended that this transaction has created
--- once more. It comes after the rows stand in the index of the open ones, where none of them
+-- once more, and notes the ids if they have no keys. It comes after the rows stand in the index of the open ones, where none of them
 -- can be a second time: what ended before that is seen here, since each statement of a function
 -- looks anew. No task of the ids can have ended before since.
 CREATE FUNCTION refuse_ended(since timestamptz, first uuid, last uuid, ids uuid[], keys text[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -67,6 +86,9 @@ BEGIN
         WHERE EXISTS (SELECT FROM tasks_open o WHERE o.idempotency_key = k.key AND o.xmin = pg_current_xact_id()::xid)
     ) THEN
         RAISE unique_violation USING MESSAGE = 'a task of this id or idempotency key has ended', CONSTRAINT = 'tasks_pkey';
+    END IF;
+    IF keys IS NULL THEN
+        INSERT INTO created_again (id) SELECT unnest(ids) ON CONFLICT DO NOTHING;
     END IF;
 END $$;
 

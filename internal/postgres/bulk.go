@@ -27,6 +27,10 @@ import (
 // refused with task.ErrKeyReused. If all of the tasks were deleted, it is
 // task.ErrDeleted.
 func (db *DB) CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error) {
+	return db.commitBulk(ctx, newBulk(key, drafts))
+}
+
+func newBulk(key string, drafts []task.Draft) bulk {
 	b := bulk{key: key, drafts: slices.Clone(drafts)}
 	for i := range drafts {
 		b.drafts[i].Key = itemKey(key, i)
@@ -34,9 +38,14 @@ func (db *DB) CreateBulk(ctx context.Context, key string, drafts []task.Draft) (
 	if key != "" {
 		b.digest = digestOf(drafts)
 	}
+	return b
+}
+
+func (db *DB) commitBulk(ctx context.Context, b bulk) ([]task.Created, error) {
 	var out []task.Created
 	err := db.retry(ctx, "create tasks in bulk", func(ctx context.Context) (err error) {
 		out, err = db.createBulk(ctx, b)
+		b.again = true
 		return err
 	})
 	if refusal, data := isData(err); data {
@@ -50,6 +59,7 @@ type bulk struct {
 	key    string
 	digest []byte
 	drafts []task.Draft
+	again  bool // it was sent to Postgres before
 }
 
 // itemKey is the key of one task of a bulk create. Clients' keys have no spaces, so it
@@ -103,7 +113,7 @@ func (db *DB) createBulk(ctx context.Context, b bulk) ([]task.Created, error) {
 
 func (db *DB) insertBulk(ctx context.Context, b bulk) (now time.Time, held bool, err error) {
 	if b.key == "" {
-		return db.insert(ctx, b.drafts)
+		return db.insert(ctx, b.drafts, b.again)
 	}
 	lastDue := b.drafts[0].ExecutionTime
 	for i := range b.drafts {
@@ -116,7 +126,7 @@ func (db *DB) insertBulk(ctx context.Context, b bulk) (now time.Time, held bool,
 	args := append(createColumns.arguments(b.drafts), types, b.key, b.digest, lastDue)
 	var batch pgx.Batch
 	batch.Queue(insertKeyed, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&now, &held) })
-	err = db.createOnce(ctx, &batch, b.drafts)
+	err = db.createAgain(ctx, &batch, b.drafts)
 	return now, held, err
 }
 

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -33,6 +32,8 @@ type creation struct {
 	drafts []task.Draft
 	out    []task.Created
 	left   []int
+	// again is whether the drafts were sent to Postgres before.
+	again bool
 }
 
 // some are the drafts that are left.
@@ -70,8 +71,8 @@ func (db *DB) create(ctx context.Context, c *creation) {
 	if data && len(c.left) > 1 {
 		// One value that no column can hold must not fail its neighbours.
 		half := len(c.left) / 2
-		db.create(ctx, &creation{drafts: c.drafts, out: c.out, left: c.left[:half]})
-		db.create(ctx, &creation{drafts: c.drafts, out: c.out, left: c.left[half:]})
+		db.create(ctx, &creation{drafts: c.drafts, out: c.out, left: c.left[:half], again: true})
+		db.create(ctx, &creation{drafts: c.drafts, out: c.out, left: c.left[half:], again: true})
 		return
 	}
 	if data {
@@ -82,13 +83,13 @@ func (db *DB) create(ctx context.Context, c *creation) {
 	}
 }
 
-// tryCreate is prepared for drafts that are there already if they have keys. Their
-// ids alone are new, unless this is another try, and to trust in that costs a
-// quarter less.
+// tryCreate is prepared for drafts that are there already if they have keys, or if this is
+// another try. Ids alone are new at the first, and to trust in that costs a third less.
 func (db *DB) tryCreate(ctx context.Context, c *creation) error {
-	drafts := c.some()
-	if !slices.ContainsFunc(drafts, func(d task.Draft) bool { return d.Key != "" }) {
-		now, held, err := db.insert(ctx, drafts)
+	drafts, again := c.some(), c.again
+	c.again = true
+	if !again && !slices.ContainsFunc(drafts, func(d task.Draft) bool { return d.Key != "" }) {
+		now, held, err := db.insert(ctx, drafts, false)
 		if err == nil && !held {
 			return db.answerUndeclared(ctx, c)
 		}
@@ -162,76 +163,6 @@ func inserted(_ int, c column) string {
 	return "draft." + c.name
 }
 
-// insert commits all drafts or none, and returns when: one that is there already
-// undoes the statement. held is false, and nothing was committed, if a type is not there.
-func (db *DB) insert(ctx context.Context, drafts []task.Draft) (now time.Time, held bool, err error) {
-	query, args := insertAll, createColumns.arguments(drafts)
-	if types := heldTypes(drafts); types != nil {
-		query, args = insertHeld, append(args, types)
-	}
-	var batch pgx.Batch
-	batch.Queue(query, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&now, &held) })
-	err = db.createOnce(ctx, &batch, drafts)
-	return now, held, err
-}
-
-// createOnce commits what inserts drafts, unless a task of theirs has ended: which is seen
-// by a later statement than the one that inserts, so an end cannot come between.
-// Both are one transaction, sent at once.
-func (db *DB) createOnce(ctx context.Context, insert *pgx.Batch, drafts []task.Draft) error {
-	names := namesOf(drafts)
-	insert.Queue(refuseEnded, names.made(), names.first, names.last, uuids(names.ids), names.keys)
-	return db.pool.SendBatch(ctx, insert).Close()
-}
-
-// draftNames are the ids of drafts, the first and the last of them, and their keys.
-type draftNames struct {
-	ids         []task.ID
-	first, last task.ID
-	keys        []string // nil if there are none
-}
-
-func namesOf(drafts []task.Draft) draftNames {
-	n := draftNames{ids: make([]task.ID, len(drafts)), first: drafts[0].ID, last: drafts[0].ID}
-	for i := range drafts {
-		id := drafts[i].ID
-		n.ids[i] = id
-		if bytes.Compare(id[:], n.first[:]) < 0 {
-			n.first = id
-		}
-		if bytes.Compare(id[:], n.last[:]) > 0 {
-			n.last = id
-		}
-		if drafts[i].Key != "" {
-			n.keys = append(n.keys, drafts[i].Key)
-		}
-	}
-	return n
-}
-
-// made is when the first of the ids was made, by the clock of the API that made it.
-func (n draftNames) made() time.Time { return time.Unix(n.first.Time().UnixTime()) }
-
-// No task ends before its id is made. That clock may be wrong: a day is for its error, and one
-// that is further ahead is no later than this statement.
-const refuseEnded = `SELECT refuse_ended(least($1::timestamptz, statement_timestamp()) - interval '1 day', $2, $3, $4, $5)`
-
-var (
-	typesAt    = len(createColumns) + 1
-	insertAll  = `WITH inserted AS (` + insertDrafts + `) SELECT clock_timestamp(), true`
-	insertHeld = `WITH ` + holdTypes(typesAt) + `, inserted AS (` + insertDrafts + ` WHERE ` + allHeld(typesAt) + `)
-		SELECT clock_timestamp(), ` + allHeld(typesAt)
-	insertNew     = insertDrafts + ` WHERE ` + notEnded + ` ON CONFLICT DO NOTHING RETURNING id, created_at, true`
-	insertNewHeld = `WITH ` + holdTypes(typesAt) + `, inserted AS (` + insertDrafts + ` WHERE ` + notEnded + ` AND ` + allHeld(typesAt) + `
-			ON CONFLICT DO NOTHING RETURNING id, created_at)
-		SELECT id, created_at, held.ok FROM (SELECT ` + allHeld(typesAt) + ` AS ok) held LEFT JOIN inserted ON true`
-)
-
-// notEnded is whether no task of a draft has ended, for all that can be seen when the statement
-// begins.
-const notEnded = `NOT EXISTS (SELECT FROM tasks_ended e WHERE e.id = draft.id)
-			AND NOT EXISTS (SELECT FROM tasks_ended e WHERE e.idempotency_key = draft.idempotency_key)`
-
 // insertNew commits those of the drafts that are new, and answers them by their
 // index. held is as that of insert.
 func (db *DB) insertNew(ctx context.Context, drafts []task.Draft) (out map[int]task.Created, held bool, err error) {
@@ -253,7 +184,7 @@ func (db *DB) insertNew(ctx context.Context, drafts []task.Draft) (out map[int]t
 		})
 		return err
 	})
-	err = db.createOnce(ctx, &batch, drafts)
+	err = db.createAgain(ctx, &batch, drafts)
 	if err != nil || !held {
 		return nil, held, err
 	}

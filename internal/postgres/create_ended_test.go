@@ -30,29 +30,32 @@ func (f *fixture) createdOnce(t *testing.T, ids ...task.ID) {
 	require.Equal(t, len(ids), f.count(t, `SELECT count(DISTINCT id) FROM tasks WHERE id = ANY($1)`, ids))
 }
 
-// ways are how drafts are created. Each returns the ids of the answers.
-var ways = map[string]func(ctx context.Context, t *testing.T, db *postgres.DB, all []task.Draft) []task.ID{
-	"one by one": func(ctx context.Context, t *testing.T, db *postgres.DB, all []task.Draft) []task.ID {
-		t.Helper()
-		return createdIDs(t, db.Create(ctx, all), nil)
-	},
-	"by key": func(ctx context.Context, t *testing.T, db *postgres.DB, all []task.Draft) []task.ID {
-		t.Helper()
+// ways are how drafts are created, and how a later try of the same call creates them. Each
+// returns the ids of the answers.
+var ways = map[string]struct {
+	keys, bulk bool
+	key        string
+}{"one by one": {}, "by key": {keys: true}, "in bulk": {bulk: true}, "in bulk by key": {bulk: true, key: "bulk"}}
+
+func createAs(ctx context.Context, t *testing.T, db *postgres.DB, way string, again bool, all []task.Draft) []task.ID {
+	t.Helper()
+	as := ways[way]
+	if as.keys {
 		for i := range all {
 			all[i].Key = all[i].ID.String()
 		}
-		return createdIDs(t, db.Create(ctx, all), nil)
-	},
-	"in bulk": func(ctx context.Context, t *testing.T, db *postgres.DB, all []task.Draft) []task.ID {
-		t.Helper()
-		created, err := db.CreateBulk(ctx, "", all)
+	}
+	switch {
+	case as.bulk && again:
+		created, err := db.CreateBulkAgain(ctx, as.key, all)
 		return createdIDs(t, created, err)
-	},
-	"in bulk by key": func(ctx context.Context, t *testing.T, db *postgres.DB, all []task.Draft) []task.ID {
-		t.Helper()
-		created, err := db.CreateBulk(ctx, "bulk", all)
+	case as.bulk:
+		created, err := db.CreateBulk(ctx, as.key, all)
 		return createdIDs(t, created, err)
-	},
+	case again:
+		return createdIDs(t, db.CreateAgain(ctx, all), nil)
+	}
+	return createdIDs(t, db.Create(ctx, all), nil)
 }
 
 func createdIDs(t *testing.T, created []task.Created, err error) (ids []task.ID) {
@@ -69,32 +72,59 @@ func createdIDs(t *testing.T, created []task.Created, err error) (ids []task.ID)
 	return ids
 }
 
-// A create that comes once more after the task has ended is that task.
+// A create whose reply was lost is sent again after the task has ended, and is that task.
 func TestCreateAgainAfterTheEnd(t *testing.T) {
 	t.Parallel()
-	for name, create := range ways {
-		t.Run(name, func(t *testing.T) {
+	for way := range ways {
+		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			f := open(t)
 			all := drafts(3)
-			ids := create(t.Context(), t, f.DB, all)
+			ids := createAs(t.Context(), t, f.DB, way, false, all)
 			f.run(t, ids[1:]...)
-			require.Equal(t, ids, create(t.Context(), t, f.DB, all))
+			require.Equal(t, ids, createAs(t.Context(), t, f.DB, way, true, all))
 			f.createdOnce(t, ids...)
 		})
 	}
 }
 
-// A copy of a create stands still after its statement has begun; another copy creates the
-// task, which runs and moves to the history meanwhile. When the first goes on, its statement
-// sees neither: not the row that has gone from the index, nor the one that came to the
-// history after it had begun.
+// The copy that was sent first arrives after a later one has created the task, and after the
+// task has ended.
+func TestTheFirstCopyOfACreateComesLast(t *testing.T) {
+	t.Parallel()
+	for way := range ways {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			all := drafts(3)
+			ids := createAs(t.Context(), t, f.DB, way, true, all)
+			f.run(t, ids[1:]...)
+			require.Equal(t, ids, createAs(t.Context(), t, f.DB, way, false, all))
+			f.createdOnce(t, ids...)
+		})
+	}
+}
+
+// The ids that were sent again are forgotten with the tasks.
+func TestWhatWasSentAgainIsForgotten(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.CreateAgain(t.Context(), drafts(3))
+	f.exec(t, `UPDATE created_again SET at = at - interval '2 hours' WHERE id <> (SELECT id FROM created_again LIMIT 1)`)
+	_, _, err := f.DeleteRest(t.Context(), time.Minute, 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM created_again`))
+}
+
+// The first copy of a create stands still after its statement has begun; a later copy creates
+// the task, which runs and moves to the history meanwhile. When the first goes on, its statement
+// sees neither: not the row that has gone from the index, nor what came after it had begun.
 func TestCreateWhoseCopyIsParkedUntilTheEnd(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"one by one", "by key"} {
-		t.Run(name, func(t *testing.T) {
+	for _, way := range []string{"one by one", "by key"} {
+		t.Run(way, func(t *testing.T) {
 			t.Parallel()
-			create, f := ways[name], open(t)
+			f := open(t)
 			all := drafts(2)
 			// Somebody is about to insert the first of them.
 			tx, err := f.sql.Begin(t.Context())
@@ -104,9 +134,9 @@ func TestCreateWhoseCopyIsParkedUntilTheEnd(t *testing.T) {
 				all[0].ID)
 			require.NoError(t, err)
 			parked := make(chan []task.ID, 1)
-			go func() { parked <- create(t.Context(), t, f.DB, []task.Draft{all[0], all[1]}) }()
+			go func() { parked <- createAs(t.Context(), t, f.DB, way, false, []task.Draft{all[0], all[1]}) }()
 			f.awaitBlocked(t, 1)
-			second := create(t.Context(), t, f.DB, []task.Draft{all[1]})
+			second := createAs(t.Context(), t, f.DB, way, true, []task.Draft{all[1]})
 			f.run(t, second...)
 			require.NoError(t, tx.Rollback(t.Context()))
 			require.Equal(t, []task.ID{all[0].ID, all[1].ID}, <-parked)
@@ -129,7 +159,7 @@ func TestCreateAgainByAWrongClock(t *testing.T) {
 			}
 			ids := f.create(t, all...)
 			f.run(t, ids...)
-			require.Equal(t, ids, f.create(t, all...))
+			require.Equal(t, ids, createdIDs(t, f.CreateAgain(t.Context(), all), nil))
 			f.createdOnce(t, ids...)
 		})
 	}

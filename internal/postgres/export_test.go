@@ -1,9 +1,12 @@
 package postgres
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/timewheel/timewheel/internal/task"
 )
 
 // What classify may say, for the tests.
@@ -32,3 +35,20 @@ func WithPool(pool *pgxpool.Pool, log *slog.Logger) *DB {
 
 // PartitionWidth is how much time a partition of the history holds.
 var PartitionWidth = partitionWidth
+
+// CreateAgain is Create from its second try on.
+func (db *DB) CreateAgain(ctx context.Context, drafts []task.Draft) []task.Created {
+	c := creation{drafts: drafts, out: make([]task.Created, len(drafts)), left: make([]int, len(drafts)), again: true}
+	for i := range drafts {
+		c.left[i] = i
+	}
+	db.create(ctx, &c)
+	return c.out
+}
+
+// CreateBulkAgain is CreateBulk from its second try on.
+func (db *DB) CreateBulkAgain(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error) {
+	b := newBulk(key, drafts)
+	b.again = true
+	return db.commitBulk(ctx, b)
+}

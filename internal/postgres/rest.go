@@ -16,7 +16,7 @@ type restCursor struct {
 }
 
 // DeleteRest deletes what no partition was there for when it ended, and what goes with tasks
-// that were deleted: sessions that died, and the answers to bulk creates. It looks at a page of
+// that were deleted: sessions that died, ids that were sent again, and the answers to bulk creates. It looks at a page of
 // at most limit tasks per call; done is true at the end of a walk, and the next call begins
 // from the start. There is nearly never anything.
 func (db *DB) DeleteRest(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error) {
@@ -59,6 +59,9 @@ func (db *DB) deleteDeadSessions(ctx context.Context, keep time.Duration) error 
 	_, err := db.pool.Exec(ctx, `
 		WITH sessions AS (
 			DELETE FROM workers WHERE dead_at < clock_timestamp() - $1::interval
+		), copies AS (
+			DELETE FROM created_again WHERE id = ANY(ARRAY(
+				SELECT id FROM created_again WHERE at < clock_timestamp() - greatest($1::interval, '1 hour') ORDER BY at LIMIT 1000))
 		)
 		DELETE FROM batches WHERE key = ANY(ARRAY(
 			SELECT key FROM batches
