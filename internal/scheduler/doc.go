@@ -33,9 +33,11 @@
 //
 // What a create (T0) may be repeated under, its id and its key, is unique among the open
 // tasks by an index. A copy of a create may arrive after the task has ended, and even
-// after its own statement began. So T0 has a second statement, in the same transaction:
-// after its rows stand in the index, where no other copy's can be, it looks for them
-// among what has ended, and fails if one is there.
+// after its own statement began. So each copy looks once more after its rows stand in the
+// index, where no other copy's can be, and with a fresh snapshot. The second copy and later
+// ones look through what has ended, and leave a mark with the task. The first one looks for
+// that mark alone: if there is none, no other copy has created the task. A create with a
+// key may be repeated by its client, and looks through what has ended from the first.
 //
 // The write order is Postgres, then Redis. So an id in Redis always names a row
 // that was committed, and a reader who looks at Redis first and at Postgres
