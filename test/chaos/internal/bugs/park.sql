@@ -1,5 +1,6 @@
 -- One create of fifty waits before its first row is inserted, and before each further one,
--- until the task of that id has ended: another copy of the create made it.
+-- until the task of that id has ended: another copy of the create made it. The wish to cancel that
+-- its node sends is lost.
 CREATE FUNCTION park() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     choice text := coalesce(current_setting('chaos.parked', true), '');
@@ -10,7 +11,11 @@ BEGIN
         PERFORM set_config('chaos.parked', choice, true);
     END IF;
     WHILE choice = 'yes' AND clock_timestamp() < until AND NOT EXISTS (SELECT FROM tasks_ended WHERE id = NEW.id) LOOP
-        PERFORM pg_sleep(0.02);
+        BEGIN
+            PERFORM pg_sleep(0.02);
+        EXCEPTION WHEN query_canceled THEN
+            NULL;
+        END;
     END LOOP;
     RETURN NEW;
 END $$;
