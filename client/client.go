@@ -88,9 +88,11 @@ func (c *Client) CreateAll(ctx context.Context, key string, tasks []NewTask) ([]
 // Get reads a task.
 func (c *Client) Get(ctx context.Context, id uuid.UUID) (*Task, error) {
 	var found Task
-	if err := c.do(ctx, http.MethodGet, "task/"+id.String(), nil, "", nil, &found); err != nil {
+	header, err := c.call(ctx, http.MethodGet, "task/"+id.String(), nil, nil, nil, &found)
+	if err != nil {
 		return nil, fmt.Errorf("get a task: %w", err)
 	}
+	found.ETag = header.Get("ETag")
 	return &found, nil
 }
 
@@ -120,6 +122,23 @@ func (c *Client) Delete(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
+// Patch changes a task that has not started, and returns it. Nil means that it never runs at a
+// time that it had before. A Problem has the status 409 once the task has started or ended, and
+// 412 if it is not as IfMatch says. What may have been carried out may be repeated.
+func (c *Client) Patch(ctx context.Context, id uuid.UUID, p Patch) (*Task, error) {
+	header := http.Header{"Content-Type": {"application/merge-patch+json"}}
+	if p.IfMatch != "" {
+		header.Set("If-Match", p.IfMatch)
+	}
+	var changed Task
+	answer, err := c.call(ctx, http.MethodPatch, "task/"+id.String(), nil, header, p, &changed)
+	if err != nil {
+		return nil, fmt.Errorf("change a task: %w", err)
+	}
+	changed.ETag = answer.Get("ETag")
+	return &changed, nil
+}
+
 // Live asks whether the API serves at all.
 func (c *Client) Live(ctx context.Context) error {
 	if err := c.do(ctx, http.MethodGet, "livez", nil, "", nil, nil); err != nil {
@@ -137,45 +156,59 @@ func NotSent(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-func (c *Client) do(ctx context.Context, method, path string, query url.Values, key string, send, into any) (err error) {
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, key string, send, into any) error {
+	header := http.Header{}
+	if key != "" {
+		header.Set("Idempotency-Key", key)
+	}
+	_, err := c.call(ctx, method, path, query, header, send, into)
+	return err
+}
+
+// call sends one request, and returns the header of the answer.
+func (c *Client) call(
+	ctx context.Context, method, path string, query url.Values, header http.Header, send, into any,
+) (answer http.Header, err error) {
 	target := c.base.JoinPath(path)
 	target.RawQuery = query.Encode()
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), http.NoBody)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if header != nil {
+		request.Header = header
 	}
 	if send != nil {
 		encoded, err := json.Marshal(send)
 		if err != nil {
-			return fmt.Errorf("encode the request: %w", err)
+			return nil, fmt.Errorf("encode the request: %w", err)
 		}
 		// Without GetBody, so that package http cannot send it a second time.
 		request.Body, request.GetBody = io.NopCloser(bytes.NewReader(encoded)), nil
 		request.ContentLength = int64(len(encoded))
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if key != "" {
-		request.Header.Set("Idempotency-Key", key)
+		if request.Header.Get("Content-Type") == "" {
+			request.Header.Set("Content-Type", "application/json")
+		}
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, response.Body.Close()) }()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	if response.StatusCode >= http.StatusMultipleChoices {
-		return problemOf(response, text)
+		return nil, problemOf(response, text)
 	}
 	if into == nil {
-		return nil
+		return response.Header, nil
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("decode the answer: %w", err)
+		return nil, fmt.Errorf("decode the answer: %w", err)
 	}
-	return nil
+	return response.Header, nil
 }
 
 // problemOf is what an answer that is no success says. A proxy may have answered with

@@ -91,6 +91,34 @@ func TestTheLifeOfATask(t *testing.T) {
 	require.Equal(t, client.Deleted, p.TaskStatus)
 }
 
+func TestPatch(t *testing.T) {
+	c := serve(t)
+	ctx, at := t.Context(), time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	id, err := c.Create(ctx, client.NewTask{Type: "foo", ExecutionTime: at, Payload: json.RawMessage(`{"duration":"1s","n":1.50}`)})
+	require.NoError(t, err)
+	found, err := c.Get(ctx, id)
+	require.NoError(t, err)
+	later := at.Add(time.Hour)
+	changed, err := c.Patch(ctx, id, client.Patch{
+		ExecutionTime: &later, Payload: json.RawMessage(`{"duration":null}`), MaxAttempts: 3, IfMatch: found.ETag,
+	})
+	require.NoError(t, err)
+	require.True(t, later.Equal(changed.DueAt))
+	require.JSONEq(t, `{"n":1.50}`, string(changed.Payload))
+	require.Contains(t, string(changed.Payload), "1.50")
+	again, err := c.Get(ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, changed, again)
+	_, err = c.Patch(ctx, id, client.Patch{MaxAttempts: 4, IfMatch: found.ETag})
+	require.Equal(t, "precondition_failed", problem(t, err).Code)
+	bare, err := c.Patch(ctx, id, client.Patch{Payload: json.RawMessage("null")})
+	require.NoError(t, err)
+	require.Nil(t, bare.Payload)
+	require.NoError(t, c.Delete(ctx, id))
+	_, err = c.Patch(ctx, id, client.Patch{MaxAttempts: 4})
+	require.Equal(t, client.Deleted, problem(t, err).TaskStatus)
+}
+
 func TestProblems(t *testing.T) {
 	c := serve(t)
 	_, err := c.Create(t.Context(), client.NewTask{Type: "nothing"})

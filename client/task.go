@@ -48,6 +48,19 @@ type Task struct {
 	Payload       json.RawMessage `json:"payload,omitempty"`
 	Result        json.RawMessage `json:"result,omitempty"`
 	Failure       *Failure        `json:"failure,omitempty"`
+	// ETag is another one for each change of the task. Lists leave it out.
+	ETag string `json:"-"`
+}
+
+// Patch is what is to become of a task that has not started. What is zero stays as it is.
+type Patch struct {
+	ExecutionTime *time.Time `json:"execution_time,omitempty"`
+	// Payload is a JSON object that is merged into the present payload (RFC 7396), null to have
+	// none, or nil.
+	Payload     json.RawMessage `json:"payload,omitempty"`
+	MaxAttempts int             `json:"max_attempts,omitempty"`
+	// IfMatch is the ETag of the task that is to be changed, or empty for whatever it is by now.
+	IfMatch string `json:"-"`
 }
 
 // Failure is why the latest attempt failed.

@@ -61,10 +61,14 @@ func openDriver(ctx context.Context, config *pgx.ConnConfig, before map[int]prep
 		return nil, errors.Join(err, db.Close())
 	}
 	prepare := func(target int) error {
-		if do, some := before[target]; some {
-			return do(ctx, db, log) // the library has no context
+		do, some := before[target]
+		if !some {
+			return nil
 		}
-		return nil
+		if version, _, err := inner.Version(); err != nil || version > target { // taken back to it
+			return err
+		}
+		return do(ctx, db, log) // the library has no context
 	}
 	way := func() func() { return makeWay(ctx, db, log) }
 	return &driver{Driver: inner, prepare: prepare, makeWay: way, log: log}, nil

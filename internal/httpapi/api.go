@@ -30,6 +30,9 @@ type Tasks interface {
 	// Delete returns nil as well if the task was deleted before, and a
 	// *task.StatusError if it has started or ended.
 	Delete(ctx context.Context, id task.ID) error
+	// Change makes of a task that has not started what decide says, which may be asked more than
+	// once, and returns it. An error of decide is returned as it is.
+	Change(ctx context.Context, id task.ID, decide func(*task.Task) (task.Change, error)) (*task.Task, error)
 }
 
 // Reader is how the API looks at tasks, with the same errors.
@@ -115,14 +118,15 @@ func New(o Options) http.Handler {
 	get := []string{http.MethodGet, http.MethodHead}
 	// A request with a body takes its place when the body has arrived: those who
 	// only announce one keep nobody out.
-	router.POST("/task", a.withBody(task.MaxPayload, errTooLarge, a.create))
-	router.POST("/task/batch", a.withBody(maxBatchBody, errBatchTooLarge, a.createBulk))
+	router.POST("/task", a.withBody(plainJSON, task.MaxPayload, errTooLarge, a.create))
+	router.POST("/task/batch", a.withBody(plainJSON, maxBatchBody, errBatchTooLarge, a.createBulk))
+	router.PATCH("/task/:id", a.withBody(patchJSON, task.MaxPayload, errTooLarge, a.change))
 	tasks := router.Group("/task", a.limit)
 	tasks.Match(get, "", a.answer(a.list))
 	tasks.Match(get, "/:id", a.answer(a.get))
 	tasks.DELETE("/:id", a.answer(a.delete))
 
-	router.PUT("/type/:name", a.withBody(maxTypeBody, errTooLarge, a.putType))
+	router.PUT("/type/:name", a.withBody(plainJSON, maxTypeBody, errTooLarge, a.putType))
 	types := router.Group("/type", a.limit)
 	types.Match(get, "", a.answer(a.listTypes))
 	types.Match(get, "/:name", a.answer(a.getType))

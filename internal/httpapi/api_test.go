@@ -79,6 +79,9 @@ func (s *service) do(t *testing.T, method, target, body string, headers ...strin
 	if method == http.MethodPost {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	if method == http.MethodPatch {
+		request.Header.Set("Content-Type", "application/merge-patch+json")
+	}
 	for pair := range slices.Chunk(headers, 2) {
 		if pair[1] == "" {
 			request.Header.Del(pair[0])

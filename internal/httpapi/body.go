@@ -17,13 +17,24 @@ const (
 	firstBytes = 2 << 10
 )
 
-// withBody makes a gin handler of one that takes the whole body, of at most limit
-// bytes; tooLarge is the answer to one that is larger. The bytes count against
+// mediaType is what a body must be, and the answer to any other.
+type mediaType struct {
+	name  string
+	other *problem
+}
+
+var (
+	plainJSON = mediaType{"application/json", errMediaType}
+	patchJSON = mediaType{mergePatchType, errPatchMediaType}
+)
+
+// withBody makes a gin handler of one that takes the whole body, of this type and of at most
+// limit bytes; tooLarge is the answer to one that is larger. The bytes count against
 // maxBodyBytes as they arrive, and until the request is answered.
-func (a *api) withBody(limit int64, tooLarge *problem, do func(*gin.Context, []byte) error) gin.HandlerFunc {
+func (a *api) withBody(kind mediaType, limit int64, tooLarge *problem, do func(*gin.Context, []byte) error) gin.HandlerFunc {
 	return a.answer(func(c *gin.Context) error {
-		if err := checkMediaType(c.Request.Header); err != nil {
-			return err
+		if !isMediaType(c.Request.Header, kind.name) {
+			return kind.other
 		}
 		if c.Request.ContentLength > limit {
 			return tooLarge

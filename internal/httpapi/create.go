@@ -34,19 +34,17 @@ func (a *api) create(c *gin.Context, body []byte) error {
 	return nil
 }
 
-func checkMediaType(header http.Header) error {
-	given := header.Get("Content-Type")
-	if given != "application/json" {
+// isMediaType reports whether a body is of a media type, in UTF-8 and not compressed.
+func isMediaType(header http.Header, wanted string) bool {
+	if given := header.Get("Content-Type"); given != wanted {
 		kind, parameters, err := mime.ParseMediaType(given)
 		charset := parameters["charset"]
-		if err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
-			return errMediaType
+		if err != nil || kind != wanted || charset != "" && !strings.EqualFold(charset, "utf-8") {
+			return false
 		}
 	}
-	if coding := header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return errMediaType
-	}
-	return nil
+	coding := header.Get("Content-Encoding")
+	return coding == "" || strings.EqualFold(coding, "identity")
 }
 
 func malformed(detail string) error {
@@ -65,7 +63,7 @@ func (a *api) get(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return reply(c, http.StatusOK, taskResponse{t})
+	return replyTask(c, t)
 }
 
 // deleted is the answer to DELETE /task/<id>.

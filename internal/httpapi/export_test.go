@@ -92,3 +92,8 @@ func FieldsOf(err error) (fields []string) {
 	}
 	return fields
 }
+
+// MergePatch merges two values that are valid JSON.
+func MergePatch(target, patch string) string {
+	return string(mergePatch(jsontext.Value(target), jsontext.Value(patch)))
+}

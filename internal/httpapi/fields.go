@@ -20,6 +20,8 @@ type taskField struct {
 	// read puts what a client sends into a draft; raw is nil if it is not sent. Nil:
 	// clients do not set it.
 	read func(m *taskMembers, raw jsontext.Value, draft *task.Draft)
+	// patch takes what a client sends to change it. Nil: it cannot be changed.
+	patch func(p *taskPatch, raw jsontext.Value)
 	// required is whether a client must send it, and nullable whether null stands for
 	// nothing.
 	required, nullable bool
@@ -54,7 +56,8 @@ var taskFields = []taskField{
 				"A time in the past is due at once.",
 		},
 		read: func(m *taskMembers, raw jsontext.Value, d *task.Draft) { d.ExecutionTime = readTime(raw, m.faults) }, required: true,
-		show: func(t *task.Task) any { return formatTime(t.ExecutionTime) }, always: true,
+		patch: (*taskPatch).readTime,
+		show:  func(t *task.Task) any { return formatTime(t.ExecutionTime) }, always: true,
 	},
 	{
 		name:   "due_at",
@@ -71,7 +74,7 @@ var taskFields = []taskField{
 		schema: huma.Schema{
 			Type: "integer", Minimum: number(1), Maximum: number(task.MaxAttemptsLimit), Description: "how often the task may be started, by default as the type says. 1 executes at most once. More executes at least once, again after a failure.",
 		},
-		read: (*taskMembers).readAttempts,
+		read: (*taskMembers).readAttempts, patch: (*taskPatch).readAttempts,
 		show: func(t *task.Task) any { return t.MaxAttempts }, always: true,
 	},
 	{
@@ -117,7 +120,7 @@ var taskFields = []taskField{
 			Description: "what the task type needs, kept byte by byte; at most 64 levels deep, without U+0000 and lone surrogates, " +
 				"and with numbers of at most 1000 digits and exponents within 308",
 		},
-		read: (*taskMembers).readPayload, nullable: true,
+		read: (*taskMembers).readPayload, patch: (*taskPatch).readPayload, nullable: true,
 		show: func(t *task.Task) any { return rawOrNil(t.Payload) },
 	},
 	{

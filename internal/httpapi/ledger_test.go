@@ -104,6 +104,35 @@ func (l *ledger) Delete(ctx context.Context, id task.ID) error {
 	return task.ErrNotFound
 }
 
+func (l *ledger) Change(ctx context.Context, id task.ID, decide func(*task.Task) (task.Change, error)) (*task.Task, error) {
+	t, err := l.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if t.Status != task.Submitted {
+		return nil, &task.StatusError{Status: t.Status}
+	}
+	to, err := decide(t)
+	if err != nil {
+		return nil, err
+	}
+	if to.ExecutionTime != nil {
+		t.ExecutionTime, t.DueAt = *to.ExecutionTime, *to.ExecutionTime
+	}
+	if to.SetPayload {
+		t.Payload = to.Payload
+	}
+	t.MaxAttempts = cmp.Or(to.MaxAttempts, t.MaxAttempts)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.tasks {
+		if l.tasks[i].ID == id {
+			l.tasks[i] = *t
+		}
+	}
+	return t, nil
+}
+
 // List ends a page after l.full tasks, as if they were large.
 func (l *ledger) List(ctx context.Context, filter task.Filter) (page []task.Task, more bool, err error) {
 	if err := l.failing(ctx); err != nil {

@@ -32,15 +32,18 @@ func describe() []byte {
 	d.of(reflect.TypeFor[failure]())
 	d.schemas.Map()["Task"] = taskSchema(func(f taskField) (shown, always bool) { return f.show != nil, f.always })
 	d.schemas.Map()["NewTask"] = taskSchema(func(f taskField) (sent, required bool) { return f.read != nil, f.required })
+	d.schemas.Map()["TaskPatch"] = taskSchema(func(f taskField) (sent, required bool) { return f.patch != nil, false })
 	for _, f := range taskFields {
-		if f.nullable {
-			d.schemas.Map()["NewTask"].Properties[f.name].Nullable = true
+		for _, sent := range []string{"NewTask", "TaskPatch"} {
+			if member := d.schemas.Map()[sent].Properties[f.name]; f.nullable && member != nil {
+				member.Nullable = true
+			}
 		}
 	}
 	d.schemas.Map()["NewBatch"] = newBatchSchema()
 	d.schemas.Map()["Type"], d.schemas.Map()["NewType"] = typeSchema(true), typeSchema(false)
 	for _, operation := range []*huma.Operation{
-		d.createTask(), d.createBulk(), d.listTasks(), d.getTask(), d.deleteTask(),
+		d.createTask(), d.createBulk(), d.listTasks(), d.getTask(), d.changeTask(), d.deleteTask(),
 		d.putType(), d.getType(), d.listTypes(), d.deleteType(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
 		d.health("/readyz", "readyz", "Whether tasks can be taken", http.StatusOK, http.StatusServiceUnavailable),
@@ -158,9 +161,32 @@ func (d describer) getTask() *huma.Operation {
 	return &huma.Operation{
 		OperationID: "get-task", Method: http.MethodGet, Path: "/task/{id}", Summary: "Look at a task",
 		Parameters: []*huma.Param{idParam(), requestIDParam()},
-		Responses: d.responses(http.StatusOK, "The task.", reflect.TypeFor[taskResponse](), nil,
+		Responses: d.responses(http.StatusOK, "The task.", reflect.TypeFor[taskResponse](), etagHeader(),
 			errInvalidID, errNotFound, errOverloaded, errInternal, errUnavailable),
 	}
+}
+
+func (d describer) changeTask() *huma.Operation {
+	return &huma.Operation{
+		OperationID: "change-task", Method: http.MethodPatch, Path: "/task/{id}", Summary: "Move or change a task that has not started",
+		Description: "After a 200 the task never runs at a time that it had before. The payload is merged as RFC 7396 says: " +
+			"null removes a member, and what is not named stays as it is, with each digit of its numbers.",
+		Parameters: []*huma.Param{idParam(), {
+			Name: matchHeader, In: "header", Example: `"pWZ3kcAcZ2vVdYVZgNQ1ug"`,
+			Description: "a list of entity tags, or *: the task is changed only if its ETag is one of them. A weak tag is none.",
+			Schema:      &huma.Schema{Type: huma.TypeString},
+		}, requestIDParam()},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			mergePatchType: {Schema: &huma.Schema{Ref: schemaPrefix + "TaskPatch"}, Example: map[string]any{"execution_time": "2030-01-02T16:00:00Z"}},
+		}},
+		Responses: d.responses(http.StatusOK, "The task as it is now.", reflect.TypeFor[taskResponse](), etagHeader(),
+			errMalformedJSON, errInvalidID, errNotFound, errConflict, errPrecondition, errTooLarge, errPatchMediaType, errInvalid, errRejected,
+			errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
+	}
+}
+
+func etagHeader() map[string]*huma.Param {
+	return map[string]*huma.Param{"ETag": {Description: "another one for each change of the task", Schema: &huma.Schema{Type: huma.TypeString}}}
 }
 
 func (d describer) deleteTask() *huma.Operation {

@@ -60,7 +60,7 @@ var (
 	errNotFound         = newProblem(404, "not_found", "There is no task of this id.")
 	errNoSuchRoute      = newProblem(404, "no_such_route", "There is nothing at this path; see /openapi.json.")
 	errMethodNotAllowed = newProblem(405, "method_not_allowed", "The path does not take this method; see the Allow header.")
-	errConflict         = newProblem(409, "conflict", "The task has started or ended and can no longer be deleted.")
+	errConflict         = newProblem(409, "conflict", "The task has started or ended and can no longer be deleted or changed.")
 	errKeyDeleted       = newDeleted("The task that this Idempotency-Key names was deleted and will not run. A new task needs a new key.")
 	errKeyReused        = newProblem(409, "idempotency_key_reused", "This Idempotency-Key came with a different request before.")
 	errNoSuchType       = newProblem(404, "no_such_type", "There is no task type of this name.")
@@ -71,6 +71,8 @@ var (
 	errTooLarge         = newProblem(413, "body_too_large", "The body is larger than 256 KiB.")
 	errBatchTooLarge    = newProblem(413, "body_too_large", "The body is larger than 8 MiB.")
 	errMediaType        = newProblem(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json, in UTF-8 and not compressed.")
+	errPatchMediaType   = newProblem(415, "unsupported_media_type", "The body must be sent as Content-Type: application/merge-patch+json, in UTF-8 and not compressed.")
+	errPrecondition     = newProblem(412, "precondition_failed", "The task is not as If-Match expects it, and nothing was changed. GET it again.")
 	errInvalid          = newProblem(422, "invalid", "The request cannot be carried out; see errors.")
 	errUndeclared       = newProblem(422, "undeclared_type", "The task type was deleted a moment ago.")
 	errRejected         = newProblem(422, "rejected_by_store", "The store cannot hold a value of this request.")
@@ -88,6 +90,7 @@ var sentinels = []struct {
 }{
 	{task.ErrNotFound, errNotFound},
 	{task.ErrKeyReused, errKeyReused},
+	{task.ErrPrecondition, errPrecondition},
 	{task.ErrUnknownType, errUndeclared},
 	{task.ErrNoSuchType, errNoSuchType},
 	{task.ErrTypeInUse, errTypeInUse},

@@ -137,8 +137,8 @@ func TestRoutesAndMethods(t *testing.T) {
 		{"DELETE", "/task", "POST, GET, HEAD"},
 		{"OPTIONS", "/task", "POST, GET, HEAD"},
 		{"BREW", "/task", "POST, GET, HEAD"},
-		{"POST", "/task/x", "GET, HEAD, DELETE"},
-		{"PATCH", "/task/x", "GET, HEAD, DELETE"},
+		{"POST", "/task/x", "PATCH, GET, HEAD, DELETE"},
+		{"PUT", "/task/x", "PATCH, GET, HEAD, DELETE"},
 		{"POST", "/livez", "GET, HEAD"},
 		{"DELETE", "/openapi.json", "GET, HEAD"},
 	} {

@@ -212,3 +212,48 @@ func TestRestartedRedisKeepsItsRing(t *testing.T) {
 	require.Eventually(t, func() bool { return k.Lead(t.Context()) == nil }, patience, glance)
 	f.requireIndexed(t, ids)
 }
+
+// A task was moved to an earlier time, and Redis was not told: it stands there at the old one.
+func TestATaskThatWaitsForItsOldTimeIsBroughtForward(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	k := f.maintainer(nil)
+	ids := f.insert(t, 2, soon, 0)
+	require.NoError(t, k.Lead(t.Context()))
+	f.exec(t, `UPDATE tasks SET due_at = clock_timestamp() - interval '500 ms', changes = 1 WHERE id = $1`, ids[0])
+	require.Eventually(t, func() bool {
+		require.NoError(t, k.Lead(t.Context()))
+		return f.redis.ZScore(t.Context(), dueKey, ids[0]).Val() < float64(time.Now().UnixMicro())
+	}, patience, glance)
+	f.requireIndexed(t, ids)
+	require.Positive(t, f.count(t, "id = '"+ids[0]+"' AND due_at > clock_timestamp() - interval '2 seconds'"))
+}
+
+// A repair that has read a task before it is moved to a later time costs a claim that is refused.
+func TestARepairThatReadATaskBeforeItsMove(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	ring := &hooked{Wheel: f.ring}
+	k := f.maintainerOf(f.db, ring, nil)
+	id := parse(t, f.insert(t, 1, -time.Minute, 0))[0]
+	ring.repair = func([]task.Due) error {
+		ring.repair = nil
+		read, err := f.db.Get(t.Context(), id)
+		require.NoError(t, err)
+		at := time.Now().Add(soon).Truncate(time.Microsecond)
+		_, _, err = f.db.Change(t.Context(), read, task.Change{ExecutionTime: &at})
+		require.NoError(t, err)
+		return f.ring.Index(t.Context(), []task.Due{{ID: id, Type: "foo", At: at}})
+	}
+	require.NoError(t, k.Lead(t.Context()))
+	require.Len(t, f.claim(t, 1), 1, "the repair has put it where it was")
+	session := uuid.New()
+	require.NoError(t, f.db.Register(t.Context(), session, "host", never))
+	started, _, err := f.db.Start(t.Context(), session, 1, []string{"foo"}, []task.ID{id})
+	require.NoError(t, err)
+	require.Empty(t, started)
+	waits, err := f.db.Submitted(t.Context(), []task.ID{id})
+	require.NoError(t, err)
+	require.NoError(t, f.ring.Release(t.Context(), nil, waits))
+	require.Greater(t, f.redis.ZScore(t.Context(), dueKey, id.String()).Val(), float64(time.Now().Add(soon/2).UnixMicro()))
+}

@@ -156,21 +156,21 @@ func (db *DB) resolveBulk(ctx context.Context, b bulk) ([]task.Created, error) {
 // before, and says of those that wait still when they are due.
 func (db *DB) answerAgain(ctx context.Context, ids []task.ID) ([]task.Created, error) {
 	rows, err := db.pool.Query(ctx, `
-		SELECT id, status, due_at - clock_timestamp() FROM tasks WHERE id = ANY($1)`, uuids(ids))
+		SELECT id, status, due_at, clock_timestamp() FROM tasks WHERE id = ANY($1)`, uuids(ids))
 	if err != nil {
 		return nil, err
 	}
-	waits := make(map[task.ID]time.Duration, len(ids))
+	waits := make(map[task.ID]task.Created, len(ids))
 	deleted := 0
 	var id task.ID
 	var status task.Status
-	var in time.Duration
-	_, err = pgx.ForEachRow(rows, []any{scanUUID(&id), &status, &in}, func() error {
+	var due, now time.Time
+	_, err = pgx.ForEachRow(rows, []any{scanUUID(&id), &status, &due, &now}, func() error {
 		switch status {
 		case task.Deleted:
 			deleted++
 		case task.Submitted:
-			waits[id] = in
+			waits[id] = task.Created{DueIn: task.DueIn{ID: id, Delay: due.Sub(now)}, DueAt: due}
 		default: // it needs no index
 		}
 		return nil
@@ -183,11 +183,11 @@ func (db *DB) answerAgain(ctx context.Context, ids []task.ID) ([]task.Created, e
 	}
 	out := make([]task.Created, len(ids))
 	for i, id := range ids {
-		in, waiting := waits[id]
-		if !waiting {
-			in = math.MaxInt64 // it is not to be indexed
+		answer, waiting := waits[id]
+		if !waiting { // it is not to be indexed
+			answer = task.Created{DueIn: task.DueIn{ID: id, Delay: math.MaxInt64}}
 		}
-		out[i] = task.Created{DueIn: task.DueIn{ID: id, Delay: in}}
+		out[i] = answer
 	}
 	return out, nil
 }

@@ -105,6 +105,7 @@ var taskColumns = []column{
 			digest: canonicalPayload,
 		},
 	},
+	{name: "changes", scan: func(t *task.Task) any { return (*zeronull.Int4)(&t.Changes) }},
 	{name: "result", scan: func(t *task.Task) any { return (*[]byte)(&t.Result) }},
 	{name: "failure_code", scan: func(t *task.Task) any { return failureCode{t} }},
 	{name: "failure_message", scan: func(t *task.Task) any { return failureMessage{t} }},

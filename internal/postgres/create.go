@@ -133,7 +133,7 @@ func (db *DB) tryCreate(ctx context.Context, c *creation) error {
 }
 
 func createdAt(draft *task.Draft, now time.Time) task.Created {
-	return task.Created{DueIn: task.DueIn{ID: draft.ID, Delay: draft.ExecutionTime.Sub(now)}}
+	return task.Created{DueIn: task.DueIn{ID: draft.ID, Delay: draft.ExecutionTime.Sub(now)}, DueAt: draft.ExecutionTime}
 }
 
 // answerUndeclared answers the drafts whose type is not there. None of the others has been
@@ -197,10 +197,11 @@ func (db *DB) insertNew(ctx context.Context, drafts []task.Draft) (out map[int]t
 	return out, true, nil
 }
 
-// lookUpDrafts takes the arguments of lookUpColumns.
+// lookUpDrafts takes the arguments of lookUpColumns. A task that was changed is no longer as
+// its create asked for: then the type alone tells whether it is the same.
 var lookUpDrafts = `
-	SELECT draft.n - 1, t.id, t.due_at, clock_timestamp(), t.status, t.payload,
-	       ` + comparedColumns.list(" AND ", func(_ int, c column) string {
+	SELECT draft.n - 1, t.id, t.due_at, clock_timestamp(), t.status, t.payload, t.changes IS NOT NULL,
+	       t.changes IS NOT NULL AND t.task_type = draft.task_type OR ` + comparedColumns.list(" AND ", func(_ int, c column) string {
 	return "t." + c.name + " = coalesce(draft." + c.name + ", t." + c.name + ")"
 }) + `
 	FROM ` + lookUpColumns.unnest() + ` WITH ORDINALITY AS draft (` + lookUpColumns.names() + `, n)
@@ -224,15 +225,15 @@ func (db *DB) lookUp(ctx context.Context, drafts []task.Draft) (map[int]task.Cre
 	var due, now time.Time
 	var status task.Status
 	var payload *string
-	var same bool
-	_, err = pgx.ForEachRow(rows, []any{&i, scanUUID(&id), &due, &now, &status, &payload, &same}, func() error {
+	var changed, same bool
+	_, err = pgx.ForEachRow(rows, []any{&i, scanUUID(&id), &due, &now, &status, &payload, &changed, &same}, func() error {
 		switch {
-		case !same || !sameJSON(raw(payload), drafts[i].Payload):
+		case !same || !changed && !sameJSON(raw(payload), drafts[i].Payload):
 			found[i] = task.Created{Err: task.ErrKeyReused}
 		case status == task.Deleted:
 			found[i] = task.Created{Err: task.ErrDeleted}
 		default:
-			found[i] = task.Created{DueIn: task.DueIn{ID: id, Delay: due.Sub(now)}}
+			found[i] = task.Created{DueIn: task.DueIn{ID: id, Delay: due.Sub(now)}, DueAt: due}
 		}
 		return nil
 	})

@@ -171,7 +171,7 @@ func (s *Scheduler) indexWithinHorizon(ctx context.Context, drafts []task.Draft,
 	var soon []task.Due
 	for i, c := range created {
 		if c.Err == nil && c.Delay <= s.horizon+Margin {
-			soon = append(soon, task.Due{ID: c.ID, Type: drafts[i].Type, At: drafts[i].ExecutionTime})
+			soon = append(soon, task.Due{ID: c.ID, Type: drafts[i].Type, At: c.DueAt})
 		}
 	}
 	if len(soon) > 0 {

@@ -12,15 +12,14 @@ import (
 )
 
 const (
-	// maxDeferred bounds what is remembered while Redis fails, for each kind of update.
-	// What goes beyond is found by the repair once it is overdue, or by the audit.
-	maxDeferred = 100_000
+	// maxDeferred bounds how many tasks are remembered while Redis fails. What goes beyond
+	// is found by the repair once it is overdue, or by the audit.
+	maxDeferred = 200_000
 	// deferredTimeout bounds one try to apply what was deferred.
 	deferredTimeout = 5 * time.Second
 )
 
-// indexUpdate is what the due index in Redis has to learn. No id is indexed again
-// after it was removed, so removals are applied last.
+// indexUpdate is what the due index in Redis has to learn. It names no task twice.
 type indexUpdate struct {
 	upserts  []task.Due
 	removals []task.Ref
@@ -67,7 +66,26 @@ const everyType = ""
 type deferred struct {
 	mu       sync.Mutex
 	degraded map[string]bool
-	pending  indexUpdate
+	pending  []entry
+	// at is where each task is in pending. One that is moved has another time each time,
+	// and the newest holds.
+	at map[task.ID]int
+}
+
+// entry is what the due index has to learn of one task: when it is due, or that it is not to be
+// there.
+type entry struct {
+	task.Due
+	removal bool
+}
+
+func (u indexUpdate) each(do func(entry)) {
+	for _, d := range u.upserts {
+		do(entry{Due: d})
+	}
+	for _, r := range u.removals {
+		do(entry{Due: task.Due{ID: r.ID, Type: r.Type}, removal: true})
+	}
 }
 
 // keep takes from an update what is degraded, for later, and returns the rest.
@@ -102,8 +120,8 @@ func (d *deferred) failed(u indexUpdate, types []string) bool {
 	return first
 }
 
-// failedAgain keeps what Redis did not take of all that was pending. Only its types are
-// degraded from now on: the others were taken.
+// failedAgain keeps what Redis did not take of all that was pending, but for what is known
+// better by now. Only its types are degraded from now on: the others were taken.
 func (d *deferred) failedAgain(u indexUpdate, types []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,21 +129,40 @@ func (d *deferred) failedAgain(u indexUpdate, types []string) {
 	for _, name := range types {
 		d.degraded[name] = true
 	}
-	d.add(u)
+	u.each(func(e entry) {
+		if _, newer := d.at[e.ID]; !newer {
+			d.put(e)
+		}
+	})
 }
 
-func (d *deferred) add(u indexUpdate) {
-	p := &d.pending
-	p.upserts = append(p.upserts, u.upserts[:min(len(u.upserts), maxDeferred-len(p.upserts))]...)
-	p.removals = append(p.removals, u.removals[:min(len(u.removals), maxDeferred-len(p.removals))]...)
+func (d *deferred) add(u indexUpdate) { u.each(d.put) }
+
+func (d *deferred) put(e entry) {
+	if i, known := d.at[e.ID]; known {
+		d.pending[i] = e
+	} else if len(d.pending) < maxDeferred {
+		if d.at == nil {
+			d.at = map[task.ID]int{}
+		}
+		d.at[e.ID] = len(d.pending)
+		d.pending = append(d.pending, e)
+	}
 }
 
 // take returns all that is pending. With nothing pending, nothing is degraded any more.
 func (d *deferred) take() indexUpdate {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	u := d.pending
-	d.pending = indexUpdate{}
+	var u indexUpdate
+	for _, e := range d.pending {
+		if e.removal {
+			u.removals = append(u.removals, task.Ref{ID: e.ID, Type: e.Type})
+		} else {
+			u.upserts = append(u.upserts, e.Due)
+		}
+	}
+	d.pending, d.at = nil, nil
 	if u.empty() {
 		d.degraded = nil
 	}
@@ -142,7 +179,7 @@ func (s *Scheduler) applyOrDefer(ctx context.Context, u indexUpdate) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	if left, types, err := s.apply(ctx, u); err != nil {
-		s.log.Warn("redis is updated later", "created", len(left.upserts), "deleted", len(left.removals), "error", err)
+		s.log.Warn("redis is updated later", "indexed", len(left.upserts), "removed", len(left.removals), "error", err)
 		if s.deferred.failed(left, types) {
 			time.AfterFunc(redisRetryInterval, s.applyDeferred)
 		}
@@ -151,15 +188,15 @@ func (s *Scheduler) applyOrDefer(ctx context.Context, u indexUpdate) {
 
 // apply updates the due index. Left is what was not taken, of these types.
 func (s *Scheduler) apply(ctx context.Context, u indexUpdate) (left indexUpdate, types []string, err error) {
-	created, deleted := indexUpdate{upserts: u.upserts}, indexUpdate{removals: u.removals}
+	upserts, removals := indexUpdate{upserts: u.upserts}, indexUpdate{removals: u.removals}
 	if len(u.upserts) > 0 {
 		if err = s.index.Index(ctx, u.upserts); err != nil {
-			left, types = created.unreached(err)
+			left, types = upserts.unreached(err)
 		}
 	}
 	if len(u.removals) > 0 {
 		if removeErr := s.index.Remove(ctx, u.removals); removeErr != nil {
-			part, more := deleted.unreached(removeErr)
+			part, more := removals.unreached(removeErr)
 			left.removals, types, err = part.removals, append(types, more...), errors.Join(err, removeErr)
 		}
 	}
@@ -174,7 +211,7 @@ func (s *Scheduler) Close(ctx context.Context) error {
 		return nil
 	}
 	if _, _, err := s.apply(ctx, u); err != nil {
-		return fmt.Errorf("index %d created and remove %d deleted tasks: %w", len(u.upserts), len(u.removals), err)
+		return fmt.Errorf("index %d tasks and remove %d: %w", len(u.upserts), len(u.removals), err)
 	}
 	return nil
 }
@@ -193,6 +230,6 @@ func (s *Scheduler) applyDeferred() {
 			time.AfterFunc(redisRetryInterval, s.applyDeferred)
 			return
 		}
-		s.log.Info("redis was updated late", "created", len(u.upserts), "deleted", len(u.removals))
+		s.log.Info("redis was updated late", "indexed", len(u.upserts), "removed", len(u.removals))
 	}
 }

@@ -24,7 +24,10 @@
 //	             with worker_lost, or submitted again if the user allowed more
 //	             attempts. One transaction.
 //	T5  Delete   one statement: submitted. 200 means that it never runs.
-//	T6  Index    put a missing id into Redis, drop a stale one. Idempotent.
+//	T6  Index    put a missing id into Redis, bring forward one that waits for too late a time,
+//	             drop a stale one. Idempotent.
+//	T7  Move     one UPDATE: submitted, in the attempt and with the number of changes that were
+//	             read. 200 means that it never runs at a time that it had before. Then index.
 //
 // An end (T3, T4, T5) moves the row to the history, in the same statement: what is open is
 // a partition of tasks, and what has ended is in others, by the time of the end. There is no
@@ -38,6 +41,11 @@
 // ones look through what has ended, and leave a mark with the task. The first one looks for
 // that mark alone: if there is none, no other copy has created the task. A create with a
 // key may be repeated by its client, and looks through what has ended from the first.
+//
+// A move (T7) needs nothing from Redis to be true: T2 compares the time that stands in the row. What
+// Redis has still, from a slow call, an old dump or a repair that had read the row before, is too
+// early, and a start is refused and put back; or it is too late, and the repair of overdue rows
+// brings it forward. A copy of the statement that arrives late finds another number of changes.
 //
 // The write order is Postgres, then Redis. So an id in Redis always names a row
 // that was committed, and a reader who looks at Redis first and at Postgres

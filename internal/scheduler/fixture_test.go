@@ -126,14 +126,13 @@ func (f *fixture) requireIndexed(t *testing.T, ids []string) {
 }
 
 // session registers a worker and starts tasks in its name.
-func (f *fixture) session(t *testing.T, ids ...task.ID) uuid.UUID {
+func (f *fixture) session(t *testing.T, ids ...task.ID) {
 	t.Helper()
 	session := uuid.New()
 	require.NoError(t, f.db.Register(t.Context(), session, "host", never))
 	started, _, err := f.db.Start(t.Context(), session, 1, []string{"foo"}, ids)
 	require.NoError(t, err)
 	require.Len(t, started, len(ids))
-	return session
 }
 
 func (f *fixture) create(t *testing.T, s *scheduler.Scheduler, d task.Draft) task.ID {

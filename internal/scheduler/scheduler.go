@@ -23,6 +23,8 @@ type Store interface {
 	Create(ctx context.Context, drafts []task.Draft) []task.Created
 	CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error)
 	Delete(ctx context.Context, id task.ID) (taskType string, err error)
+	Get(ctx context.Context, id task.ID) (*task.Task, error)
+	Change(ctx context.Context, read *task.Task, to task.Change) (changed *task.Task, delay time.Duration, err error)
 }
 
 // Index is the due index in Redis as the API needs it.

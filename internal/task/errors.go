@@ -21,6 +21,10 @@ var (
 	// ErrDeleted: the idempotency key names a task that was deleted and will not
 	// run. Nothing was changed.
 	ErrDeleted = errors.New("the task of this idempotency key was deleted")
+	// ErrChanged: the task is not as it was when it was read. Nothing was changed.
+	ErrChanged = errors.New("the task has changed meanwhile")
+	// ErrPrecondition: the task is not as the request says that it has to be.
+	ErrPrecondition = errors.New("the task is not as the request expects it")
 	// ErrSessionLost: the worker's session is dead or its lease has passed.
 	ErrSessionLost = errors.New("worker session lost")
 	// ErrLocked: another transaction holds the task's row, so nothing was

@@ -17,6 +17,8 @@ type DueIn struct {
 // Created is the answer to one draft.
 type Created struct {
 	DueIn
+	// DueAt is when the task is due.
+	DueAt time.Time
 	// Err concerns this draft alone, or is nil.
 	Err error
 }

@@ -41,6 +41,9 @@ type Task struct {
 	FinishedAt time.Time
 	CreatedAt  time.Time
 
+	// Changes is how often a client has changed the task.
+	Changes int32
+
 	// Result is a JSON value that the handler returned, or nil.
 	Result json.RawMessage
 	// Failure says why the latest attempt failed, or is nil.
@@ -83,6 +86,17 @@ type Draft struct {
 	// Key is the client's idempotency key, or empty. Two drafts with the same
 	// key are the same task.
 	Key string
+}
+
+// Change is what becomes of a task that has not started.
+type Change struct {
+	// ExecutionTime is when it is due from now on, or nil: that stays.
+	ExecutionTime *time.Time
+	// Payload replaces the present one, which may be nil, if SetPayload.
+	Payload    json.RawMessage
+	SetPayload bool
+	// MaxAttempts replaces the present number unless it is 0.
+	MaxAttempts int
 }
 
 // Due is what the due index knows of a task: its name, the ring that it is in, which is

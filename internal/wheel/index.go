@@ -18,9 +18,9 @@ func (w *Wheel) Index(ctx context.Context, tasks []task.Due) error {
 	return err
 }
 
-// Repair adds those tasks that the index lost: neither due nor claimed. It
-// returns how many. Their types are marked unless they are to be looked at soon: the agenda
-// may be what was lost.
+// Repair adds those tasks that the index lost: neither due nor claimed. Those that it has at
+// a later time, which is still ahead, are brought forward. It returns how many both are. Their
+// types are marked unless they are to be looked at soon: the agenda may be what was lost.
 func (w *Wheel) Repair(ctx context.Context, tasks []task.Due) (int, error) {
 	return w.index(ctx, "repair", tasks)
 }

@@ -1,6 +1,7 @@
 package wheel_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -69,7 +70,8 @@ func TestIndexSetsTheTimeWhateverItWas(t *testing.T) {
 }
 
 // A repair runs beside claims. If it touched what is claimed, a task would be
-// handed out twice; if it touched what is there, a put-back would be undone.
+// handed out twice. What is there keeps its time, unless it waits although it is due earlier:
+// it was moved, and Redis was not told.
 func TestRepairAddsOnlyWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	f := open(t)
@@ -78,16 +80,27 @@ func TestRepairAddsOnlyWhatIsMissing(t *testing.T) {
 	require.Equal(t, claimed, f.claim(t, 2, never))
 	lapses := f.score(t, claimedKey, claimed[0].String())
 	present := f.index(t, 2, past.Add(time.Hour))
+	overdue := f.index(t, 2, past)
 	missing := dueFrom(3, past)
 
 	asked := missing
-	for _, id := range append(claimed, present...) {
+	for _, id := range slices.Concat(claimed, overdue) {
 		asked = append(asked, task.Due{Type: "foo", ID: id, At: past.Add(-time.Hour)})
+	}
+	for _, id := range present {
+		asked = append(asked, task.Due{Type: "foo", ID: id, At: past.Add(2 * time.Hour)})
+	}
+	earlier := past.Add(30 * time.Minute)
+	moved := f.index(t, 2, past.Add(90*time.Minute))
+	for _, id := range moved {
+		asked = append(asked, task.Due{Type: "foo", ID: id, At: earlier})
 	}
 	added, err := f.Repair(t.Context(), asked)
 	require.NoError(t, err)
-	require.Equal(t, 3, added)
-	require.Equal(t, append(texts(idsOf(missing)), texts(present)...), f.members(t, dueKey))
+	require.Equal(t, 5, added)
+	require.ElementsMatch(t, texts(slices.Concat(idsOf(missing), present, overdue, moved)), f.members(t, dueKey))
+	require.Equal(t, past.UnixMicro(), f.score(t, dueKey, overdue[0].String()))
+	require.Equal(t, earlier.UnixMicro(), f.score(t, dueKey, moved[0].String()))
 	require.Equal(t, past.Add(time.Hour).UnixMicro(), f.score(t, dueKey, present[0].String()))
 	require.Equal(t, lapses, f.score(t, claimedKey, claimed[0].String()))
 

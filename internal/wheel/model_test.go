@@ -83,9 +83,9 @@ func (r *reference) repair(t *rapid.T) {
 	require.NoError(t, err)
 	want := 0
 	for _, d := range tasks {
-		_, due := r.due[d.ID]
+		at, due := r.due[d.ID]
 		_, claimed := r.claimed[d.ID]
-		if !due && !claimed {
+		if !claimed && (!due || at > max(d.At.UnixMicro(), r.f.now(t).UnixMicro())) {
 			r.due[d.ID] = d.At.UnixMicro()
 			want++
 		}

@@ -34,7 +34,7 @@ const (
 	Ran = "ran"
 	// Finished: the end is committed, and the worker does not know it yet.
 	Finished = "finished"
-	// Inserted: the API committed tasks, and Redis does not know them.
+	// Inserted: the API committed tasks or a move, and Redis does not know of them.
 	Inserted = "inserted"
 )
 
