@@ -61,10 +61,16 @@ func openDriver(ctx context.Context, config *pgx.ConnConfig, before map[int]prep
 		return nil, errors.Join(err, db.Close())
 	}
 	prepare := func(target int) error {
-		if do, some := before[target]; some {
-			return do(ctx, db, log) // the library has no context
+		do, some := before[target]
+		if !some {
+			return nil
 		}
-		return nil
+		// A down migration leads to a version too, and needs nothing before it.
+		from, _, err := inner.Version()
+		if err != nil || from > target {
+			return err
+		}
+		return do(ctx, db, log) // the library has no context
 	}
 	way := func() func() { return makeWay(ctx, db, log) }
 	return &driver{Driver: inner, prepare: prepare, makeWay: way, log: log}, nil
