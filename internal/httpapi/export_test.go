@@ -92,3 +92,8 @@ func FieldsOf(err error) (fields []string) {
 	}
 	return fields
 }
+
+// DecodeSchedule reads the body of a schedule on an API that knows the type foo.
+func DecodeSchedule(name string, body []byte) (task.Schedule, error) {
+	return apiOf([]string{"foo"}).decodeSchedule(name, body)
+}
