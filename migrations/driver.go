@@ -65,7 +65,9 @@ func openDriver(ctx context.Context, config *pgx.ConnConfig, before map[int]prep
 		if !some {
 			return nil
 		}
-		if version, _, err := inner.Version(); err != nil || version > target { // taken back to it
+		// A down migration leads to a version too, and needs nothing before it.
+		from, _, err := inner.Version()
+		if err != nil || from > target {
 			return err
 		}
 		return do(ctx, db, log) // the library has no context

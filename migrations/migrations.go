@@ -66,6 +66,8 @@ func newFrom(
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the migrations: %w", err), database.Close())
 	}
+	// Its reader would stay behind when a migration fails and more are to be read than this.
+	m.PrefetchMigrations = 1000
 	return m, nil
 }
 

@@ -72,6 +72,7 @@ func RunAPI(ctx context.Context, cfg config.API, out io.Writer) error {
 	handler := httpapi.New(httpapi.Options{
 		Tasks: tasks, Reader: stores.db,
 		Types:       types{known, stores.db, stores.wheel},
+		Schedules:   schedules{stores.db, tasks},
 		Validate:    checks.Validate,
 		CheckType:   checks.CheckType,
 		Ready:       stores.ready,

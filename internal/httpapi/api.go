@@ -56,11 +56,22 @@ type Types interface {
 	DeleteType(ctx context.Context, name string) error
 }
 
+// Schedules is how the API looks at schedules and changes them, with the same errors.
+type Schedules interface {
+	// PutSchedule creates or replaces a schedule, and says whether it is new.
+	PutSchedule(ctx context.Context, s task.Schedule) (put task.Schedule, created bool, err error)
+	GetSchedule(ctx context.Context, name string) (task.Schedule, error)
+	Schedules(ctx context.Context, after string, limit int) ([]task.Schedule, error)
+	DeleteSchedule(ctx context.Context, name string) error
+}
+
 // Options of the API. All of them are required.
 type Options struct {
 	Tasks  Tasks
 	Reader Reader
 	Types  Types
+
+	Schedules Schedules
 	// Validate lists what is wrong with a payload, an object or nil, for a
 	// task of a type.
 	Validate func(taskType task.Type, payload json.RawMessage) []FieldError
@@ -74,9 +85,12 @@ type Options struct {
 }
 
 type api struct {
-	tasks    Tasks
-	reader   Reader
-	types    Types
+	tasks  Tasks
+	reader Reader
+	types  Types
+
+	schedules Schedules
+
 	validate func(task.Type, json.RawMessage) []FieldError
 
 	checkDefinition func(task.Type) []FieldError
@@ -93,9 +107,12 @@ type api struct {
 // panics if they or the routes contradict each other.
 func New(o Options) http.Handler {
 	a := &api{
-		tasks:    o.Tasks,
-		reader:   o.Reader,
-		types:    o.Types,
+		tasks:  o.Tasks,
+		reader: o.Reader,
+		types:  o.Types,
+
+		schedules: o.Schedules,
+
 		validate: o.Validate,
 
 		checkDefinition: o.CheckType,
@@ -131,6 +148,13 @@ func New(o Options) http.Handler {
 	types.Match(get, "", a.answer(a.listTypes))
 	types.Match(get, "/:name", a.answer(a.getType))
 	types.DELETE("/:name", a.answer(a.deleteType))
+
+	router.PUT("/schedule/:name", a.withBody(plainJSON, maxTypeBody, errTooLarge, a.putSchedule))
+	schedules := router.Group("/schedule", a.limit)
+	schedules.Match(get, "", a.answer(a.listSchedules))
+	schedules.Match(get, "/:name", a.answer(a.getSchedule))
+	schedules.Match(get, "/:name/next", a.answer(a.nextOfSchedule))
+	schedules.DELETE("/:name", a.answer(a.deleteSchedule))
 
 	router.Match(get, "/livez", gin.WrapF(telemetry.Livez))
 	router.Match(get, "/readyz", gin.WrapH(telemetry.Readyz(o.Ready)))

@@ -55,12 +55,17 @@ func (m *taskMembers) take(name []byte, value jsontext.Value) {
 
 // fill puts what the members say into an empty draft. The draft's payload is a part of
 // the body.
-func (m *taskMembers) fill(draft *task.Draft) {
+func (m *taskMembers) fill(draft *task.Draft) { m.fillAll(draft, "") }
+
+// fillButTime is fill for a task whose time is not the client's.
+func (m *taskMembers) fillButTime(draft *task.Draft) { m.fillAll(draft, "execution_time") }
+
+func (m *taskMembers) fillAll(draft *task.Draft, but string) {
 	m.taskType = task.Type{MaxAttempts: 1}
 	for i := range taskFields {
 		f := &taskFields[i]
 		switch {
-		case f.read == nil:
+		case f.read == nil, f.name == but:
 		case m.raw[i] == nil && f.required:
 			m.faults.add(f.name, "is required")
 		default:
@@ -137,6 +142,9 @@ func readKey(values []string, f *faults) string {
 	}
 	if len(values) > 1 || !visible(values[0], task.MaxKeyLength) {
 		f.add(keyHeader, "must be one value of 1 to "+strconv.Itoa(task.MaxKeyLength)+" visible ASCII characters")
+	}
+	if strings.HasPrefix(values[0], task.ScheduleKeys) {
+		f.add(keyHeader, "must not begin with "+task.ScheduleKeys+": such keys name the occurrences of schedules")
 	}
 	return values[0]
 }

@@ -97,3 +97,8 @@ func FieldsOf(err error) (fields []string) {
 func MergePatch(target, patch string) string {
 	return string(mergePatch(jsontext.Value(target), jsontext.Value(patch)))
 }
+
+// DecodeSchedule reads the body of a schedule on an API that knows the type foo.
+func DecodeSchedule(name string, body []byte) (task.Schedule, error) {
+	return apiOf([]string{"foo"}).decodeSchedule(name, body)
+}

@@ -41,10 +41,13 @@ func describe() []byte {
 		}
 	}
 	d.schemas.Map()["NewBatch"] = newBatchSchema()
+	d.of(reflect.TypeFor[scheduleShown]())
+	d.schemas.Map()["NewSchedule"] = newScheduleSchema()
 	d.schemas.Map()["Type"], d.schemas.Map()["NewType"] = typeSchema(true), typeSchema(false)
 	for _, operation := range []*huma.Operation{
 		d.createTask(), d.createBulk(), d.listTasks(), d.getTask(), d.changeTask(), d.deleteTask(),
 		d.putType(), d.getType(), d.listTypes(), d.deleteType(),
+		d.putSchedule(), d.getSchedule(), d.listSchedules(), d.nextOfSchedule(), d.deleteSchedule(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
 		d.health("/readyz", "readyz", "Whether tasks can be taken", http.StatusOK, http.StatusServiceUnavailable),
 		d.plain("/metrics", "metrics", "What Prometheus scrapes", "text/plain", &huma.Schema{Type: huma.TypeString}),
@@ -104,6 +107,11 @@ func schemaName(t reflect.Type, _ string) string {
 		reflect.TypeFor[page]():             "TaskPage",
 		reflect.TypeFor[typeList]():         "TypeList",
 		reflect.TypeFor[deletedType]():      "DeletedType",
+		reflect.TypeFor[scheduleShown]():    "Schedule",
+		reflect.TypeFor[skippedShown]():     "Skipped",
+		reflect.TypeFor[scheduleListed]():   "ScheduleList",
+		reflect.TypeFor[deletedSchedule]():  "DeletedSchedule",
+		reflect.TypeFor[preview]():          "Preview",
 		reflect.TypeFor[problem]():          "Problem",
 		reflect.TypeFor[FieldError]():       "FieldError",
 		reflect.TypeFor[telemetry.Health](): "Health",

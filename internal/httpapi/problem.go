@@ -64,9 +64,11 @@ var (
 	errKeyDeleted       = newDeleted("The task that this Idempotency-Key names was deleted and will not run. A new task needs a new key.")
 	errKeyReused        = newProblem(409, "idempotency_key_reused", "This Idempotency-Key came with a different request before.")
 	errNoSuchType       = newProblem(404, "no_such_type", "There is no task type of this name.")
-	errTypeInUse        = newProblem(409, "type_in_use", "Tasks of this type are open. They have to end or to be deleted first.")
+	errTypeInUse        = newProblem(409, "type_in_use", "Tasks of this type are open, or a schedule names it. They have to end or to be deleted first.")
 	errTypeShips        = newProblem(409, "type_ships", "This type ships with timewheel and cannot be deleted.")
 	errTooManyTypes     = newProblem(409, "too_many_types", "There are as many task types as there may be.")
+	errNoSuchSchedule   = newProblem(404, "no_such_schedule", "There is no schedule of this name.")
+	errTooManySchedules = newProblem(409, "too_many_schedules", "There are as many schedules as there may be.")
 	errOlderWorkers     = newTransient(409, "older_workers", "A worker of an older version is up, which knows no pause and no limit. Stop it first.")
 	errTooLarge         = newProblem(413, "body_too_large", "The body is larger than 256 KiB.")
 	errBatchTooLarge    = newProblem(413, "body_too_large", "The body is larger than 8 MiB.")
@@ -96,6 +98,8 @@ var sentinels = []struct {
 	{task.ErrTypeInUse, errTypeInUse},
 	{task.ErrTypeShips, errTypeShips},
 	{task.ErrTooManyTypes, errTooManyTypes},
+	{task.ErrNoSuchSchedule, errNoSuchSchedule},
+	{task.ErrTooManySchedules, errTooManySchedules},
 	{task.ErrOlderWorkers, errOlderWorkers},
 	{task.ErrDeleted, errKeyDeleted},
 	{task.ErrOverloaded, errOverloaded},

@@ -20,3 +20,9 @@ const (
 	LeaderTerm   = leaderTerm
 	OverduePages = overduePages
 )
+
+// MakeOnce is a tick of the maker on a node that leads.
+func (m *Maintainer) MakeOnce(ctx context.Context) error {
+	m.leads.Store(true)
+	return m.makeWhenLeading(ctx)
+}

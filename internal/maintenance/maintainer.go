@@ -7,6 +7,7 @@
 //	lead       cascade, rebuild and repair of the due index           lead.go
 //	audit      the whole of it, beside lead                           audit.go
 //	reap       dead sessions                                          reap.go
+//	schedule   occurrences of schedules, by the leader                schedule.go
 //	retain     partitions of the history, by the leader               retention.go
 package maintenance
 
@@ -31,6 +32,10 @@ type Store interface {
 	Submitted(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
 	Rooms(ctx context.Context) (map[string]int, error)
 	Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Duration) (task.Reaped, error)
+	SkipLate(ctx context.Context) ([]task.Ref, error)
+	DueSchedules(ctx context.Context, until time.Time, limit int) ([]task.DueSchedule, error)
+	MakeOccurrences(ctx context.Context, steps []task.Advance) ([]task.Due, error)
+	ForgetOccurrences(ctx context.Context, limit int) error
 	ExtendHistory(ctx context.Context, keep time.Duration) error
 	DropEnded(ctx context.Context, keep time.Duration) (dropped int64, err error)
 	DeleteRest(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
@@ -126,6 +131,7 @@ func (m *Maintainer) Run(ctx context.Context) error {
 	group.Go(func() error { return m.every(ctx, "lead", m.cfg.Tick, m.leadOrFollow) })
 	group.Go(func() error { return m.every(ctx, "legacy", 30*m.cfg.Tick, m.dropLegacy) })
 	group.Go(func() error { return m.every(ctx, "reap", m.cfg.Tick, m.reapWhenDue) })
+	group.Go(func() error { return m.every(ctx, "schedule", m.cfg.Tick, m.makeWhenLeading) })
 	group.Go(func() error { return m.every(ctx, "retain", 10*m.cfg.Tick, m.retain) })
 	return group.Wait()
 }

@@ -44,7 +44,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		}),
 		failures: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "timewheel_loop_failures_total",
-			Help: "Rounds of the background loops that failed, by loop: lead, audit, reap, retain, legacy.",
+			Help: "Rounds of the background loops that failed, by loop: lead, audit, reap, schedule, retain, legacy.",
 		}, []string{"loop"}),
 	}
 }

@@ -113,7 +113,8 @@ func classify(err error) verdict {
 	switch {
 	case errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrKeyReused), errors.Is(err, task.ErrDeleted),
 		errors.Is(err, task.ErrUnknownType), errors.Is(err, task.ErrNoSuchType), errors.Is(err, task.ErrTypeInUse),
-		errors.Is(err, task.ErrTooManyTypes), errors.Is(err, task.ErrChanged), errors.Is(err, task.ErrOlderWorkers), errors.As(err, &conflict):
+		errors.Is(err, task.ErrTooManyTypes), errors.Is(err, task.ErrChanged), errors.Is(err, task.ErrNoSuchSchedule),
+		errors.Is(err, task.ErrTooManySchedules), errors.Is(err, task.ErrOlderWorkers), errors.As(err, &conflict):
 		// Not a failure but the answer.
 		return definite
 	case errors.As(err, &connect), pgconn.SafeToRetry(err):

@@ -147,7 +147,7 @@ func (db *DB) whyNotPut(ctx context.Context, version int64, holdsBack bool) erro
 	return errMoved
 }
 
-// DeleteType deletes a type of which no task is open. Errors are task.ErrNoSuchType,
+// DeleteType deletes a type of which no task is open, and that no schedule names. Errors are task.ErrNoSuchType,
 // task.ErrTypeShips, task.ErrTypeInUse, task.ErrUnavailable and task.ErrUnknownOutcome.
 func (db *DB) DeleteType(ctx context.Context, name string) error {
 	if task.Ships(name) {
@@ -181,14 +181,18 @@ const deleteType = `
 		SELECT id FROM tasks_open
 		WHERE outcome = 'open' AND task_type >= $2 AND task_type <= $2
 		ORDER BY task_type, id LIMIT 1
+	), named AS (
+		SELECT FROM schedules WHERE task_type = $2 LIMIT 1
 	), next AS (
 		UPDATE types_version SET version = version + 1
 		WHERE version = $1 AND EXISTS (SELECT FROM types WHERE name = $2) AND NOT EXISTS (SELECT FROM open)
+		      AND NOT EXISTS (SELECT FROM named)
 		RETURNING version
 	), deleted AS (
 		DELETE FROM types USING next WHERE name = $2 RETURNING name
 	)
-	SELECT EXISTS (SELECT FROM deleted), EXISTS (SELECT FROM types WHERE name = $2), EXISTS (SELECT FROM open)`
+	SELECT EXISTS (SELECT FROM deleted), EXISTS (SELECT FROM types WHERE name = $2),
+	       EXISTS (SELECT FROM open) OR EXISTS (SELECT FROM named)`
 
 // GetType reads one type. The error is task.ErrNoSuchType or task.ErrUnavailable.
 func (db *DB) GetType(ctx context.Context, name string) (t task.Type, err error) {

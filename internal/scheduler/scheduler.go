@@ -57,6 +57,13 @@ func New(store Store, index Index, horizon time.Duration, log *slog.Logger) *Sch
 	return s
 }
 
+// Forget drops from the due index tasks that Postgres has ended already.
+func (s *Scheduler) Forget(ctx context.Context, gone []task.Ref) {
+	if len(gone) > 0 {
+		s.applyOrDefer(context.WithoutCancel(ctx), indexUpdate{removals: gone})
+	}
+}
+
 // Delete ends a task that has not started (T5). See postgres.DB.Delete for its
 // errors.
 func (s *Scheduler) Delete(ctx context.Context, id task.ID) error {

@@ -44,6 +44,11 @@ var (
 	ErrOlderWorkers = errors.New("a worker of an older version is up")
 	// ErrTooManyTypes: there is no room for another type.
 	ErrTooManyTypes = errors.New("there are as many types as there may be")
+
+	// ErrNoSuchSchedule: there is no schedule of that name.
+	ErrNoSuchSchedule = errors.New("schedule not found")
+	// ErrTooManySchedules: there is no room for another schedule.
+	ErrTooManySchedules = errors.New("there are as many schedules as there may be")
 )
 
 // RejectedError says that the store refuses a value of the request and always
