@@ -52,7 +52,7 @@ CREATE TRIGGER create_once AFTER INSERT ON tasks
     REFERENCING NEW TABLE AS created FOR EACH STATEMENT EXECUTE FUNCTION create_once();
 
 -- created_again are the ids that were sent once more, since the reply to the first copy was
--- lost. They are kept for as long as ended tasks are.
+-- lost. They are kept for as long as ended tasks are, and for an hour at least.
 CREATE TABLE created_again (
     id uuid PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp()

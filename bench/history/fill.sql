@@ -1,5 +1,7 @@
 -- One day of the history, as the services would have left it: :rows tasks that ended on the day
--- :ago days before today. It becomes a partition once it is full and indexed.
+-- :ago days before today, on a database at the newest version:
+--   psql -v rows=14285715 -v ago=1 -f fill.sql URL, and so on to ago=7
+-- It becomes a partition once it is full and indexed.
 BEGIN;
 SELECT format('tasks_ended_%s', to_char(day, 'YYYYMMDD"t"HH24MISS')) AS leaf, day, day + interval '1 day' AS until
 FROM (SELECT (date_trunc('day', now() AT TIME ZONE 'UTC') - :ago * interval '1 day') AT TIME ZONE 'UTC' AS day) d \gset

@@ -72,6 +72,31 @@ func createdIDs(t *testing.T, created []task.Created, err error) (ids []task.ID)
 	return ids
 }
 
+func TestCreateWhoseReplyWasLostHappensOnce(t *testing.T) {
+	t.Parallel()
+	for command, key := range map[string]string{"INSERT": "key", "SELECT": ""} { // the tags of the statements
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			f := open(t)
+			through, url := newProxy(t, f.url)
+			db := f.connect(t, url)
+			all := drafts(10)
+			all[3].Key = key
+			through.loseReply(command)
+			created := db.Create(t.Context(), all)
+			require.Equal(t, 1, through.losses())
+			for i, answer := range created {
+				require.NoError(t, answer.Err)
+				require.Equal(t, all[i].ID, answer.ID)
+			}
+			require.Equal(t, 10, f.count(t, `SELECT count(*) FROM tasks`))
+			if key == "" {
+				require.Equal(t, 10, f.count(t, `SELECT count(*) FROM created_again`), "the first copy would be refused")
+			}
+		})
+	}
+}
+
 // A create whose reply was lost is sent again after the task has ended, and is that task.
 func TestCreateAgainAfterTheEnd(t *testing.T) {
 	t.Parallel()
