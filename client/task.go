@@ -27,6 +27,11 @@ type NewTask struct {
 	Payload json.RawMessage `json:"payload,omitempty"`
 	// MaxAttempts is 1 if it is zero: the task runs at most once.
 	MaxAttempts int `json:"max_attempts,omitempty"`
+	// NotAfter is until when the task may start, or nil; Timeout ("30s") how long one attempt may
+	// take, and Retry how long the task waits for the next one. Zero is what the type says.
+	NotAfter *time.Time `json:"not_after,omitempty"`
+	Timeout  string     `json:"timeout,omitempty"`
+	Retry    *Retry     `json:"retry,omitempty"`
 	// Key is the idempotency key, or empty. Two creates with one key make one task.
 	Key string `json:"-"`
 }
@@ -40,6 +45,9 @@ type Task struct {
 	DueAt         time.Time       `json:"due_at"`
 	Attempt       int             `json:"attempt"`
 	MaxAttempts   int             `json:"max_attempts"`
+	NotAfter      *time.Time      `json:"not_after,omitempty"`
+	Timeout       string          `json:"timeout,omitempty"`
+	Retry         *Retry          `json:"retry,omitempty"`
 	WorkerID      *uuid.UUID      `json:"worker_id,omitempty"`
 	CreatedAt     time.Time       `json:"created_at"`
 	StartedAt     *time.Time      `json:"started_at,omitempty"`
@@ -59,6 +67,11 @@ type Patch struct {
 	// none, or nil.
 	Payload     json.RawMessage `json:"payload,omitempty"`
 	MaxAttempts int             `json:"max_attempts,omitempty"`
+	// NotAfter, Timeout and Retry are JSON values: null is what the type says, nil leaves what is
+	// there, and an object is merged into the task's retry.
+	NotAfter json.RawMessage `json:"not_after,omitempty"`
+	Timeout  json.RawMessage `json:"timeout,omitempty"`
+	Retry    json.RawMessage `json:"retry,omitempty"`
 	// IfMatch is the ETag of the task that is to be changed, or empty for whatever it is by now.
 	IfMatch string `json:"-"`
 }

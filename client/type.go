@@ -18,6 +18,8 @@ type Type struct {
 	Timeout     string `json:"timeout,omitempty"`
 	MaxAttempts int    `json:"max_attempts,omitempty"`
 	Retry       *Retry `json:"retry,omitempty"`
+	// ExpiresIn is how long after its execution time a task may start that has no NotAfter.
+	ExpiresIn string `json:"expires_in,omitempty"`
 	// MaxRunning is how many tasks may run at once, over all workers.
 	MaxRunning int   `json:"max_running,omitempty"`
 	Rate       *Rate `json:"rate,omitempty"`

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json/jsontext"
@@ -17,10 +16,10 @@ const mergePatchType = "application/merge-patch+json"
 type taskPatch struct {
 	api    *api
 	faults faults
-	// executionTime is nil, maxAttempts 0 and payload nil unless they are sent.
-	executionTime *time.Time
-	maxAttempts   int
-	payload       jsontext.Value
+	// to is what does not depend on the task, and payload and retry are merged into what it
+	// has; nil, if they are not sent.
+	to             task.Change
+	payload, retry jsontext.Value
 }
 
 // change answers PATCH /task/<id> with this body. It is carried out, whether or not the client
@@ -77,11 +76,11 @@ func (p *taskPatch) read(body []byte) error {
 
 func (p *taskPatch) readTime(raw jsontext.Value) {
 	at := readTime(raw, &p.faults)
-	p.executionTime = &at
+	p.to.ExecutionTime = &at
 }
 
 func (p *taskPatch) readAttempts(raw jsontext.Value) {
-	p.maxAttempts = readCount(raw, "max_attempts", task.MaxAttemptsLimit, &p.faults)
+	p.to.MaxAttempts = readCount(raw, "max_attempts", task.MaxAttemptsLimit, &p.faults)
 }
 
 // readPayload checks what is merged by itself too, which bounds what a merge costs.
@@ -98,13 +97,19 @@ func (p *taskPatch) readPayload(raw jsontext.Value) {
 // of is what becomes of a task, or everything that is wrong with that.
 func (p *taskPatch) of(t *task.Task) (task.Change, error) {
 	var f faults
-	to := task.Change{ExecutionTime: p.executionTime, MaxAttempts: p.maxAttempts}
+	to := p.to
 	if to.MaxAttempts != 0 && to.MaxAttempts <= t.Attempt {
 		f.add("max_attempts", "must be more than the "+strconv.Itoa(t.Attempt)+" attempts that were made")
 	}
 	if p.payload != nil {
 		p.mergePayload(t, &to, &f)
 	}
+	if p.retry != nil {
+		if err := p.mergeRetry(t, &to, &f); err != nil {
+			return to, err
+		}
+	}
+	checkBounds(t, &to, &f)
 	return to, f.err()
 }
 

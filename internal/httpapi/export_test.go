@@ -15,6 +15,7 @@ var (
 	EncodeCursor = encodeCursor
 	DecodeCursor = decodeCursor
 	ParseTime    = parseTime
+	ParseEnd     = parseEnd
 	Describe     = describe
 )
 

@@ -78,6 +78,31 @@ var taskFields = []taskField{
 		show: func(t *task.Task) any { return t.MaxAttempts }, always: true,
 	},
 	{
+		name: "not_after",
+		schema: huma.Schema{
+			Type: "string", Format: "date-time", Examples: []any{"2030-01-02T15:05:00Z"},
+			Description: "until when the task may start, by Postgres' clock; later it fails with the code expired. " +
+				"By default as the type says, which is for ever if it says nothing. Finer than a microsecond is rounded down.",
+		},
+		read: func(m *taskMembers, raw jsontext.Value, d *task.Draft) { m.readBounds("not_after", raw, d) }, nullable: true,
+		patch: (*taskPatch).readNotAfter,
+		show:  func(t *task.Task) any { return formatOrNil(t.NotAfter) },
+	},
+	{
+		name:   "timeout",
+		schema: huma.Schema{Type: "string", Description: `how long one attempt may take, such as "1m30s"; by default as the type says`, Examples: []any{"30s"}},
+		read:   func(m *taskMembers, raw jsontext.Value, d *task.Draft) { m.readBounds("timeout", raw, d) }, nullable: true,
+		patch: (*taskPatch).readTimeout,
+		show:  func(t *task.Task) any { return durationOrNil(t.Timeout) },
+	},
+	{
+		name:   "retry",
+		schema: retrySchema("how long the task waits for its next attempt; by default as the type says"),
+		read:   func(m *taskMembers, raw jsontext.Value, d *task.Draft) { m.readBounds("retry", raw, d) }, nullable: true,
+		patch: (*taskPatch).readRetry,
+		show:  func(t *task.Task) any { return showRetry(t.Retry) },
+	},
+	{
 		name:   "worker_id",
 		schema: huma.Schema{Type: "string", Format: "uuid", Description: "the worker session of the latest attempt"},
 		show: func(t *task.Task) any {
@@ -192,6 +217,13 @@ func rawOrNil(raw json.RawMessage) any {
 
 // formatTime writes RFC 3339 in UTC with microseconds.
 func formatTime(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000000Z") }
+
+func formatOrNil(at *time.Time) any {
+	if at == nil {
+		return nil
+	}
+	return formatTime(*at)
+}
 
 // formatKnown is formatTime for a time that may not be known yet. The zero
 // time is also the earliest execution time, and so tells nothing there.

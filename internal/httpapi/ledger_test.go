@@ -51,6 +51,7 @@ func (l *ledger) Create(ctx context.Context, draft task.Draft) (task.ID, error) 
 	l.keys[draft.Key] = draft
 	l.tasks = append(l.tasks, task.Task{
 		ID: draft.ID, Type: draft.Type, Status: task.Submitted, Payload: draft.Payload, MaxAttempts: draft.MaxAttempts,
+		NotAfter: draft.NotAfter, Timeout: draft.Timeout, Retry: draft.Retry,
 		ExecutionTime: draft.ExecutionTime, DueAt: draft.ExecutionTime, CreatedAt: time.UnixMicro(1_800_000_000_000_000),
 	})
 	return draft.ID, nil
@@ -121,6 +122,15 @@ func (l *ledger) Change(ctx context.Context, id task.ID, decide func(*task.Task)
 	}
 	if to.SetPayload {
 		t.Payload = to.Payload
+	}
+	if to.NotAfter != nil {
+		t.NotAfter = to.NotAfter.Value
+	}
+	if to.Timeout != nil {
+		t.Timeout = to.Timeout.Value
+	}
+	if to.Retry != nil {
+		t.Retry = to.Retry.Value
 	}
 	t.MaxAttempts = cmp.Or(to.MaxAttempts, t.MaxAttempts)
 	l.mu.Lock()

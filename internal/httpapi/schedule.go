@@ -33,6 +33,12 @@ func (r scheduleResponse) MarshalJSON() ([]byte, error) {
 	if s.MaxAttempts != nil {
 		definition["max_attempts"] = *s.MaxAttempts
 	}
+	if s.Timeout != nil {
+		definition["timeout"] = formatDuration(*s.Timeout)
+	}
+	if s.Retry != nil {
+		definition["retry"] = showRetry(s.Retry)
+	}
 	shown := scheduleShown{
 		Name: s.Name, TimeZone: s.Zone, StartsAt: timeOrNil(s.StartsAt), EndsAt: timeOrNil(s.EndsAt), Jitter: formatDuration(s.Jitter),
 		CatchUp: s.CatchUp, Overlap: s.Overlap, Paused: s.Paused, Task: definition,
@@ -62,7 +68,7 @@ type scheduleShown struct {
 	CatchUp   task.CatchUp   `json:"catch_up" enum:"none,last,all" doc:"which occurrences run that could not start in time"`
 	Overlap   task.Overlap   `json:"overlap" enum:"allow,skip" doc:"whether an occurrence runs while the one before is open"`
 	Paused    bool           `json:"paused" doc:"nothing is made"`
-	Task      map[string]any `json:"task" doc:"what each occurrence is: task_type, payload, max_attempts"`
+	Task      map[string]any `json:"task" doc:"what each occurrence is: task_type, payload, max_attempts, timeout, retry"`
 	CreatedAt string         `json:"created_at" format:"date-time" doc:"when it was made"`
 	UpdatedAt string         `json:"updated_at" format:"date-time" doc:"when it was changed last"`
 	Skipped   skippedShown   `json:"skipped" doc:"occurrences that did not run"`

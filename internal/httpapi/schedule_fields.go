@@ -133,8 +133,8 @@ func (a *api) readDefinition(raw jsontext.Value, s *task.Schedule, f *faults) {
 	var inner faults
 	members := a.newMembers(&inner)
 	err := readMembers(newDecoder(raw), raw, func(name []byte, value jsontext.Value) {
-		if string(name) == "execution_time" {
-			inner.add("execution_time", "is that of the occurrence")
+		if n := string(name); n == "execution_time" || n == "not_after" {
+			inner.add(n, "is that of the occurrence")
 			return
 		}
 		members.take(name, value)
@@ -149,7 +149,7 @@ func (a *api) readDefinition(raw jsontext.Value, s *task.Schedule, f *faults) {
 	if inner.unsure != nil {
 		f.unsure = inner.unsure
 	}
-	s.TaskType = draft.Type
+	s.TaskType, s.Timeout, s.Retry = draft.Type, draft.Timeout, draft.Retry
 	if draft.Payload != nil {
 		s.Payload = json.RawMessage(append([]byte{}, draft.Payload...))
 	}

@@ -14,21 +14,38 @@ const timeForm = "must be a time as RFC 3339 writes it, with a zone, such as 203
 // rfc3339 has the seconds, the fraction and the zone of a time as groups.
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:(\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)?$`)
 
-// parseTime reads RFC 3339 and nothing else, and returns UTC in whole microseconds,
-// rounded up. package time lets more through: a comma, an hour of one digit, a zone of
-// +24:00; and it cuts a fraction after nine digits, which rounds down.
+// parseTime reads RFC 3339 and nothing else, and returns UTC in whole microseconds, rounded up:
+// nothing happens before it.
 func parseTime(text string) (time.Time, error) {
-	at, err := time.Parse(time.RFC3339, text)
+	at, finer, err := parseExactly(text)
+	return inYears(task.Ceil(at.Add(finer)), err)
+}
+
+// parseEnd is parseTime, rounded down: nothing happens after it.
+func parseEnd(text string) (time.Time, error) {
+	at, _, err := parseExactly(text)
+	return inYears(task.Floor(at), err)
+}
+
+func inYears(at time.Time, err error) (time.Time, error) {
+	if err == nil && (at.Before(task.MinTime) || at.After(task.MaxTime)) {
+		err = errors.New("is outside the years 0001 to 9999 (UTC)")
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return at.UTC(), nil
+}
+
+// parseExactly returns the first nine digits of the second, and a nanosecond more if others
+// follow that say so. package time lets more through than RFC 3339: a comma, an hour of one
+// digit, a zone of +24:00; and it cuts a fraction after nine digits, which rounds down.
+func parseExactly(text string) (at time.Time, finer time.Duration, err error) {
+	at, err = time.Parse(time.RFC3339, text)
 	if err != nil || !isUsual(text) {
-		if at, err = parseUnusual(strings.ToUpper(text)); err != nil {
-			return time.Time{}, err
-		}
+		return parseUnusual(strings.ToUpper(text))
 	}
-	at = task.Ceil(at).UTC()
-	if at.Before(task.MinTime) || at.After(task.MaxTime) {
-		return time.Time{}, errors.New("is outside the years 0001 to 9999 (UTC)")
-	}
-	return at, nil
+	return at, 0, nil
 }
 
 // isUsual reports whether a text that package time can read is RFC 3339 in UTC with at
@@ -39,33 +56,32 @@ func isUsual(text string) bool {
 }
 
 // parseUnusual reads the rest of RFC 3339, and says what is wrong with anything else.
-func parseUnusual(text string) (time.Time, error) {
+func parseUnusual(text string) (at time.Time, finer time.Duration, err error) {
 	parts := rfc3339.FindStringSubmatch(text)
 	if parts == nil {
-		return time.Time{}, errors.New(timeForm)
+		return time.Time{}, 0, errors.New(timeForm)
 	}
 	second, fraction, zone := parts[1], parts[2], parts[3]
 	switch {
 	case zone == "":
-		return time.Time{}, errors.New("has no zone, such as Z or +02:00")
+		return time.Time{}, 0, errors.New("has no zone, such as Z or +02:00")
 	case zone != "Z" && (zone[1:3] > "23" || zone[4:6] > "59"):
-		return time.Time{}, errors.New("has a zone beyond 23:59")
+		return time.Time{}, 0, errors.New("has a zone beyond 23:59")
 	case second == "60":
-		return time.Time{}, errors.New("is a leap second, which the clocks here do not have")
+		return time.Time{}, 0, errors.New("is a leap second, which the clocks here do not have")
 	}
-	roundUp := time.Duration(0)
 	if nine := len(".999999999"); len(fraction) > nine {
 		if strings.Trim(fraction[nine:], "0") != "" {
-			roundUp = 1
+			finer = 1
 		}
 		text = strings.Replace(text, fraction, fraction[:nine], 1)
 	}
-	at, err := time.Parse(time.RFC3339, text)
+	at, err = time.Parse(time.RFC3339, text)
 	switch {
 	case err == nil:
-		return at.Add(roundUp), nil
+		return at, finer, nil
 	case strings.HasSuffix(err.Error(), ": day out of range"):
-		return time.Time{}, errors.New("is not a day that exists")
+		return time.Time{}, 0, errors.New("is not a day that exists")
 	}
-	return time.Time{}, errors.New("is not a time that exists")
+	return time.Time{}, 0, errors.New("is not a time that exists")
 }

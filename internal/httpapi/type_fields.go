@@ -28,6 +28,7 @@ type typeField struct {
 // Bounds of a type's members.
 const (
 	minTimeout, maxTimeout = time.Millisecond, 24 * time.Hour
+	minExpiry, maxExpiry   = time.Millisecond, 10 * 365 * 24 * time.Hour
 	maxRetryDelay          = 30 * 24 * time.Hour
 	maxFactor              = 100
 	maxPerSecond           = 1_000_000
@@ -80,19 +81,20 @@ var typeFields = []typeField{
 		show: func(t *task.Type) any { return t.MaxAttempts },
 	},
 	{
-		name: "retry",
-		schema: huma.Schema{
-			Type: "object", AdditionalProperties: false, Nullable: true,
-			Description: "how long a task waits for its next attempt",
-			Properties: map[string]*huma.Schema{
-				"delay":     property(durationSchema("after the first attempt", "1s")),
-				"factor":    {Type: "number", Minimum: number(1), Maximum: number(maxFactor), Default: 2, Description: "how many times as long after each one more"},
-				"max_delay": property(durationSchema("the longest wait", "1h")),
-				"jitter":    {Type: "number", Minimum: number(0), Maximum: number(1), Default: 0.2, Description: "the part that is more or less by chance"},
-			},
+		name:   "retry",
+		schema: retrySchema("how long a task waits for its next attempt"),
+		read:   func(raw jsontext.Value, t *task.Type, f *faults) { t.Retry = readRetry(raw, f) },
+		show:   func(t *task.Type) any { return showRetry(t.Retry) },
+	},
+	{
+		name:   "expires_in",
+		schema: durationSchema("how long after its execution_time a task may start that names no not_after; null is for ever", "15m"),
+		read: func(raw jsontext.Value, t *task.Type, f *faults) {
+			if d, ok := readDuration(raw, "expires_in", minExpiry, maxExpiry, f); ok {
+				t.ExpiresIn = &d
+			}
 		},
-		read: readRetry,
-		show: showRetry,
+		show: func(t *task.Type) any { return durationOrNil(t.ExpiresIn) },
 	},
 	{
 		name:   "max_running",
@@ -199,40 +201,6 @@ func readObject(raw jsontext.Value, field string, f *faults, read map[string]fun
 	if err != nil { // it was read before, without a fault
 		f.add(field, "must be an object")
 	}
-}
-
-func readRetry(raw jsontext.Value, t *task.Type, f *faults) {
-	r := task.DefaultRetry()
-	unlessNull := func(read func(jsontext.Value)) func(jsontext.Value) {
-		return func(v jsontext.Value) {
-			if v.Kind() != 'n' {
-				read(v)
-			}
-		}
-	}
-	readObject(raw, "retry", f, map[string]func(jsontext.Value){
-		"delay": unlessNull(func(v jsontext.Value) {
-			r.Delay, _ = readDuration(v, "retry.delay", time.Millisecond, maxRetryDelay, f)
-		}),
-		"max_delay": unlessNull(func(v jsontext.Value) {
-			r.MaxDelay, _ = readDuration(v, "retry.max_delay", time.Millisecond, maxRetryDelay, f)
-		}),
-		"factor": unlessNull(func(v jsontext.Value) { r.Factor = readNumber(v, "retry.factor", 1, maxFactor, f) }),
-		"jitter": unlessNull(func(v jsontext.Value) { r.Jitter = readNumber(v, "retry.jitter", 0, 1, f) }),
-	})
-	t.Retry = &r
-}
-
-func showRetry(t *task.Type) any {
-	if t.Retry == nil {
-		return nil
-	}
-	return struct {
-		Delay    string  `json:"delay"`
-		Factor   float64 `json:"factor"`
-		MaxDelay string  `json:"max_delay"`
-		Jitter   float64 `json:"jitter"`
-	}{formatDuration(t.Retry.Delay), t.Retry.Factor, formatDuration(t.Retry.MaxDelay), t.Retry.Jitter}
 }
 
 func readRate(raw jsontext.Value, t *task.Type, f *faults) {

@@ -48,7 +48,7 @@ func TestATypeIsReadAndShown(t *testing.T) {
 	shown, err = json.Marshal(httpapi.ShowType(least))
 	require.NoError(t, err)
 	require.JSONEq(t, `{"name":"foo","handler":"builtin","webhook":null,"timeout":null,"max_attempts":1,"retry":null,
-		"max_running":null,"rate":null,"paused":false,"payload_schema":null}`, string(shown))
+		"expires_in":null,"max_running":null,"rate":null,"paused":false,"payload_schema":null}`, string(shown))
 }
 
 func TestFaultsOfAType(t *testing.T) {
@@ -65,7 +65,7 @@ func TestFaultsOfAType(t *testing.T) {
 		`{"handler":"lease","webhook":{"url":"https://a.b/"}}`:         {"webhook"},
 		`{"handler":"webhook","webhook":{}}`:                           {"webhook.url"},
 		`{"handler":"webhook","webhook":[]}`:                           {"webhook"},
-		`{"handler":"lease","colour":1,"expires_in":"1h"}`:             {"colour", "expires_in"},
+		`{"handler":"lease","colour":1,"expires_in":"0s"}`:             {"colour", "expires_in"},
 		`{"handler":"lease","timeout":"0s"}`:                           {"timeout"},
 		`{"handler":"lease","timeout":"24h1ms"}`:                       {"timeout"},
 		`{"handler":"lease","timeout":30}`:                             {"timeout"},

@@ -6,6 +6,7 @@
 //
 //	lead       cascade, rebuild and repair of the due index           lead.go
 //	audit      the whole of it, beside lead                           audit.go
+//	expire     tasks that are too late to start, by the leader        expire.go
 //	reap       dead sessions                                          reap.go
 //	schedule   occurrences of schedules, by the leader                schedule.go
 //	retain     partitions of the history, by the leader               retention.go
@@ -32,7 +33,8 @@ type Store interface {
 	Submitted(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
 	Rooms(ctx context.Context) (map[string]int, error)
 	Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Duration) (task.Reaped, error)
-	SkipLate(ctx context.Context) ([]task.Ref, error)
+	Expire(ctx context.Context, limit int) (expired []task.Ref, more bool, err error)
+	ExpireByType(ctx context.Context, after task.Due, limit int) (expired []task.Ref, next task.Due, more bool, err error)
 	DueSchedules(ctx context.Context, until time.Time, limit int) ([]task.DueSchedule, error)
 	MakeOccurrences(ctx context.Context, steps []task.Advance) ([]task.Due, error)
 	ForgetOccurrences(ctx context.Context, limit int) error
@@ -96,6 +98,10 @@ type Maintainer struct {
 	follow  int         // ticks until this node asks for the lead again
 	quiet   time.Time   // no session can be dead before
 	overdue overdueScan
+	// expiring is where the look at what is overdue goes on, for types with expires_in, not
+	// before expirePause ends.
+	expiring    task.Due
+	expirePause time.Time
 	// extended: this node has made the partitions that it needs first.
 	extended bool
 	sized    time.Time // when the size of the index was looked at last
@@ -132,6 +138,7 @@ func (m *Maintainer) Run(ctx context.Context) error {
 	group.Go(func() error { return m.every(ctx, "legacy", 30*m.cfg.Tick, m.dropLegacy) })
 	group.Go(func() error { return m.every(ctx, "reap", m.cfg.Tick, m.reapWhenDue) })
 	group.Go(func() error { return m.every(ctx, "schedule", m.cfg.Tick, m.makeWhenLeading) })
+	group.Go(func() error { return m.every(ctx, "expire", m.cfg.Tick, m.expireWhenLeading) })
 	group.Go(func() error { return m.every(ctx, "retain", 10*m.cfg.Tick, m.retain) })
 	return group.Wait()
 }

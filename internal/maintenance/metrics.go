@@ -11,6 +11,7 @@ type metrics struct {
 	moved    *prometheus.CounterVec
 	sessions prometheus.Counter
 	deleted  prometheus.Counter
+	expired  prometheus.Counter
 	failures *prometheus.CounterVec
 }
 
@@ -42,9 +43,13 @@ func newMetrics(reg prometheus.Registerer) metrics {
 			Name: "timewheel_tasks_forgotten_total",
 			Help: "Tasks that this node deleted because they ended long ago, about as many as the statistics of their partition say.",
 		}),
+		expired: factory.NewCounter(prometheus.CounterOpts{
+			Name: "timewheel_tasks_expired_total",
+			Help: "Tasks that this node ended because they were too late to start. Workers end others when they claim them.",
+		}),
 		failures: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "timewheel_loop_failures_total",
-			Help: "Rounds of the background loops that failed, by loop: lead, audit, reap, schedule, retain, legacy.",
+			Help: "Rounds of the background loops that failed, by loop: lead, audit, reap, schedule, expire, retain, legacy.",
 		}, []string{"loop"}),
 	}
 }

@@ -2,7 +2,6 @@ package maintenance
 
 import (
 	"context"
-	"fmt"
 	"hash/fnv"
 	"time"
 
@@ -32,13 +31,6 @@ const (
 func (m *Maintainer) makeWhenLeading(ctx context.Context) error {
 	if !m.leads.Load() {
 		return nil
-	}
-	late, err := m.store.SkipLate(ctx)
-	if err == nil {
-		err = m.index.Remove(ctx, late)
-	}
-	if err != nil {
-		return fmt.Errorf("skip late occurrences: %w", err)
 	}
 	for range schedulePages {
 		more, err := m.makePage(ctx)
@@ -103,7 +95,7 @@ func Step(s *task.DueSchedule, now, until time.Time) (task.Advance, error) {
 	for range stepSkips {
 		at, found := recurrence.NextOf(&s.Schedule, rule, step.MadeUntil)
 		if missed != nil && (!found || !isLate(rule, at, now)) {
-			step.Made, missed = append(step.Made, occurrence(s, *missed)), nil
+			step.Made, missed = append(step.Made, occurrence(s, rule, *missed)), nil
 			if s.Overlap == task.OverlapSkip {
 				if step.NextAt = nil; found { // looked at again once it has ended
 					step.NextAt = &at
@@ -135,7 +127,7 @@ func Step(s *task.DueSchedule, now, until time.Time) (task.Advance, error) {
 				missed = &at
 			}
 		default:
-			step.Made = append(step.Made, occurrence(s, at))
+			step.Made = append(step.Made, occurrence(s, rule, at))
 			if s.Overlap == task.OverlapSkip {
 				step.MadeUntil = at
 				return step, nil
@@ -153,23 +145,49 @@ func skip(step *task.Advance, at time.Time, reason string) { step.LastAt, step.R
 
 // isLate is whether an occurrence could not start within a minute of its instant, or half of
 // the period.
-func isLate(rule recurrence.Rule, at, now time.Time) bool {
-	grace := startGrace
+func isLate(rule recurrence.Rule, at, now time.Time) bool { return now.Sub(at) > graceOf(rule, at) }
+
+func graceOf(rule recurrence.Rule, at time.Time) time.Duration {
 	if next, found := rule.Next(at); found {
-		grace = min(grace, next.Sub(at)/2)
+		return min(startGrace, next.Sub(at)/2)
 	}
-	return now.Sub(at) > grace
+	return startGrace
 }
 
-func occurrence(s *task.DueSchedule, at time.Time) task.Occurrence {
+func occurrence(s *task.DueSchedule, rule recurrence.Rule, at time.Time) task.Occurrence {
 	draft := task.Draft{
 		ID: uuid.Must(uuid.NewV7()), Type: s.TaskType, Payload: s.Payload, MaxAttempts: s.TypeAttempts,
-		ExecutionTime: task.Ceil(at.Add(jitter(s, at))), Key: KeyOf(s.Name, at),
+		Timeout: s.Timeout, Retry: s.Retry,
+		ExecutionTime: dueOf(s, at), Key: KeyOf(s.Name, at), SkipAfter: skipAfter(s, rule, at),
 	}
 	if s.MaxAttempts != nil {
 		draft.MaxAttempts = *s.MaxAttempts
 	}
 	return task.Occurrence{At: at, Draft: draft}
+}
+
+// dueOf is when the task of an occurrence is due.
+func dueOf(s *task.DueSchedule, at time.Time) time.Time { return task.Ceil(at.Add(jitter(s, at))) }
+
+// skipAfter is until when an occurrence may start: with catch_up none for a while, with last
+// until the next one is due, which is the newest then.
+func skipAfter(s *task.DueSchedule, rule recurrence.Rule, at time.Time) *time.Time {
+	until := dueOf(s, at).Add(graceOf(rule, at))
+	switch s.CatchUp {
+	case task.CatchUpNone:
+		return &until
+	case task.CatchUpLast:
+		next, found := recurrence.NextOf(&s.Schedule, rule, at)
+		if !found {
+			return nil
+		}
+		if due := dueOf(s, next); due.After(until) {
+			until = due
+		}
+		return &until
+	default:
+		return nil
+	}
 }
 
 // KeyOf is the idempotency key of an occurrence.

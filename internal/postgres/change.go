@@ -1,9 +1,10 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,11 +23,11 @@ func (db *DB) Change(ctx context.Context, read *task.Task, to task.Change) (*tas
 	var changed task.Task
 	var now time.Time
 	tries := 0
+	query, args := changeOf(read, &to)
 	err := db.retry(ctx, "change task", func(ctx context.Context) error {
 		tries++
 		changed = task.Task{}
-		err := db.pool.QueryRow(ctx, changeOne, read.ID, read.Attempt, read.Changes, to.ExecutionTime,
-			to.SetPayload, textOf(to.Payload), to.MaxAttempts).Scan(targets(&changed, readScans, &now)...)
+		err := db.pool.QueryRow(ctx, query, args...).Scan(targets(&changed, readScans, &now)...)
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
@@ -36,7 +37,7 @@ func (db *DB) Change(ctx context.Context, read *task.Task, to task.Change) (*tas
 		// An earlier try may have done it although its reply was lost.
 		err = db.pool.QueryRow(ctx, `SELECT `+readColumns+`, clock_timestamp() FROM tasks t WHERE t.id = $1`, read.ID).
 			Scan(targets(&changed, readScans, &now)...)
-		if errors.Is(err, pgx.ErrNoRows) || err == nil && !isAsChanged(&changed, read, to) {
+		if errors.Is(err, pgx.ErrNoRows) || err == nil && !isAsChanged(&changed, read, &to) {
 			return task.ErrChanged
 		}
 		return err
@@ -50,25 +51,57 @@ func (db *DB) Change(ctx context.Context, read *task.Task, to task.Change) (*tas
 	return &changed, changed.DueAt.Sub(now), nil
 }
 
-// A start that waits for this statement reads the row again, and a start that it waits for
-// leaves none that is submitted in this attempt: due_at is compared in the start itself.
-var changeOne = `
-	UPDATE tasks_open t SET
-		execution_time = coalesce($4::timestamptz, t.execution_time),
-		due_at = coalesce($4::timestamptz, t.due_at),
-		payload = CASE WHEN $5::bool THEN $6::text::json ELSE t.payload END,
-		max_attempts = CASE WHEN $7::int > 0 THEN $7::int ELSE t.max_attempts END,
-		changes = $3::int + 1
+// changeOf is the statement that makes a change of a task as it was read. A start that waits for
+// it reads the row again, and a start that it waits for leaves none that is submitted in this
+// attempt: due_at is compared in the start itself. An occurrence that a client moves is no
+// longer skipped when it is late.
+func changeOf(read *task.Task, to *task.Change) (query string, args []any) {
+	args = []any{read.ID, read.Attempt, read.Changes}
+	var set strings.Builder
+	for _, c := range taskColumns {
+		if c.change == nil {
+			continue
+		}
+		value, given := c.change(to)
+		if !given {
+			continue
+		}
+		args = append(args, value)
+		fmt.Fprintf(&set, "%s = $%d%s, ", c.name, len(args), c.changeCast())
+		if c.name == "execution_time" {
+			fmt.Fprintf(&set, "due_at = $%d::timestamptz, skip_after = NULL, ", len(args))
+		}
+	}
+	return `
+	UPDATE tasks_open t SET ` + set.String() + `changes = $3::int + 1
 	WHERE t.id = $1 AND t.status = 'submitted' AND t.attempt = $2 AND coalesce(t.changes, 0) = $3::int
-	RETURNING ` + readColumns + `, clock_timestamp()`
+	RETURNING ` + readColumns + `, clock_timestamp()`, args
+}
+
+// changeCast is how a parameter becomes a value of the column.
+func (c column) changeCast() string {
+	cast := "::" + strings.TrimSuffix(c.create.array, "[]")
+	if c.create.cast != "" {
+		cast += "::" + c.create.cast
+	}
+	return cast
+}
 
 // isAsChanged reports whether a task is as this change of what was read has left it. If another
 // client asked for the very same, it is as good.
-func isAsChanged(now, read *task.Task, to task.Change) bool {
-	return now.Changes == read.Changes+1 &&
-		(to.ExecutionTime == nil || now.ExecutionTime.Equal(*to.ExecutionTime)) &&
-		(!to.SetPayload || bytes.Equal(now.Payload, to.Payload)) &&
-		(to.MaxAttempts == 0 || now.MaxAttempts == to.MaxAttempts)
+func isAsChanged(now, read *task.Task, to *task.Change) bool {
+	if now.Changes != read.Changes+1 {
+		return false
+	}
+	for _, c := range taskColumns {
+		if c.change == nil {
+			continue
+		}
+		if _, given := c.change(to); given && !c.changed(now, to) {
+			return false
+		}
+	}
+	return true
 }
 
 func textOf(payload []byte) *string {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -27,6 +28,11 @@ type column struct {
 	startedAs string
 	// create is nil unless the client sets the column.
 	create *createColumn
+	// change is the value that a change gives to the column, and whether it does. Nil: no
+	// change does.
+	change func(*task.Change) (value any, set bool)
+	// changed is whether a task that was changed has that value.
+	changed func(*task.Task, *task.Change) bool
 }
 
 // createColumn is how a column gets its value from drafts.
@@ -39,8 +45,8 @@ type createColumn struct {
 	values func([]task.Draft) any
 	// names is whether a task that exists is found by the column, and compared whether
 	// another value under the same idempotency key is another task. lookUp compares what
-	// SQL cannot.
-	names, compared bool
+	// SQL cannot. Of a column that may be NULL, nullable, NULL is a value like others.
+	names, compared, nullable bool
 	// asked makes the array for lookUp, if it is not the one of values. A nil is not
 	// compared.
 	asked func([]task.Draft) any
@@ -72,6 +78,8 @@ var taskColumns = []column{
 				return binary.BigEndian.AppendUint64(nil, uint64(d.ExecutionTime.UnixMicro()))
 			},
 		},
+		change:  func(to *task.Change) (any, bool) { return to.ExecutionTime, to.ExecutionTime != nil },
+		changed: func(t *task.Task, to *task.Change) bool { return t.ExecutionTime.Equal(*to.ExecutionTime) },
 	},
 	{name: "due_at", started: true, scan: func(t *task.Task) any { return &t.DueAt }},
 	{name: "created_at", started: true, scan: func(t *task.Task) any { return &t.CreatedAt }},
@@ -92,6 +100,46 @@ var taskColumns = []column{
 				return []byte(strconv.Itoa(d.MaxAttempts))
 			},
 		},
+		change:  func(to *task.Change) (any, bool) { return to.MaxAttempts, to.MaxAttempts != 0 },
+		changed: func(t *task.Task, to *task.Change) bool { return t.MaxAttempts == to.MaxAttempts },
+	},
+	{
+		name: "not_after", scan: func(t *task.Task) any { return &t.NotAfter },
+		create: &createColumn{
+			array: "timestamptz[]", compared: true, nullable: true,
+			values: optional(func(d *task.Draft) (*time.Time, bool) { return d.NotAfter, d.NotAfter != nil }),
+			digest: func(d *task.Draft) []byte { return tagged("not_after", d.NotAfter) },
+		},
+		change: func(to *task.Change) (any, bool) { return valueTo(to.NotAfter) },
+		changed: func(t *task.Task, to *task.Change) bool {
+			return to.NotAfter.Value == nil && t.NotAfter == nil || to.NotAfter.Value != nil && t.NotAfter != nil && t.NotAfter.Equal(*to.NotAfter.Value)
+		},
+	},
+	{
+		name: "skip_after",
+		create: &createColumn{
+			array: "timestamptz[]", values: optional(func(d *task.Draft) (*time.Time, bool) { return d.SkipAfter, d.SkipAfter != nil }),
+		},
+	},
+	{
+		name: "timeout", started: true, scan: func(t *task.Task) any { return &t.Timeout },
+		create: &createColumn{
+			array: "interval[]", compared: true, nullable: true,
+			values: optional(func(d *task.Draft) (*time.Duration, bool) { return d.Timeout, d.Timeout != nil }),
+			digest: func(d *task.Draft) []byte { return tagged("timeout", d.Timeout) },
+		},
+		change:  func(to *task.Change) (any, bool) { return valueTo(to.Timeout) },
+		changed: func(t *task.Task, to *task.Change) bool { return equal(t.Timeout, to.Timeout.Value) },
+	},
+	{
+		name: "retry", scan: func(t *task.Task) any { return retryOf{&t.Retry} },
+		create: &createColumn{
+			array: "text[]", cast: "jsonb", compared: true, nullable: true,
+			values: optional(func(d *task.Draft) (*string, bool) { return retryText(d.Retry), d.Retry != nil }),
+			digest: func(d *task.Draft) []byte { return tagged("retry", retryText(d.Retry)) },
+		},
+		change:  changeRetry,
+		changed: func(t *task.Task, to *task.Change) bool { return equal(t.Retry, to.Retry.Value) },
 	},
 	{name: "worker_id", scan: func(t *task.Task) any { return (*zeronull.UUID)(&t.WorkerID) }},
 	{name: "started_at", started: true, scan: func(t *task.Task) any { return (*zeronull.Timestamptz)(&t.StartedAt) }},
@@ -104,6 +152,8 @@ var taskColumns = []column{
 			values: optional(func(d *task.Draft) ([]byte, bool) { return d.Payload, d.Payload != nil }),
 			digest: canonicalPayload,
 		},
+		change:  func(to *task.Change) (any, bool) { return textOf(to.Payload), to.SetPayload },
+		changed: func(t *task.Task, to *task.Change) bool { return bytes.Equal(t.Payload, to.Payload) },
 	},
 	{name: "changes", scan: func(t *task.Task) any { return (*zeronull.Int4)(&t.Changes) }},
 	{name: "result", scan: func(t *task.Task) any { return (*[]byte)(&t.Result) }},

@@ -201,15 +201,20 @@ func (db *DB) insertNew(ctx context.Context, drafts []task.Draft) (out map[int]t
 // its create asked for: then the type alone tells whether it is the same.
 var lookUpDrafts = `
 	SELECT draft.n - 1, t.id, t.due_at, clock_timestamp(), t.status, t.payload, t.changes IS NOT NULL,
-	       t.changes IS NOT NULL AND t.task_type = draft.task_type OR ` + comparedColumns.list(" AND ", func(_ int, c column) string {
-	return "t." + c.name + " = coalesce(draft." + c.name + ", t." + c.name + ")"
-}) + `
+	       t.changes IS NOT NULL AND t.task_type = draft.task_type OR ` + comparedColumns.list(" AND ", comparison) + `
 	FROM ` + lookUpColumns.unnest() + ` WITH ORDINALITY AS draft (` + lookUpColumns.names() + `, n)
 	CROSS JOIN LATERAL (
 		SELECT * FROM tasks WHERE tasks.id = draft.id
 		UNION ALL
 		SELECT * FROM tasks WHERE idempotency_key = draft.idempotency_key AND tasks.id <> draft.id
 		LIMIT 1) t`
+
+func comparison(_ int, c column) string {
+	if c.create.nullable {
+		return "t." + c.name + " IS NOT DISTINCT FROM " + inserted(0, c)
+	}
+	return "t." + c.name + " = coalesce(draft." + c.name + ", t." + c.name + ")"
+}
 
 // lookUp answers those drafts whose id or key is there, by their index. Where
 // the key names a task that differs, the answer is task.ErrKeyReused, and where it

@@ -3,13 +3,14 @@ package postgres
 // attemptsLeft is whether a task may be attempted again.
 const attemptsLeft = `t.attempt < t.max_attempts`
 
-// attemptBackoff is how long a task waits for its next attempt, as its type says. By default
+// attemptBackoff is how long a task waits for its next attempt, as itself or its type says. By default
 // that is twice as long with each one, from a second to an hour, and a fifth more or less by
 // chance, so that what failed together does not come back together.
 const attemptBackoff = `(
-				SELECT make_interval(secs => least(coalesce(extract(epoch FROM retry_max_delay)::float8, 3600),
-				           coalesce(extract(epoch FROM retry_delay)::float8, 1) * coalesce(retry_factor, 2) ^ (t.attempt - 1))
-				       * (1 + coalesce(retry_jitter, 0.2) * (2 * random() - 1)))
+				SELECT make_interval(secs => least(coalesce((t.retry->>'max_delay')::float8, extract(epoch FROM retry_max_delay)::float8, 3600),
+				           coalesce((t.retry->>'delay')::float8, extract(epoch FROM retry_delay)::float8, 1)
+				           * coalesce((t.retry->>'factor')::float8, retry_factor, 2) ^ (t.attempt - 1))
+				       * (1 + coalesce((t.retry->>'jitter')::float8, retry_jitter, 0.2) * (2 * random() - 1)))
 				FROM (VALUES (1)) one LEFT JOIN types ON types.name = t.task_type)`
 
 // endedAs sets the columns of a task t whose attempt has ended: it becomes status, or it

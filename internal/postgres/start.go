@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -16,9 +15,9 @@ import (
 var errVanished = errors.New("the row was removed meanwhile")
 
 // Start commits the start of those tasks that may run now (T2) and returns
-// them: submitted, due by Postgres' clock, of one of these types, which is not paused and
-// has no max_running, for a session whose lease is live. The others of ids are refused, and Submitted says
-// what to do with them.
+// them: submitted, due and not expired by Postgres' clock, of one of these types, which is not
+// paused and has no max_running, for a session whose lease is live. The others of ids are
+// refused, and Refused says what to do with them.
 //
 // seq numbers this call within its session. Under it the statement leaves a
 // receipt, and that is what makes a retry safe: of all copies of this statement,
@@ -71,18 +70,18 @@ var (
 		)`
 
 	startTypes = `, held AS MATERIALIZED (
-			SELECT name FROM types WHERE name = ANY($4) AND NOT paused AND max_running IS NULL ORDER BY name FOR KEY SHARE
+			SELECT name, expires_in FROM types WHERE name = ANY($4) AND NOT paused AND max_running IS NULL ORDER BY name FOR KEY SHARE
 		)`
 
 	startSet = `, started AS (
 			UPDATE tasks_open t SET
 				status = 'started_executing', worker_id = $1, attempt = attempt + 1,
-				started_at = clock_timestamp()
+				started_at = least(clock_timestamp(), ` + startBefore + `)
 			FROM session`
 
 	startUpdate = startSet + `
 			WHERE session.live AND t.id = ANY($3) AND t.status = 'submitted' AND t.due_at <= clock_timestamp()
-			      AND t.task_type = ANY(ARRAY(SELECT name FROM held))`
+			      AND ` + inTime + ` AND t.task_type = ANY(ARRAY(SELECT name FROM held))`
 
 	startReceipt = `
 			RETURNING ` + startedRow + `
@@ -133,25 +132,4 @@ func collectStarted(rows pgx.Rows, session uuid.UUID) ([]task.Task, error) {
 		}
 		return t, err
 	})
-}
-
-// Submitted picks those of ids that still have to run, and says when by
-// Postgres' clock. The others have started, ended or never were.
-func (db *DB) Submitted(ctx context.Context, ids []task.ID) (waiting []task.DueIn, err error) {
-	err = db.retryRead(ctx, "look up refused tasks", func(ctx context.Context) error {
-		rows, err := db.pool.Query(ctx, `
-			SELECT id, task_type, due_at, clock_timestamp()
-			FROM tasks_open WHERE id = ANY($1) AND status = 'submitted'`, uuids(ids))
-		if err != nil {
-			return err
-		}
-		waiting, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (w task.DueIn, err error) {
-			var due, now time.Time
-			err = row.Scan(scanUUID(&w.ID), &w.Type, &due, &now)
-			w.Delay = due.Sub(now)
-			return w, err
-		})
-		return err
-	})
-	return waiting, err
 }

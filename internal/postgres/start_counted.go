@@ -51,9 +51,11 @@ const (
 
 // What others have locked is passed by: the type's row is held, and with it all starts of
 // the type.
-var startCounted = startSession + `, chosen AS MATERIALIZED (
-			SELECT id FROM tasks_open
-			WHERE id = ANY($3) AND status = 'submitted' AND due_at <= clock_timestamp() AND task_type = $4
+var startCounted = startSession + `, held AS MATERIALIZED (
+			SELECT name, expires_in FROM types WHERE name = $4
+		), chosen AS MATERIALIZED (
+			SELECT id FROM tasks_open t
+			WHERE id = ANY($3) AND status = 'submitted' AND due_at <= clock_timestamp() AND ` + inTime + ` AND task_type = $4
 			ORDER BY due_at, id
 			LIMIT greatest(0, coalesce((SELECT ` + roomOfType + ` FROM types WHERE name = $4 AND NOT paused), 0))
 			FOR UPDATE SKIP LOCKED
@@ -61,7 +63,7 @@ var startCounted = startSession + `, chosen AS MATERIALIZED (
 			DELETE FROM uncounted u WHERE u.task_type = $4 AND NOT ` + missedRuns + `
 		)` + startSet + `
 			WHERE session.live AND t.id = ANY(ARRAY(SELECT id FROM chosen))
-			      AND t.status = 'submitted' AND t.due_at <= clock_timestamp()
+			      AND t.status = 'submitted' AND t.due_at <= clock_timestamp() AND ` + inTime + `
 			RETURNING ` + startedRow + `
 		), counted AS (
 			INSERT INTO running AS r (worker_id, task_type, n) SELECT $1, $4, count(*) FROM started HAVING count(*) > 0
@@ -73,8 +75,9 @@ var startCounted = startSession + `, chosen AS MATERIALIZED (
 		SELECT * FROM started`
 
 // isFull asks, later in the same transaction, whether room was what kept tasks back.
-const isFull = `SELECT EXISTS (
-	SELECT FROM tasks_open WHERE id = ANY($1) AND status = 'submitted' AND due_at <= clock_timestamp())`
+var isFull = `WITH held AS MATERIALIZED (SELECT name, expires_in FROM types WHERE name = $2)
+	SELECT EXISTS (
+		SELECT FROM tasks_open t WHERE id = ANY($1) AND status = 'submitted' AND due_at <= clock_timestamp() AND ` + inTime + `)`
 
 func (db *DB) startCounted(
 	ctx context.Context, session uuid.UUID, seq int64, taskType string, ids []task.ID,
@@ -83,7 +86,7 @@ func (db *DB) startCounted(
 	batch.Queue("BEGIN")
 	batch.Queue(lockType, taskType)
 	batch.Queue(startCounted, session, seq, uuids(ids), taskType)
-	batch.Queue(isFull, uuids(ids))
+	batch.Queue(isFull, uuids(ids), taskType)
 	batch.Queue("COMMIT")
 	results := db.pool.SendBatch(ctx, &batch)
 	defer func() { err = errors.Join(err, results.Close()) }()

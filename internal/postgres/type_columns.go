@@ -34,6 +34,7 @@ var typeColumns = typeList{
 	{name: "retry_factor", value: ofRetry(func(r *task.Retry) any { return r.Factor })},
 	{name: "retry_max_delay", value: ofRetry(func(r *task.Retry) any { return r.MaxDelay })},
 	{name: "retry_jitter", value: ofRetry(func(r *task.Retry) any { return r.Jitter })},
+	{name: "expires_in", value: func(t *task.Type) any { return t.ExpiresIn }},
 	{name: "max_running", value: func(t *task.Type) any { return t.MaxRunning }},
 	{name: "rate_per_second", value: ofRate(func(r *task.Rate) any { return r.PerSecond })},
 	{name: "rate_burst", value: ofRate(func(r *task.Rate) any { return r.Burst })},
@@ -147,7 +148,7 @@ type typeRow struct {
 // targets are for typeColumns, and then version and updated_at.
 func (r *typeRow) targets() []any {
 	return []any{
-		&r.t.Name, &r.t.Handler, &r.webhook, &r.t.Timeout, &r.t.MaxAttempts, &r.delay, &r.factor, &r.maxDelay, &r.jitter,
+		&r.t.Name, &r.t.Handler, &r.webhook, &r.t.Timeout, &r.t.MaxAttempts, &r.delay, &r.factor, &r.maxDelay, &r.jitter, &r.t.ExpiresIn,
 		&r.t.MaxRunning, &r.rate, &r.burst, &r.t.Paused, &r.schema, &r.t.Version, &r.t.UpdatedAt,
 	}
 }

@@ -23,7 +23,9 @@ type Schedule struct {
 	// What each task is.
 	TaskType    string
 	Payload     json.RawMessage
-	MaxAttempts *int // nil: as its type says
+	MaxAttempts *int // nil: as its type says, as the next two
+	Timeout     *time.Duration
+	Retry       *Retry
 
 	ScheduleState
 }

@@ -7,6 +7,7 @@ import "slices"
 //	submitted ──▶ started_executing ──▶ done
 //	    │  ▲              │  └────────▶ failed
 //	    │  └── retry ─────┘
+//	    ├──▶ failed (expired)
 //	    └──▶ deleted
 type Status string
 
@@ -27,7 +28,7 @@ func Statuses() []Status {
 // next holds the legal transitions. Submitted follows Started only for a task
 // whose user allowed more than one attempt.
 var next = map[Status][]Status{
-	Submitted: {Started, Deleted},
+	Submitted: {Started, Failed, Deleted},
 	Started:   {Done, Failed, Submitted},
 }
 
@@ -57,6 +58,9 @@ const (
 	// WorkerStopped: the worker was told to stop, and the handler had not ended
 	// when its drain time was over.
 	WorkerStopped Code = "worker_stopped"
+	// Expired: the task had not started by its not_after, or its type's expires_in. Nothing
+	// has happened.
+	Expired Code = "expired"
 	// UnknownType: the worker that started the task has no handler for it.
 	UnknownType Code = "unknown_type"
 )

@@ -13,6 +13,7 @@ func TestStatusTransitions(t *testing.T) {
 	t.Parallel()
 	legal := map[[2]task.Status]bool{
 		{task.Submitted, task.Started}: true,
+		{task.Submitted, task.Failed}:  true,
 		{task.Submitted, task.Deleted}: true,
 		{task.Started, task.Done}:      true,
 		{task.Started, task.Failed}:    true,

@@ -34,6 +34,12 @@ type Task struct {
 	Attempt     int
 	MaxAttempts int
 
+	// NotAfter is until when the task may start, Timeout how long an attempt may take, and
+	// Retry how long it waits for the next one. Nil is what its type says.
+	NotAfter *time.Time
+	Timeout  *time.Duration
+	Retry    *Retry
+
 	// WorkerID is the session that started the latest attempt, or the zero
 	// UUID if there is none.
 	WorkerID   uuid.UUID
@@ -83,6 +89,12 @@ type Draft struct {
 	// AttemptsByType: the client named no MaxAttempts, so it is the type's. Another one
 	// then makes no other task of the same key.
 	AttemptsByType bool
+	// NotAfter, Timeout and Retry are as those of a task.
+	NotAfter *time.Time
+	Timeout  *time.Duration
+	Retry    *Retry
+	// SkipAfter is until when an occurrence of a schedule may start, or nil.
+	SkipAfter *time.Time
 	// Key is the client's idempotency key, or empty. Two drafts with the same
 	// key are the same task.
 	Key string
@@ -97,7 +109,14 @@ type Change struct {
 	SetPayload bool
 	// MaxAttempts replaces the present number unless it is 0.
 	MaxAttempts int
+	// NotAfter, Timeout and Retry are nil if they stay.
+	NotAfter *To[time.Time]
+	Timeout  *To[time.Duration]
+	Retry    *To[Retry]
 }
+
+// To is what a member becomes that a task may have or not: Value, or nothing if that is nil.
+type To[T any] struct{ Value *T }
 
 // Due is what the due index knows of a task: its name, the ring that it is in, which is
 // that of its type, and when it is due.
@@ -112,6 +131,9 @@ type Ref struct {
 	ID   ID
 	Type string
 }
+
+// Floor rounds t down to a whole microsecond, for times after which nothing may happen.
+func Floor(t time.Time) time.Time { return t.Truncate(time.Microsecond) }
 
 // Ceil rounds t up to the next whole microsecond, the precision that both
 // stores hold exactly. Rounding up is what keeps a task from running early.

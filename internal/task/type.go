@@ -21,6 +21,8 @@ type Type struct {
 	MaxAttempts int
 	// Retry is how long a task waits for its next attempt. Nil: DefaultRetry.
 	Retry *Retry
+	// ExpiresIn is how long after its execution time a task may start that has no NotAfter.
+	ExpiresIn *time.Duration
 	// MaxRunning is how many tasks may run at once, over all workers.
 	MaxRunning *int
 	Rate       *Rate

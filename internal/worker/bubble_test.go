@@ -111,7 +111,7 @@ func (m *memory) StartCounted(
 
 func (m *memory) AddRoom(context.Context, map[string]int) error { return nil }
 
-func (m *memory) Submitted(context.Context, []task.ID) ([]task.DueIn, error) { return nil, nil }
+func (m *memory) Refused(context.Context, []task.ID) ([]task.DueIn, error) { return nil, nil }
 
 func (m *memory) Finish(ctx context.Context, _ uuid.UUID, ended []task.Finish, _ task.Closed, _ bool) ([]task.Finished, error) {
 	m.mu.Lock()

@@ -66,7 +66,7 @@ func (w *Worker) launchRun(r *run, started []task.Task) {
 	r.open.Store(int64(len(started)))
 	batches := map[time.Duration][]*task.Task{}
 	for i := range started {
-		timeout := w.timeout(started[i].Type)
+		timeout := w.timeout(&started[i])
 		batches[timeout] = append(batches[timeout], &started[i])
 	}
 	w.tasks.Add(len(started) + len(batches))      // each timer is one more
@@ -77,9 +77,12 @@ func (w *Worker) launchRun(r *run, started []task.Task) {
 	}
 }
 
-// timeout bounds an attempt of a type.
-func (w *Worker) timeout(taskType string) time.Duration {
-	if t, _ := w.types.Type(taskType); t.Timeout != nil {
+// timeout bounds an attempt: as the task says, or its type, or this worker.
+func (w *Worker) timeout(started *task.Task) time.Duration {
+	if started.Timeout != nil {
+		return *started.Timeout
+	}
+	if t, _ := w.types.Type(started.Type); t.Timeout != nil {
 		return *t.Timeout
 	}
 	return w.cfg.TaskTimeout

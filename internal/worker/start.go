@@ -123,7 +123,7 @@ func (w *Worker) releaseClaims(s *session, claims []task.Claimed, started []task
 		for i, r := range refused {
 			ids[i] = r.ID
 		}
-		waiting, err := w.store.Submitted(s.ctx, ids)
+		waiting, err := w.store.Refused(s.ctx, ids)
 		if err != nil {
 			return // the claims lapse
 		}

@@ -34,7 +34,7 @@ type Store interface {
 	Start(ctx context.Context, session uuid.UUID, seq int64, types []string, ids []task.ID) (started []task.Task, retried bool, err error)
 	StartCounted(ctx context.Context, session uuid.UUID, seq int64, taskType string, ids []task.ID) (
 		started []task.Task, full, retried bool, err error)
-	Submitted(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
+	Refused(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
 	Finish(ctx context.Context, session uuid.UUID, ended []task.Finish, closed task.Closed, wait bool) ([]task.Finished, error)
 }
 

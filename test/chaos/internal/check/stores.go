@@ -47,6 +47,8 @@ func illegal(before, step history.Transition, first bool) string {
 		return "does not follow the one before"
 	case !from.CanBecome(to):
 		return "is not in the state machine"
+	case from == task.Submitted && to == task.Failed && step.Failure != string(task.Expired):
+		return "fails what has not started, and did not expire"
 	case to == task.Started && step.Attempt != before.Attempt+1:
 		return "does not count the attempt"
 	case to == task.Started && step.Attempt > step.Max:
