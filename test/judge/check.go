@@ -18,6 +18,7 @@ const (
 // The kinds of broken promises that are counted.
 const (
 	Early         = "early"
+	Late          = "started too late"
 	Twice         = "twice"
 	DeletedButRan = "deleted but ran"
 	Lost          = "lost"
@@ -56,6 +57,7 @@ func Schedule(r *Record, v *Verdict) {
 		} else if len(arrivals) > 1 {
 			v.Breach(Twice, ScheduleChecker, "%s arrived %d times", id, len(arrivals))
 		}
+		expiry(row, len(arrivals), v)
 		if row.Status == client.Done && len(arrivals) == 0 {
 			v.Breach(Lost, ScheduleChecker, "%s is done, and never arrived", id)
 		}
@@ -74,6 +76,23 @@ func afterDelete(r *Record, v *Verdict, row Row, at time.Time) {
 		if row.MaxAttempts == 1 || !at.IsZero() && a.At.After(at) && !slices.Contains(r.Lost[row.ID], a.Attempt) {
 			v.Breach(DeletedButRan, ScheduleChecker, "%s was deleted, and arrived with attempt %d", row.ID, a.Attempt)
 		}
+	}
+}
+
+// expiry judges that a task with a not_after started by then, or else expired. Its times are
+// those of the store's clock.
+func expiry(row Row, arrivals int, v *Verdict) {
+	expired := row.Failure == "expired"
+	switch {
+	case row.NotAfter.IsZero() && expired:
+		v.Find(ScheduleChecker, "%s is expired, and might have started at any time", row.ID)
+	case row.NotAfter.IsZero():
+	case row.Started.After(row.NotAfter):
+		v.Breach(Late, ScheduleChecker, "%s started %s after it might", row.ID, row.Started.Sub(row.NotAfter))
+	case expired && !row.Finished.After(row.NotAfter):
+		v.Find(ScheduleChecker, "%s expired %s before it could no longer start", row.ID, row.NotAfter.Sub(row.Finished))
+	case expired && row.MaxAttempts == 1 && arrivals > 0:
+		v.Breach(Late, ScheduleChecker, "%s is expired, and arrived %d times", row.ID, arrivals)
 	}
 }
 
@@ -99,19 +118,23 @@ func repeated(r *Record, v *Verdict, row Row) {
 // Multiset judges that every create which was acknowledged is there once, and that
 // what is there was asked for.
 func Multiset(r *Record, v *Verdict) {
-	creates := map[int64]Call{}
+	creates, moves := map[int64]Call{}, map[uuid.UUID]Call{}
 	for _, c := range r.Calls {
-		if c.Op == "create" {
+		switch c.Op {
+		case "create":
 			creates[c.N] = c
 			v.Counts["creates "+string(c.Outcome)]++
+		case "move":
+			moves[c.Task] = c
+			v.Counts["moves "+string(c.Outcome)]++
 		}
 	}
 	rows := map[int64]int{}
 	for id, row := range r.Rows {
 		rows[row.N]++
-		create, asked := creates[row.N]
+		create, known := creates[row.N]
 		switch {
-		case !asked:
+		case !known:
 			v.Breach("unexpected", MultisetChecker, "%s exists, and nobody asked for it", id)
 			continue
 		case create.Outcome == Fail:
@@ -121,8 +144,12 @@ func Multiset(r *Record, v *Verdict) {
 		case create.Task != id && rows[row.N] == 1:
 			v.Find(MultisetChecker, "create %d was answered with %s and made %s", row.N, create.Task, id)
 		}
-		if !row.Due.Equal(create.Due) {
-			v.Find(MultisetChecker, "%s is due at %s, asked was %s", id, row.Due, create.Due)
+		asked := create.Due
+		if move, moved := moves[id]; moved && (move.Outcome == OK || move.Outcome == Unknown && row.Due.Equal(move.Due)) {
+			asked = move.Due
+		}
+		if !row.Due.Equal(asked) {
+			v.Find(MultisetChecker, "%s is due at %s, asked was %s", id, row.Due, asked)
 		}
 	}
 	for n, count := range rows {

@@ -25,13 +25,13 @@ const (
 
 // Call is one request as its client saw it, all tries of a create together.
 type Call struct {
-	Op string `json:"op"` // create, delete, get or list
+	Op string `json:"op"` // create, move, delete, get or list
 	// N names the create that this is, or that made the task. It stands in the
 	// task's payload too, so that a task can be told whose it is although no
 	// answer came.
 	N        int64     `json:"n"`
 	Task     uuid.UUID `json:"task,omitzero"`
-	Due      time.Time `json:"due,omitzero"`
+	Due      time.Time `json:"due,omitzero"` // of a create and of a move
 	Invoked  time.Time `json:"invoked"`
 	Returned time.Time `json:"returned"`
 	Outcome  Outcome   `json:"outcome"`
@@ -59,7 +59,9 @@ type Row struct {
 	Attempt     int       `json:"attempt"`
 	MaxAttempts int       `json:"max_attempts"`
 	Failure     string    `json:"failure,omitempty"`
+	Started     time.Time `json:"started,omitzero"`
 	Finished    time.Time `json:"finished,omitzero"`
+	NotAfter    time.Time `json:"not_after,omitzero"`
 }
 
 // Record is all that is known of a run from outside.

@@ -47,6 +47,13 @@ var (
 	ReapForgetsTasks            = seed("reap forgets the tasks", "T4 marks the session and dies before it settles the tasks", "")
 	ReapIgnoresMaxAttempts      = seed("reap ignores max attempts", "T4 puts every task back to submitted", "")
 	DeleteChecksThenActs        = seed("delete by check-then-act", "T5 reads the status, and then writes without a guard", "")
+	MoveChecksThenActs          = seed("move by check-then-act", "T7 reads the status, and then writes without a guard", "")
+	StartIgnoresExpiry          = seed("start ignores not_after", "T2 that leaves `not_after` to the sweep", "")
+	ExpireIgnoresStatus         = seed("expire ignores status", "T9 without `status = 'submitted'`", "")
+	ExpireMissing               = seed("nothing expires", "T2 refuses what is too late, and nobody ends it", "")
+	CancelIgnoresStatus         = seed("cancel ignores status", "T8 without `status = 'started_executing'`", "")
+	FinishIgnoresCancel         = seed("finish ignores the cancel", "T3 puts a task back that was cancelled", "")
+	ReapIgnoresCancel           = seed("reap ignores the cancel", "T4 puts a task back that was cancelled", "")
 	RepairMissing               = seed("no repair", "nothing puts a submitted task into Redis that is missing there", "")
 	ReviveMissing               = seed("no revive", "a claim that lapsed stays where it is", "")
 	ClaimOnlyPops               = seed("claim only pops", "T1 takes the id from due and does not put it into claimed",

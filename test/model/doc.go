@@ -17,8 +17,9 @@
 //
 // # The moves
 //
-// T0 to T6 stand at their functions: create (T0), remove (T5), claim (T1), starting (T2), run,
-// finish (T3), lease (the life of a session, and T4) and ring (T6). If the outcome of a
+// T0 to T9 stand at their functions: create (T0), remove (T5), claim (T1), starting (T2), run,
+// finish (T3), lease (the life of a session, and T4), ring (T6), move (T7), cancel (T8) and
+// expire (T9). If the outcome of a
 // start is unknown it is issued again, while the earlier copy may commit at any later
 // time; what the confirmed one granted may run, and the refused is put back.
 //
@@ -33,7 +34,8 @@
 // Never early: no effect before the task is due by Postgres' clock. Never twice:
 // one effect an attempt, and no more attempts than allowed. A deleted task never
 // runs: no effect after a 200, and with a single attempt none before either.
-// Terminal is final. An end is recorded by its own attempt. Those are tested on
+// A task that was moved has no effect before its new time. Nothing starts once it is too late, or
+// after a cancel of its attempt. Terminal is final. An end is recorded by its own attempt. Those are tested on
 // every move. Nothing is lost is a property of the whole graph: from every state
 // there is a way, without accidents and without the user's help, to one in which
 // all tasks have ended. A task that is started for a session which is alive and

@@ -46,7 +46,10 @@ func Explore(cfg Config) Result {
 }
 
 func (cfg Config) initial() state {
-	s := state{faults: uint8(cfg.Faults), pausing: cfg.Pause} //nolint:gosec // a handful
+	s := state{
+		faults: uint8(cfg.Faults), pausing: cfg.Pause, //nolint:gosec // a handful
+		moving: cfg.Changes, expiring: cfg.Changes, cancelling: cfg.Changes,
+	}
 	for t := range s.tasks {
 		s.tasks[t].owner = nobody
 	}

@@ -26,11 +26,14 @@ var (
 		{Tasks: 1, Workers: 3, Faults: 2, MaxAttempts: 2},
 		{Tasks: 2, Workers: 2, Faults: 1, MaxAttempts: 1},
 		{Tasks: 1, Workers: 2, Faults: 1, MaxAttempts: 2, Pause: true},
+		{Tasks: 1, Workers: 2, Faults: 1, MaxAttempts: 1, Changes: true},
+		{Tasks: 1, Workers: 2, Faults: 1, MaxAttempts: 2, Changes: true},
 	}
 	medium = []Config{
 		{Tasks: 1, Workers: 3, Faults: 4, MaxAttempts: 2},
 		{Tasks: 2, Workers: 3, Faults: 1, MaxAttempts: 2},
 		{Tasks: 2, Workers: 3, Faults: 2, MaxAttempts: 1},
+		{Tasks: 1, Workers: 3, Faults: 2, MaxAttempts: 2, Changes: true},
 	}
 	large = []Config{
 		{Tasks: 2, Workers: 3, Faults: 2, MaxAttempts: 2},
@@ -59,6 +62,9 @@ func TestModelHolds(t *testing.T) {
 		if cfg.Pause {
 			attempts += ", and a pause"
 		}
+		if cfg.Changes {
+			attempts += ", and changes"
+		}
 		rows = append(rows, fmt.Sprintf("| %d | %d | %d | %s | %d | %d |\n",
 			cfg.Tasks, cfg.Workers, cfg.Faults, attempts, r.States, r.Moves))
 	}
@@ -82,7 +88,7 @@ func TestSeededBugsAreCaught(t *testing.T) {
 		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %d | %d | %d |\n",
 			seeded.Name, seeded.What, r.Broken, cfg.MaxAttempts, r.Steps, r.States))
 	}
-	for _, promise := range []string{neverEarly, neverTwice, neverDeleted, neverLost, neverPaused, final, fenced} {
+	for _, promise := range []string{neverEarly, neverTwice, neverDeleted, neverLost, neverPaused, neverLate, neverAgain, final, fenced} {
 		require.True(t, broken[promise], "no bug breaks this promise: %s", promise)
 	}
 	checkDocument(t, "bugs", rows)
@@ -103,7 +109,7 @@ func hunt(bug Bug) (cfg Config, r Result) {
 // have one packed form, and a state must have that of its mirror images.
 func TestPackedStateIsComplete(t *testing.T) {
 	packedAs := map[packed]state{}
-	m := moves{cfg: Config{Tasks: 2, Workers: 3, Faults: 3, MaxAttempts: 2, Pause: true}}
+	m := moves{cfg: Config{Tasks: 2, Workers: 3, Faults: 3, MaxAttempts: 2, Pause: true, Changes: true}}
 	for seed := range 300 {
 		s := m.cfg.initial()
 		for i := range 60 {

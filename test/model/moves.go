@@ -9,7 +9,9 @@ type Config struct {
 	Faults      int  // fewer than Workers, so that somebody is left to do the work
 	MaxAttempts int  // 1 or 2
 	Pause       bool // the type may be paused, once
-	Bug         Bug
+	// Changes: a task may be moved, be too late to start, and be cancelled, each once.
+	Changes bool
+	Bug     Bug
 }
 
 // none stands for a worker or a task that a move does not concern.
@@ -39,6 +41,8 @@ const (
 	neverLost    = "nothing is lost"
 	neverPaused  = "nothing starts after a pause"
 	final        = "terminal is final"
+	neverLate    = "nothing starts after its not_after"
+	neverAgain   = "nothing starts after a cancel"
 	fenced       = "an end is recorded by its own attempt"
 )
 
@@ -56,6 +60,9 @@ func (m *moves) all(s state) []step {
 	for t := range m.from.tasks {
 		m.create(t)
 		m.remove(t)
+		m.move(t)
+		m.expire(t)
+		m.cancel(t)
 		m.ring(t)
 	}
 	for w := range m.from.workers {
@@ -155,6 +162,9 @@ func (m *moves) ring(t int) {
 	}
 	if r.status == submitted && !r.due && !r.claimed && m.cfg.Bug != RepairMissing {
 		m.fair("Repair", none, t).tasks[t].due = true
+	}
+	if r.early {
+		m.fair("Index of a move", none, t).tasks[t].early = false
 	}
 	if r.due && r.status != submitted {
 		m.fair("DropStale", none, t).tasks[t].due = false

@@ -56,7 +56,8 @@ func (s *step) start(w int, mask uint8, receipt *bool) (begun uint8) {
 		r := &s.tasks[t]
 		if mask>>t&1 == 0 ||
 			r.status != submitted && bug != StartIgnoresStatus ||
-			r.clock < dueByBoth && bug != StartIgnoresDue {
+			r.clock < dueByBoth && bug != StartIgnoresDue ||
+			r.clock == tooLate && bug != StartIgnoresExpiry {
 			continue
 		}
 		switch {
@@ -66,6 +67,10 @@ func (s *step) start(w int, mask uint8, receipt *bool) (begun uint8) {
 			s.broken = neverTwice
 		case s.paused:
 			s.broken = neverPaused
+		case r.clock == tooLate:
+			s.broken = neverLate
+		case r.wish:
+			s.broken = neverAgain
 		}
 		r.status, r.owner = started, uint8(w) //nolint:gosec // an index
 		if r.attempt == 0 || bug != StartKeepsAttempt {
@@ -103,7 +108,7 @@ func (s *step) confirm(w int) {
 		if granted>>t&1 == 1 {
 			worker.hands[t] = hand{confirmed, r.attempt}
 		} else if r.status == submitted && s.cfg.Bug != ReleaseForgets {
-			r.due = true
+			r.due, r.early = true, false
 		}
 	}
 }

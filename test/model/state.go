@@ -22,13 +22,14 @@ const (
 func (s status) terminal() bool { return s >= done }
 
 // clock is how far time has come for a task. Redis' clock is ahead of
-// Postgres', or they agree; the other way round costs lateness only.
+// Postgres', or they agree; the other way round costs lateness only. A move sets it back.
 type clock uint8
 
 const (
 	notDue clock = iota
 	dueByRedis
 	dueByBoth
+	tooLate // its not_after has passed
 )
 
 // row is all that there is of a task: its row in Postgres, its entries in
@@ -40,12 +41,15 @@ type row struct {
 	clock   clock
 
 	due, claimed bool // the two sets of Redis
+	early        bool // its entry in due is for a time that it no longer has
 
 	ran      uint8 // effects: a bit for each attempt
 	promised bool  // a delete was answered with 200
 	indexing bool  // created, and its id is on its way to Redis
 	copied   bool  // an earlier copy of its create is parked
 	checked  bool  // a delete that checks and then acts is in between
+	looked   bool  // a move that does so is
+	wish     bool  // a cancel was answered while it ran
 }
 
 type lease uint8
@@ -99,6 +103,9 @@ type state struct {
 
 	paused  bool // the type of the tasks is, and that was answered
 	pausing bool // it may still be paused
+
+	// A task may still be moved, be too late, and be cancelled while it runs.
+	moving, expiring, cancelling bool
 }
 
 // packed is a state in 128 bits: what it is known by, and in what order.
@@ -131,6 +138,9 @@ func (s *state) pack() packed {
 	return packed{
 		s.tasks[0].pack() | s.tasks[1].pack()<<16 | s.workers[0].pack()<<32 | uint64(s.faults)<<56 | bit(s.paused)<<60 | bit(s.pausing)<<61 |
 			bit(s.tasks[0].copied)<<62 | bit(s.tasks[1].copied)<<63,
-		s.workers[1].pack() | s.workers[2].pack()<<32,
+		s.workers[1].pack() | s.workers[2].pack()<<32 | bit(s.moving)<<24 | bit(s.expiring)<<25 | bit(s.cancelling)<<26 |
+			s.tasks[0].packChanges()<<27 | s.tasks[1].packChanges()<<56,
 	}
 }
+
+func (r row) packChanges() uint64 { return bit(r.early) | bit(r.looked)<<1 | bit(r.wish)<<2 }

@@ -71,7 +71,7 @@ func (s *step) reap(w int) {
 		}
 		r.status, r.owner = failed, nobody
 		if int(r.attempt) < s.cfg.MaxAttempts || s.cfg.Bug == ReapIgnoresMaxAttempts {
-			r.status = submitted
+			r.status = s.again(r, ReapIgnoresCancel)
 		}
 	}
 }
@@ -106,10 +106,10 @@ func (w *session) holding() (mask uint8) {
 // claim is T1.
 func (m *moves) claim(w, t int) {
 	worker, r := m.from.workers[w], m.from.tasks[t]
-	if worker.gone || worker.lease != live || worker.again || !r.due || r.clock == notDue {
+	if worker.gone || worker.lease != live || worker.again || !r.due || r.clock == notDue && !r.early {
 		return
 	}
-	r.due, r.claimed = false, m.cfg.Bug != ClaimOnlyPops
+	r.due, r.early, r.claimed = false, false, m.cfg.Bug != ClaimOnlyPops
 	s := m.fair("Claim", w, t)
 	s.tasks[t] = r
 	if h := &s.workers[w].hands[t]; h.phase == free {
@@ -153,7 +153,8 @@ func (m *moves) finish(w, t int) {
 	}
 	m.fair("Finish", w, t).finish(w, t, done)
 	if int(h.attempt) < m.cfg.MaxAttempts {
-		m.fair("Finish with a failure", w, t).finish(w, t, submitted)
+		s := m.fair("Finish with a failure", w, t)
+		s.finish(w, t, s.again(&s.tasks[t], FinishIgnoresCancel))
 	}
 }
 

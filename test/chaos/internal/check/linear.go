@@ -66,12 +66,15 @@ func linear(h *History, v *judge.Verdict) {
 			}
 			add(id, begin, start, step{op: "start", attempt: attempt})
 			end := step{op: "end", attempt: attempt, status: task.Status(row.Status)}
-			if attempt < row.Attempt || end.status == task.Deleted {
+			if attempt < row.Attempt || end.status == task.Deleted || row.Failure == string(task.Expired) {
 				end.status = task.Submitted // for another attempt
 			}
 			if end.status != task.Started {
 				add(id, begin, math.MaxInt64, end)
 			}
+		}
+		if row.Failure == string(task.Expired) {
+			add(id, begin, math.MaxInt64, step{op: "expire", attempt: row.Attempt})
 		}
 		if h.Retention > 0 && !row.Finished.IsZero() {
 			add(id, row.Finished.Add(h.Retention).UnixNano(), math.MaxInt64, step{op: "forget"})
@@ -128,6 +131,13 @@ func next(s state, in step) (bool, state) {
 			return true, state{status: task.Deleted, attempt: s.attempt}
 		}
 		return s.status == task.Deleted || in.outcome == judge.Unknown, s
+	case "move":
+		if in.outcome == judge.Fail {
+			return in.status == s.status && s.status != task.Submitted, s
+		}
+		return in.outcome == judge.Unknown || s.status == task.Submitted, s
+	case "expire":
+		return s.status == task.Submitted && s.attempt == in.attempt, state{status: task.Failed, attempt: s.attempt}
 	case "get":
 		return in.status == s.status, s
 	case "forget":

@@ -21,7 +21,8 @@ import (
 var dumps = []struct{ file, sql string }{
 	{history.RowsFile, `
 		SELECT id, coalesce(substring(payload->>'url' FROM '[0-9]+$')::bigint, 0) AS n, task_type AS type, status, execution_time AS due,
-		       attempt, max_attempts, coalesce(failure_code, '') AS failure, finished_at AS finished
+		       attempt, max_attempts, coalesce(failure_code, '') AS failure, started_at AS started, finished_at AS finished,
+		       not_after
 		FROM (SELECT * FROM tasks_open UNION ALL SELECT * FROM archive) tasks ORDER BY id`},
 	{history.TransitionsFile, `
 		SELECT seq, task, old_status AS "from", new_status AS "to", attempt, max_attempts AS max, worker, session_dead,

@@ -1,4 +1,4 @@
-// Package users is the users of the system: they create, delete and look at
+// Package users is the users of the system: they create, move, delete and look at
 // tasks at a steady rate whatever the answers are, and write down what they
 // asked and what they were told.
 package users
@@ -27,6 +27,9 @@ type Load struct {
 	// Deletes, Retried, Slow and Keyed are how many tasks of a hundred are deleted,
 	// allowed three attempts, slow, and created with an idempotency key.
 	Deletes, Retried, Slow, Keyed int
+	// Moves and Expiring are how many of a hundred are moved around their due time, and may
+	// not start later than a moment after it.
+	Moves, Expiring int
 	// Stay is how many tasks of a hundred are due after the run, so that something is
 	// left to compare the two stores by, and comes within the horizon while that is done.
 	Stay    int
@@ -48,6 +51,8 @@ const (
 	maxTries = 30
 	// looked is how many tasks of a hundred are looked at.
 	looked = 10
+	// maxWindow is how long a task that expires may start.
+	maxWindow = 50 * time.Millisecond
 	// beyond is how long after the run those are due, at least, that stay.
 	beyond = 30 * time.Second
 )
@@ -116,6 +121,8 @@ type plan struct {
 	// deleteAt and getAt are when somebody deletes it or looks at it; zero:
 	// never.
 	deleteAt, getAt time.Time
+	// moveAt is when somebody moves it, and moveTo where to; zero: nobody does.
+	moveAt, moveTo time.Time
 	// watchFrom is from when on somebody looks at it until it has ended; zero: nobody does.
 	watchFrom time.Time
 }
@@ -143,6 +150,16 @@ func (c *Clients) plan(n int64, now time.Time) plan {
 		if p.deleteAt.After(c.end) {
 			p.deleteAt = now.Add(c.within(c.load.Soon))
 		}
+	}
+	if c.chance(c.load.Moves) && p.deleteAt.IsZero() && p.task.MaxAttempts == 1 {
+		p.moveAt = due.Add(c.within(40*time.Millisecond) - 20*time.Millisecond)
+		if p.moveAt.After(c.end) {
+			p.moveAt = now.Add(c.within(c.load.Soon))
+		}
+		p.moveTo = p.moveAt.Add(c.within(c.load.Soon)).Truncate(time.Microsecond).UTC()
+	} else if c.chance(c.load.Expiring) {
+		until := p.task.ExecutionTime.Add(c.within(maxWindow))
+		p.task.NotAfter = &until
 	}
 	if c.chance(looked) {
 		p.getAt = now.Add(c.within(c.load.Soon + 2*time.Second))
@@ -202,6 +219,7 @@ func (c *Clients) create(ctx context.Context, p plan) {
 	case judge.OK:
 		c.Acknowledged.Add(1)
 		c.later(ctx, p.deleteAt, judge.Call{Op: "delete", N: p.n, Task: call.Task}, c.delete)
+		c.later(ctx, p.moveAt, judge.Call{Op: "move", N: p.n, Task: call.Task, Due: p.moveTo}, c.move)
 		c.later(ctx, p.getAt, judge.Call{Op: "get", N: p.n, Task: call.Task}, c.get)
 		if !p.watchFrom.IsZero() {
 			c.watch(ctx, call.Task, p.n, p.watchFrom)
@@ -230,6 +248,11 @@ func (c *Clients) delete(ctx context.Context, call *judge.Call) {
 	if call.Outcome == judge.OK {
 		c.Deleted.Add(1)
 	}
+}
+
+func (c *Clients) move(ctx context.Context, call *judge.Call) {
+	_, err := c.anyAPI().Patch(ctx, call.Task, client.Patch{ExecutionTime: &call.Due})
+	call.Answer(err)
 }
 
 func (c *Clients) get(ctx context.Context, call *judge.Call) {
