@@ -38,9 +38,8 @@ type Tasks interface {
 // Reader is how the API looks at tasks, with the same errors.
 type Reader interface {
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
-	// List returns at most filter.Limit tasks, newest first, and whether there
-	// are more. A page that is not full has one task at least if it has more.
-	List(ctx context.Context, filter task.Filter) (page []task.Task, more bool, err error)
+	// List returns at most filter.Limit tasks in the order of the filter.
+	List(ctx context.Context, filter task.Filter) (task.Page, error)
 }
 
 // Types is how the API looks at task types and changes them. Errors are those of package

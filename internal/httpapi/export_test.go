@@ -12,12 +12,18 @@ import (
 
 // The parsers, for tables and fuzzing.
 var (
-	EncodeCursor = encodeCursor
-	DecodeCursor = decodeCursor
-	ParseTime    = parseTime
-	ParseEnd     = parseEnd
-	Describe     = describe
+	ParseTime = parseTime
+	ParseEnd  = parseEnd
+	Describe  = describe
 )
+
+// EncodeCursor names a place in the list of a filter.
+func EncodeCursor(filter task.Filter, place task.Place) string { return encodeCursor(&filter, place) }
+
+// DecodeCursor reads a cursor of the list of a filter.
+func DecodeCursor(cursor string, filter task.Filter) (task.Place, error) {
+	return decodeCursor(cursor, &filter)
+}
 
 // CheckPayload checks a value that is valid JSON.
 func CheckPayload(raw string) error { return checkPayload(jsontext.Value(raw)) }

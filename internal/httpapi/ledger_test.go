@@ -144,21 +144,22 @@ func (l *ledger) Change(ctx context.Context, id task.ID, decide func(*task.Task)
 }
 
 // List ends a page after l.full tasks, as if they were large.
-func (l *ledger) List(ctx context.Context, filter task.Filter) (page []task.Task, more bool, err error) {
+func (l *ledger) List(ctx context.Context, filter task.Filter) (page task.Page, err error) {
 	if err := l.failing(ctx); err != nil {
-		return nil, false, err
+		return page, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked = append(l.asked, filter)
 	for _, t := range slices.Backward(l.tasks) {
 		if (filter.Status == "" || t.Status == filter.Status) && (filter.Type == "" || t.Type == filter.Type) &&
-			(filter.Before == task.ID{} || bytes.Compare(t.ID[:], filter.Before[:]) < 0) {
-			if len(page) == min(filter.Limit, cmp.Or(l.full, filter.Limit)) {
-				return page, true, nil
+			(filter.After.ID == task.ID{} || bytes.Compare(t.ID[:], filter.After.ID[:]) < 0) {
+			if n := len(page.Tasks); n == min(filter.Limit, cmp.Or(l.full, filter.Limit)) {
+				page.Next = &task.Place{DueAt: page.Tasks[n-1].DueAt, ID: page.Tasks[n-1].ID}
+				return page, nil
 			}
-			page = append(page, t)
+			page.Tasks = append(page.Tasks, t)
 		}
 	}
-	return page, false, nil
+	return page, nil
 }

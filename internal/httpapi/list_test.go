@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -42,7 +43,7 @@ func TestListPages(t *testing.T) {
 	require.Equal(t, newestFirst, seen)
 	require.Equal(t, 3, pages)
 	last := s.asked[len(s.asked)-1]
-	require.Equal(t, task.Filter{Status: "submitted", Type: "foo", Limit: 3, Before: s.tasks[1].ID}, last)
+	require.Equal(t, task.Filter{Status: "submitted", Type: "foo", Limit: 3, After: task.Place{ID: s.tasks[1].ID}}, last)
 
 	// A page that just holds the rest has no next.
 	a = s.do(t, "GET", "/task?limit=7", "")
@@ -84,7 +85,21 @@ func TestBadListParameters(t *testing.T) {
 		"limit=": {"limit"}, "limit=%2B5": {"limit"}, "limit=1e2": {"limit"}, "limit=99999999999999999999": {"limit"},
 		"status=gone": {"status"}, "status=": {"status"}, "status=Done": {"status"}, "type=qux": {"type"}, "type=": {"type"},
 		"type=foo%00": {"type"}, "offset=3": {"offset"}, "limit=1&limit=2": {"limit"}, "%zz": {"query"}, "a;b": {"query"},
-		"limit=0&status=x&type=x&Sort=x": {"Sort", "limit", "status", "type"},
+		"label=url": {"label"}, "label=:x": {"label"}, "label=": {"label"}, "label=a%00:b": {"label"}, "label=a:%00": {"label"}, "label=a:%ff": {"label"},
+		"label=" + strings.Repeat("k", 64) + ":v": {"label"}, "label=k:" + strings.Repeat("%C3%A9", 128): {"label"}, "label=%C3%A9:v": {"label"},
+		strings.Repeat("label=a:b&", 17): {"label"}, "label=a:b&label=x": {"label"},
+		"due_after=x": {"due_after"}, "due_before=": {"due_before"}, "due_after=2030-01-01T00:00:00": {"due_after"}, "created_after=2030-13-01T00:00:00Z": {"created_after"},
+		"created_after=2030-01-01T00:00:00Z&created_after=2030-01-01T00:00:00Z":  {"created_after"},
+		"due_after=2030-01-01T00:00:00Z&due_before=2030-01-01T00:00:00Z":         {"due_before"},
+		"created_after=2030-01-01T00:00:00Z&created_before=2029-01-01T00:00:00Z": {"created_before"},
+		"order=":                               {"order"},
+		"order=created":                        {"order"},
+		"order=-due":                           {"order"},
+		"order=due":                            {"status"},
+		"order=due&status=done":                {"status"},
+		"order=due&type=foo":                   {"status"},
+		"order=due&status=submitted&order=due": {"order"},
+		"limit=0&status=x&type=x&Sort=x":       {"Sort", "status", "type", "limit"},
 	} {
 		a := s.do(t, "GET", "/task?"+query, "")
 		requireProblem(t, a, 422, "invalid")
@@ -93,12 +108,65 @@ func TestBadListParameters(t *testing.T) {
 	require.Empty(t, s.asked)
 }
 
+func TestListFilters(t *testing.T) {
+	s := newService(t)
+	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	later := at.Add(time.Hour)
+	for query, want := range map[string]task.Filter{
+		"label=url:http://a:80/x":                          {Labels: task.Labels{"url:http://a:80/x"}},
+		"label=e:":                                         {Labels: task.Labels{"e:"}},
+		"label=b:2&label=a:1&label=b:2":                    {Labels: task.Labels{"a:1", "b:2"}},
+		"label=a:1&label=a:2":                              {Labels: task.Labels{"a:1", "a:2"}},
+		"label=A/b.c_d-9:" + strings.Repeat("%C3%A9", 127): {Labels: task.Labels{"A/b.c_d-9:" + strings.Repeat("é", 127)}},
+		"due_after=2030-01-01T00:00:00Z&due_before=2030-01-01T02:00:00%2B01:00": {Due: task.Window{Start: &at, End: &later}},
+		"created_after=2029-12-31T23:59:59.9999991Z":                            {Created: task.Window{Start: &at}},
+		"order=-created":                      {Order: task.NewestFirst},
+		"order=due&status=submitted&type=foo": {Order: task.SoonestDue, Status: task.Submitted, Type: "foo"},
+		"order=due&status=started_executing":  {Order: task.SoonestDue, Status: task.Started},
+	} {
+		require.Equal(t, 200, s.do(t, "GET", "/task?"+query, "").Code, query)
+		want.Limit = task.DefaultPage
+		require.Equal(t, want, s.asked[len(s.asked)-1], query)
+	}
+}
+
+// A cursor goes on with the list that it is of, and with no other.
+func TestCursorsOfOtherLists(t *testing.T) {
+	s := newService(t)
+	at := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	place := task.Place{DueAt: at, ID: uuid.Max}
+	base := task.Filter{Status: task.Submitted, Type: "foo", Labels: task.Labels{"a:1"}, Due: task.Window{Start: &at}, Order: task.SoonestDue}
+	query := "status=submitted&type=foo&label=a:1&due_after=2030-01-01T00:00:00Z&order=due"
+	a := s.do(t, "GET", "/task?limit=7&"+query+"&cursor="+httpapi.EncodeCursor(base, place), "")
+	require.Equal(t, 200, a.Code)
+	require.Equal(t, place, s.asked[len(s.asked)-1].After)
+	for _, change := range []func(*task.Filter){
+		func(f *task.Filter) { f.Status = task.Started },
+		func(f *task.Filter) { f.Type = "bar" },
+		func(f *task.Filter) { f.Labels = nil },
+		func(f *task.Filter) { f.Labels = task.Labels{"a:1", "b:1"} },
+		func(f *task.Filter) { f.Due.Start = nil },
+		func(f *task.Filter) { f.Due.End = &time.Time{} },
+		func(f *task.Filter) { f.Created.Start = &at },
+		func(f *task.Filter) { f.Created.End = &at },
+		func(f *task.Filter) { f.Order = "" },
+	} {
+		other := base
+		change(&other)
+		a := s.do(t, "GET", "/task?"+query+"&cursor="+httpapi.EncodeCursor(other, place), "")
+		requireProblem(t, a, 400, "invalid_cursor")
+	}
+	// The names of the orders are one list.
+	place.DueAt = time.Time{}
+	require.Equal(t, 200, s.do(t, "GET", "/task?order=-created&cursor="+httpapi.EncodeCursor(task.Filter{}, place), "").Code)
+}
+
 func TestBrokenCursors(t *testing.T) {
 	s := newService(t)
-	whole := httpapi.EncodeCursor(uuid.Max) // ends in w: 110000, of which two bits are not part of it
+	whole := httpapi.EncodeCursor(task.Filter{}, task.Place{ID: uuid.Max})
 	require.Equal(t, 200, s.do(t, "GET", "/task?cursor="+whole, "").Code)
 	for _, broken := range []string{
-		"", "x", whole[1:], whole[:len(whole)-1], whole[:len(whole)-1] + "x", whole + "A", whole + "=", "B" + whole[1:], whole[:5] + "%0A" + whole[5:], "%00", "****",
+		"", "x", whole[1:], whole[:len(whole)-1], whole + "A", whole + "=", "B" + whole[1:], whole[:5] + "%0A" + whole[5:], "%00", "****",
 		uuid.NewString(),
 	} {
 		requireProblem(t, s.do(t, "GET", "/task?cursor="+broken, ""), 400, "invalid_cursor")
@@ -106,17 +174,19 @@ func TestBrokenCursors(t *testing.T) {
 }
 
 func FuzzCursor(f *testing.F) {
-	f.Add(httpapi.EncodeCursor(uuid.Max))
+	f.Add(httpapi.EncodeCursor(task.Filter{}, task.Place{ID: uuid.Max}))
 	f.Add("")
 	f.Fuzz(func(t *testing.T, cursor string) {
-		if id, ok := httpapi.DecodeCursor(cursor); ok {
-			require.Equal(t, cursor, httpapi.EncodeCursor(id), "two cursors for one place")
+		for _, filter := range []task.Filter{{}, {Status: task.Submitted, Order: task.SoonestDue}} {
+			if place, err := httpapi.DecodeCursor(cursor, filter); err == nil {
+				require.Equal(t, cursor, httpapi.EncodeCursor(filter, place), "two cursors for one place")
+			}
 		}
 	})
 }
 
 func FuzzListParameters(f *testing.F) {
-	f.Add("status=done&type=foo&limit=5&cursor=" + httpapi.EncodeCursor(uuid.Max))
+	f.Add("status=done&type=foo&limit=5&cursor=" + httpapi.EncodeCursor(task.Filter{Status: "done", Type: "foo"}, task.Place{ID: uuid.Max}))
 	f.Add("limit=%31&x=y;z")
 	f.Fuzz(func(t *testing.T, query string) {
 		filter, err := httpapi.ParseFilter([]string{"foo"}, query)

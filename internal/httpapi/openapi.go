@@ -148,23 +148,6 @@ func (d describer) createBulk() *huma.Operation {
 	}
 }
 
-func (d describer) listTasks() *huma.Operation {
-	low, high := 1.0, float64(task.MaxPage)
-	return &huma.Operation{
-		OperationID: "list-tasks", Method: http.MethodGet, Path: "/task", Summary: "List tasks, newest first",
-		Parameters: []*huma.Param{
-			{Name: "status", In: "query", Description: "only tasks of this status", Schema: &huma.Schema{Type: huma.TypeString, Enum: enum(task.Statuses())}},
-			{Name: "type", In: "query", Description: "only tasks of this type", Schema: &huma.Schema{Type: huma.TypeString}},
-			{Name: "limit", In: "query", Description: "the most tasks to show; large ones make a page shorter", Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: &low, Maximum: &high, Default: task.DefaultPage}},
-			{Name: "cursor", In: "query", Description: "next_cursor of the page before; the filter may differ", Schema: &huma.Schema{Type: huma.TypeString}},
-			requestIDParam(),
-		},
-		Responses: d.responses(http.StatusOK, "One page.", reflect.TypeFor[page](),
-			map[string]*huma.Param{"Link": {Description: `the next page, as rel="next", unless this is the last`, Schema: &huma.Schema{Type: huma.TypeString}}},
-			errInvalidCursor, errInvalid, errOverloaded, errInternal, errUnavailable),
-	}
-}
-
 func (d describer) getTask() *huma.Operation {
 	return &huma.Operation{
 		OperationID: "get-task", Method: http.MethodGet, Path: "/task/{id}", Summary: "Look at a task",

@@ -57,6 +57,7 @@ var (
 	errMalformedJSON    = newProblem(400, "malformed_json", "The body is not one JSON value.")
 	errInvalidID        = newProblem(400, "invalid_id", "The id in the path is not a UUID.")
 	errInvalidCursor    = newProblem(400, "invalid_cursor", "The cursor is not one that this service gave out.")
+	errOtherCursor      = newProblem(400, "invalid_cursor", "The cursor is that of a list with other filters or another order.")
 	errNotFound         = newProblem(404, "not_found", "There is no task of this id.")
 	errNoSuchRoute      = newProblem(404, "no_such_route", "There is nothing at this path; see /openapi.json.")
 	errMethodNotAllowed = newProblem(405, "method_not_allowed", "The path does not take this method; see the Allow header.")

@@ -192,13 +192,12 @@ func TestListEndsAPageOfLargeTasksEarly(t *testing.T) {
 		filter.Limit = 1000
 		var ids []task.ID
 		var lengths []int
-		for more := true; more; filter.Before = ids[len(ids)-1] {
-			var page []task.Task
-			var err error
-			page, more, err = f.List(t.Context(), filter)
+		for more := true; more; filter.After.ID = ids[len(ids)-1] {
+			page, err := f.List(t.Context(), filter)
 			require.NoError(t, err)
-			lengths = append(lengths, len(page))
-			ids = append(ids, idsOf(page)...)
+			more = page.Next != nil
+			lengths = append(lengths, len(page.Tasks))
+			ids = append(ids, idsOf(page.Tasks)...)
 		}
 		require.Equal(t, []int{4, 4, 3}, lengths)
 		require.Len(t, ids, n)
@@ -206,12 +205,12 @@ func TestListEndsAPageOfLargeTasksEarly(t *testing.T) {
 	}
 	require.Equal(t, connections, f.Pool().Stat().NewConnsCount(), "a page that is cut costs no connection")
 	f.exec(t, `UPDATE tasks SET payload = NULL, result = json_build_array(repeat('x', $1))`, postgres.PageBytes)
-	page, more, err := f.List(t.Context(), task.Filter{Limit: 1})
+	page, err := f.List(t.Context(), task.Filter{Limit: 1})
 	require.NoError(t, err)
-	require.True(t, more)
-	require.Len(t, page, 1)
-	page, more, err = f.List(t.Context(), task.Filter{Limit: 1, Before: all[1].ID})
+	require.NotNil(t, page.Next)
+	require.Len(t, page.Tasks, 1)
+	page, err = f.List(t.Context(), task.Filter{Limit: 1, After: task.Place{ID: all[1].ID}})
 	require.NoError(t, err)
-	require.False(t, more)
-	require.Len(t, page, 1)
+	require.Nil(t, page.Next)
+	require.Len(t, page.Tasks, 1)
 }

@@ -82,7 +82,7 @@ func (w *world) some(rt *rapid.T, status task.Status) []task.ID {
 func (w *world) matching(filter task.Filter) (ids []task.ID) {
 	for _, one := range w.tasks {
 		if (filter.Status == "" || one.Status == filter.Status) && (filter.Type == "" || one.Type == filter.Type) &&
-			(filter.Before == uuid.Nil || bytes.Compare(one.ID[:], filter.Before[:]) < 0) {
+			(filter.After.ID == uuid.Nil || bytes.Compare(one.ID[:], filter.After.ID[:]) < 0) {
 			ids = append(ids, one.ID)
 		}
 	}
@@ -92,7 +92,8 @@ func (w *world) matching(filter task.Filter) (ids []task.ID) {
 
 // list is one page, which has to be as the reference has it.
 func (w *world) list(filter task.Filter) (ids []task.ID, more bool) {
-	page, more, err := w.f.List(w.t.Context(), filter)
+	got, err := w.f.List(w.t.Context(), filter)
+	page, more := got.Tasks, got.Next != nil
 	require.NoError(w.t, err)
 	want := w.matching(filter)
 	require.Equal(w.t, len(want) > filter.Limit, more, "%+v", filter)
@@ -133,7 +134,7 @@ func TestListMatchesThePlainReference(t *testing.T) {
 				var page []task.ID
 				page, more = w.list(filter)
 				if got = append(got, page...); more {
-					filter.Before = page[len(page)-1]
+					filter.After.ID = page[len(page)-1]
 				}
 			}
 			require.Equal(t, want, got, "%+v", filter)
@@ -162,7 +163,7 @@ func TestListPagesHoldWhileTasksChange(t *testing.T) {
 			if !more {
 				break
 			}
-			filter.Before = page[len(page)-1]
+			filter.After.ID = page[len(page)-1]
 			w.change(rt)
 			now := w.matching(task.Filter{Status: filter.Status, Type: filter.Type})
 			steady = slices.DeleteFunc(steady, func(id task.ID) bool {
@@ -187,7 +188,8 @@ func TestListOfWhatRunsReadsStaleReceipts(t *testing.T) {
 	f.finish(t, one, ids[1], 1, task.Panic)
 	f.exec(t, `UPDATE tasks SET due_at = execution_time WHERE id = $1`, ids[1])
 	f.start(t, other, ids[1])
-	page, _, err := f.List(t.Context(), task.Filter{Status: task.Started, Limit: 10})
+	got, err := f.List(t.Context(), task.Filter{Status: task.Started, Limit: 10})
+	page := got.Tasks
 	require.NoError(t, err)
 	require.Equal(t, []task.ID{ids[2], ids[1]}, idsOf(page))
 	require.Equal(t, []uuid.UUID{one, other}, []uuid.UUID{page[0].WorkerID, page[1].WorkerID})
@@ -207,13 +209,13 @@ func TestListCutsALargePageShort(t *testing.T) {
 	var got []task.ID
 	pages := 0
 	for more := true; more; pages++ {
-		var page []task.Task
-		var err error
-		page, more, err = f.List(t.Context(), filter)
+		listed, err := f.List(t.Context(), filter)
+		page := listed.Tasks
+		more = listed.Next != nil
 		require.NoError(t, err)
 		require.NotEmpty(t, page)
 		got = append(got, idsOf(page)...)
-		filter.Before = got[len(got)-1]
+		filter.After.ID = got[len(got)-1]
 	}
 	slices.Reverse(got)
 	require.Equal(t, ids, got)
@@ -235,7 +237,8 @@ func TestListReadsALongPageInParts(t *testing.T) {
 	}
 	slices.SortFunc(ids, func(a, b task.ID) int { return bytes.Compare(b[:], a[:]) })
 	for limit, want := range map[int]int{50: 50, 51: 51, 52: 52, 299: 299, 300: 300, 1000: 300} {
-		page, more, err := f.List(t.Context(), task.Filter{Limit: limit})
+		got, err := f.List(t.Context(), task.Filter{Limit: limit})
+		page, more := got.Tasks, got.Next != nil
 		require.NoError(t, err)
 		require.Equal(t, want < 300, more, limit)
 		require.Equal(t, ids[:want], idsOf(page), limit)

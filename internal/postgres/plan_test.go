@@ -158,17 +158,17 @@ func reads(t *testing.T, f *fixture) []probe {
 		{Status: task.Done, Type: "web"},
 		{Status: task.Failed, Type: "bar"},
 		{Status: task.Done, Type: "rare"},
-		{Before: middle},
-		{Status: task.Done, Before: middle},
-		{Status: task.Failed, Type: "foo", Before: middle},
+		{After: task.Place{ID: middle}},
+		{Status: task.Done, After: task.Place{ID: middle}},
+		{Status: task.Failed, Type: "foo", After: task.Place{ID: middle}},
 	} {
 		filter.Limit = 20
-		name := fmt.Sprintf("list %q %q paged=%t", filter.Status, filter.Type, filter.Before != uuid.Nil)
+		name := fmt.Sprintf("list %q %q paged=%t", filter.Status, filter.Type, filter.After.ID != uuid.Nil)
 		all = append(all, probe{name, func(t *testing.T, db *postgres.DB) int {
 			t.Helper()
-			page, _, err := db.List(t.Context(), filter)
+			page, err := db.List(t.Context(), filter)
 			require.NoError(t, err)
-			return len(page)
+			return len(page.Tasks)
 		}, false})
 	}
 	return all

@@ -44,10 +44,10 @@ const pageBytes = 4 << 20
 // types, not on how many tasks there are: each query walks index heads and
 // stops at the limit. started_executing alone also costs by what runs right
 // now. The error is task.ErrUnavailable.
-func (db *DB) List(ctx context.Context, f task.Filter) (page []task.Task, more bool, err error) {
+func (db *DB) List(ctx context.Context, f task.Filter) (page task.Page, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	before := f.Before
+	before := f.After.ID
 	if before == uuid.Nil {
 		before = uuid.Max
 	}
@@ -68,15 +68,19 @@ func (db *DB) List(ctx context.Context, f task.Filter) (page []task.Task, more b
 	case task.Done, task.Failed, task.Deleted:
 		outcomes = []string{string(f.Status)}
 	default:
-		return nil, false, nil // No task has it.
+		return page, nil // No task has it.
 	}
 	err = db.retryRead(ctx, "list tasks", func(ctx context.Context) (err error) {
-		page, more, err = db.readPage(ctx, query, pgx.NamedArgs{
+		var more bool
+		page.Tasks, more, err = db.readPage(ctx, query, pgx.NamedArgs{
 			"before": before, "limit": 0, "outcomes": outcomes, "type": f.Type, "status": string(f.Status),
 		}, f.Limit)
+		if more {
+			page.Next = &task.Place{ID: page.Tasks[len(page.Tasks)-1].ID}
+		}
 		return err
 	})
-	return page, more, err
+	return page, err
 }
 
 // firstRows is how many tasks the first statement for a page reads: most pages need

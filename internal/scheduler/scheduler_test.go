@@ -233,11 +233,11 @@ func TestDeleteEmptiesBothRings(t *testing.T) {
 	require.ErrorAs(t, s.Delete(t.Context(), started), &refusal)
 	require.Equal(t, task.Started, refusal.Status)
 
-	page, more, err := f.db.List(t.Context(), task.Filter{Status: task.Submitted, Limit: 10})
+	page, err := f.db.List(t.Context(), task.Filter{Status: task.Submitted, Limit: 10})
 	require.NoError(t, err)
-	require.False(t, more)
-	require.Len(t, page, 1)
-	require.Equal(t, other, page[0].ID)
+	require.Nil(t, page.Next)
+	require.Len(t, page.Tasks, 1)
+	require.Equal(t, other, page.Tasks[0].ID)
 }
 
 // Group commit: two hundred clients at once are a handful of statements.

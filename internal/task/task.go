@@ -28,6 +28,7 @@ type Task struct {
 
 	// Payload is a JSON object, or nil.
 	Payload json.RawMessage
+	Labels  Labels
 
 	// Attempt counts the committed starts. It is the fencing token of the
 	// running attempt.
@@ -85,6 +86,7 @@ type Draft struct {
 	Type          string
 	ExecutionTime time.Time
 	Payload       json.RawMessage
+	Labels        Labels
 	MaxAttempts   int
 	// AttemptsByType: the client named no MaxAttempts, so it is the type's. Another one
 	// then makes no other task of the same key.
@@ -107,6 +109,9 @@ type Change struct {
 	// Payload replaces the present one, which may be nil, if SetPayload.
 	Payload    json.RawMessage
 	SetPayload bool
+	// Labels replace the present ones, if SetLabels.
+	Labels    Labels
+	SetLabels bool
 	// MaxAttempts replaces the present number unless it is 0.
 	MaxAttempts int
 	// NotAfter, Timeout and Retry are nil if they stay.
