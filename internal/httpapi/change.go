@@ -20,6 +20,9 @@ type taskPatch struct {
 	// has; nil, if they are not sent.
 	to             task.Change
 	payload, retry jsontext.Value
+	// labels are merged if setLabels; nil drops all.
+	labels    map[string]*string
+	setLabels bool
 }
 
 // change answers PATCH /task/<id> with this body. It is carried out, whether or not the client
@@ -108,6 +111,9 @@ func (p *taskPatch) of(t *task.Task) (task.Change, error) {
 		if err := p.mergeRetry(t, &to, &f); err != nil {
 			return to, err
 		}
+	}
+	if p.setLabels {
+		p.mergeLabels(t, &to, &f)
 	}
 	checkBounds(t, &to, &f)
 	return to, f.err()

@@ -148,6 +148,7 @@ var taskFields = []taskField{
 		read: (*taskMembers).readPayload, patch: (*taskPatch).readPayload, nullable: true,
 		show: func(t *task.Task) any { return rawOrNil(t.Payload) },
 	},
+	labelsField,
 	{
 		name:   "result",
 		schema: huma.Schema{Description: "any JSON value that the task type returned"},

@@ -50,7 +50,7 @@ func (l *ledger) Create(ctx context.Context, draft task.Draft) (task.ID, error) 
 	}
 	l.keys[draft.Key] = draft
 	l.tasks = append(l.tasks, task.Task{
-		ID: draft.ID, Type: draft.Type, Status: task.Submitted, Payload: draft.Payload, MaxAttempts: draft.MaxAttempts,
+		ID: draft.ID, Type: draft.Type, Status: task.Submitted, Payload: draft.Payload, Labels: draft.Labels, MaxAttempts: draft.MaxAttempts,
 		NotAfter: draft.NotAfter, Timeout: draft.Timeout, Retry: draft.Retry,
 		ExecutionTime: draft.ExecutionTime, DueAt: draft.ExecutionTime, CreatedAt: time.UnixMicro(1_800_000_000_000_000),
 	})
@@ -122,6 +122,9 @@ func (l *ledger) Change(ctx context.Context, id task.ID, decide func(*task.Task)
 	}
 	if to.SetPayload {
 		t.Payload = to.Payload
+	}
+	if to.SetLabels {
+		t.Labels = to.Labels
 	}
 	if to.NotAfter != nil {
 		t.NotAfter = to.NotAfter.Value

@@ -30,6 +30,9 @@ func (r scheduleResponse) MarshalJSON() ([]byte, error) {
 	if s.Payload != nil {
 		definition["payload"] = s.Payload
 	}
+	if s.Labels != nil {
+		definition["labels"] = s.Labels.Map()
+	}
 	if s.MaxAttempts != nil {
 		definition["max_attempts"] = *s.MaxAttempts
 	}
@@ -68,7 +71,7 @@ type scheduleShown struct {
 	CatchUp   task.CatchUp   `json:"catch_up" enum:"none,last,all" doc:"which occurrences run that could not start in time"`
 	Overlap   task.Overlap   `json:"overlap" enum:"allow,skip" doc:"whether an occurrence runs while the one before is open"`
 	Paused    bool           `json:"paused" doc:"nothing is made"`
-	Task      map[string]any `json:"task" doc:"what each occurrence is: task_type, payload, max_attempts, timeout, retry"`
+	Task      map[string]any `json:"task" doc:"what each occurrence is: task_type, payload, labels, max_attempts, timeout, retry"`
 	CreatedAt string         `json:"created_at" format:"date-time" doc:"when it was made"`
 	UpdatedAt string         `json:"updated_at" format:"date-time" doc:"when it was changed last"`
 	Skipped   skippedShown   `json:"skipped" doc:"occurrences that did not run"`

@@ -153,6 +153,7 @@ func (a *api) readDefinition(raw jsontext.Value, s *task.Schedule, f *faults) {
 	if draft.Payload != nil {
 		s.Payload = json.RawMessage(append([]byte{}, draft.Payload...))
 	}
+	s.Labels = draft.Labels
 	if !draft.AttemptsByType {
 		s.MaxAttempts = &draft.MaxAttempts
 	}

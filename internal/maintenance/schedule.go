@@ -156,7 +156,7 @@ func graceOf(rule recurrence.Rule, at time.Time) time.Duration {
 
 func occurrence(s *task.DueSchedule, rule recurrence.Rule, at time.Time) task.Occurrence {
 	draft := task.Draft{
-		ID: uuid.Must(uuid.NewV7()), Type: s.TaskType, Payload: s.Payload, MaxAttempts: s.TypeAttempts,
+		ID: uuid.Must(uuid.NewV7()), Type: s.TaskType, Payload: s.Payload, Labels: s.Labels, MaxAttempts: s.TypeAttempts,
 		Timeout: s.Timeout, Retry: s.Retry,
 		ExecutionTime: dueOf(s, at), Key: KeyOf(s.Name, at), SkipAfter: skipAfter(s, rule, at),
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -239,4 +240,25 @@ func TestOverlapIsSkipped(t *testing.T) {
 	require.NoError(t, m.MakeOnce(t.Context()))
 	require.Len(t, f.ids(t), 1)
 	require.NotEqual(t, first, parse(t, f.ids(t))[0])
+}
+
+// What a schedule makes has its labels, and other labels make other tasks.
+func TestOccurrencesHaveTheLabelsOfTheirSchedule(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	s := every(time.Minute)
+	for _, labels := range []task.Labels{{"a:1", "b:1"}, {"a:2"}, nil} {
+		s.Labels = labels
+		put(t, f.db, s)
+		stored, err := f.db.GetSchedule(t.Context(), "tick")
+		require.NoError(t, err)
+		require.Equal(t, labels, stored.Labels)
+		require.NoError(t, f.maintainer(nil).MakeOnce(t.Context()))
+		require.NotZero(t, f.count(t, submitted))
+		for _, id := range f.ids(t) {
+			made, err := f.db.Get(t.Context(), uuid.MustParse(id))
+			require.NoError(t, err)
+			require.Equal(t, labels, made.Labels)
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,10 +73,21 @@ func changeOf(read *task.Task, to *task.Change) (query string, args []any) {
 			fmt.Fprintf(&set, "due_at = $%d::timestamptz, skip_after = NULL, ", len(args))
 		}
 	}
-	return `
+	update := `
 	UPDATE tasks_open t SET ` + set.String() + `changes = $3::int + 1
 	WHERE t.id = $1 AND t.status = 'submitted' AND t.attempt = $2 AND coalesce(t.changes, 0) = $3::int
-	RETURNING ` + readColumns + `, clock_timestamp()`, args
+	RETURNING `
+	if !to.SetLabels {
+		return update + readColumns + `, clock_timestamp()`, args
+	}
+	// What finds the task by its labels changes with them.
+	args = append(args, []string(read.Labels))
+	return `
+	WITH t AS (` + update + `t.*), dropped AS (
+		DELETE FROM task_labels l USING t
+		WHERE l.label = ANY($` + strconv.Itoa(len(args)) + `::text[]) AND l.id = t.id AND (l.label = ANY(t.labels)) IS NOT TRUE
+	)` + notedBy("t") + `
+	SELECT ` + readColumns + `, clock_timestamp() FROM t`, args
 }
 
 // changeCast is how a parameter becomes a value of the column.

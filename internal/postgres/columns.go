@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -154,6 +155,21 @@ var taskColumns = []column{
 		},
 		change:  func(to *task.Change) (any, bool) { return textOf(to.Payload), to.SetPayload },
 		changed: func(t *task.Task, to *task.Change) bool { return bytes.Equal(t.Payload, to.Payload) },
+	},
+	{
+		name: "labels", scan: func(t *task.Task) any { return (*[]string)(&t.Labels) }, started: true,
+		create: &createColumn{
+			array: "text[]", cast: "text[]", compared: true, nullable: true,
+			values: optional(func(d *task.Draft) (*string, bool) { return labelsText(d.Labels), d.Labels != nil }),
+			digest: func(d *task.Draft) []byte {
+				if d.Labels == nil {
+					return nil
+				}
+				return []byte("labels " + strings.Join(d.Labels, "\x00"))
+			},
+		},
+		change:  func(to *task.Change) (any, bool) { return labelsText(to.Labels), to.SetLabels },
+		changed: func(t *task.Task, to *task.Change) bool { return slices.Equal(t.Labels, to.Labels) },
 	},
 	{name: "changes", scan: func(t *task.Task) any { return (*zeronull.Int4)(&t.Changes) }},
 	{name: "result", scan: func(t *task.Task) any { return (*[]byte)(&t.Result) }},

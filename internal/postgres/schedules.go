@@ -12,7 +12,8 @@ import (
 
 const scheduleColumns = `s.name, coalesce(s.cron, ''), coalesce(s.every, '0'), s.time_zone, s.starts_at, s.ends_at, s.jitter,
 	s.catch_up, s.overlap, s.paused, s.task_type, s.payload::text, s.max_attempts, s.timeout, s.retry, s.revision, s.created_at, s.updated_at,
-	s.made_until, s.next_at, s.skipped_late, s.skipped_overlap, s.skipped_changed, s.last_skipped_at, s.last_skipped_reason`
+	s.made_until, s.next_at, s.skipped_late, s.skipped_overlap, s.skipped_changed, s.last_skipped_at, s.last_skipped_reason,
+	s.labels`
 
 func scheduleTargets(s *task.Schedule, payload **string) []any {
 	return []any{
@@ -21,6 +22,7 @@ func scheduleTargets(s *task.Schedule, payload **string) []any {
 		retryOf{&s.Retry},
 		&s.Revision, &s.CreatedAt, &s.UpdatedAt, &s.MadeUntil, &s.NextAt,
 		&s.Skipped.Late, &s.Skipped.Overlap, &s.Skipped.Changed, &s.Skipped.LastAt, &s.Skipped.LastReason,
+		(*[]string)(&s.Labels),
 	}
 }
 
@@ -31,23 +33,23 @@ const putSchedule = `
 		SELECT name FROM types WHERE name = $10 FOR KEY SHARE
 	)
 	INSERT INTO schedules AS s (name, cron, every, time_zone, starts_at, ends_at, jitter, catch_up, overlap, task_type, payload,
-		max_attempts, paused, next_at, timeout, retry)
+		max_attempts, paused, next_at, timeout, retry, labels)
 	SELECT $1, nullif($2, ''), CASE WHEN $2 = '' THEN $3::interval END, $4, $5::timestamptz, $6::timestamptz, $7::interval, $8, $9, held.name, $11::text::json,
-	       $12::int, $13::bool, CASE WHEN NOT $13 THEN clock_timestamp() END, $15::interval, $16::text::jsonb
+	       $12::int, $13::bool, CASE WHEN NOT $13 THEN clock_timestamp() END, $15::interval, $16::text::jsonb, $17::text[]
 	FROM held
 	WHERE EXISTS (SELECT FROM schedules WHERE name = $1) OR (SELECT count(*) FROM schedules) < $14
 	ON CONFLICT (name) DO UPDATE SET
 		cron = excluded.cron, every = excluded.every, time_zone = excluded.time_zone, starts_at = excluded.starts_at,
 		ends_at = excluded.ends_at, jitter = excluded.jitter, catch_up = excluded.catch_up, overlap = excluded.overlap,
 		task_type = excluded.task_type, payload = excluded.payload, max_attempts = excluded.max_attempts,
-		timeout = excluded.timeout, retry = excluded.retry, paused = excluded.paused, next_at = excluded.next_at, revision = s.revision + 1,
+		timeout = excluded.timeout, retry = excluded.retry, labels = excluded.labels, paused = excluded.paused, next_at = excluded.next_at, revision = s.revision + 1,
 		updated_at = clock_timestamp(), made_until = clock_timestamp()
 	WHERE (s.cron, s.every, s.time_zone, s.starts_at, s.ends_at, s.jitter, s.catch_up, s.overlap, s.task_type, s.payload::text,
-	       s.max_attempts, s.timeout, s.retry, s.paused)
+	       s.max_attempts, s.timeout, s.retry, s.paused, s.labels)
 	      IS DISTINCT FROM
 	      (excluded.cron, excluded.every, excluded.time_zone, excluded.starts_at, excluded.ends_at, excluded.jitter,
 	       excluded.catch_up, excluded.overlap, excluded.task_type, excluded.payload::text, excluded.max_attempts, excluded.timeout,
-	       excluded.retry, excluded.paused)`
+	       excluded.retry, excluded.paused, excluded.labels)`
 
 // takeBack ends the tasks of a schedule that have not started, if this transaction has changed
 // the schedule. It is a statement of its own, after the one that holds the schedule's row, so
@@ -92,7 +94,7 @@ func (db *DB) PutSchedule(ctx context.Context, s task.Schedule) (put task.Schedu
 		taken, put, there = taken[:0], task.Schedule{}, false
 		var batch pgx.Batch
 		batch.Queue(putSchedule, s.Name, s.Cron, s.Every, s.Zone, s.StartsAt, s.EndsAt, s.Jitter, s.CatchUp, s.Overlap,
-			s.TaskType, textOrNil(s.Payload), s.MaxAttempts, s.Paused, task.MaxSchedules, s.Timeout, retryText(s.Retry)).
+			s.TaskType, textOrNil(s.Payload), s.MaxAttempts, s.Paused, task.MaxSchedules, s.Timeout, retryText(s.Retry), []string(s.Labels)).
 			Exec(func(tag pgconn.CommandTag) error { changed = tag.RowsAffected(); return nil })
 		batch.Queue(takeBack, s.Name, false).Query(collectRefs(&taken))
 		batch.Queue(`SELECT EXISTS (SELECT FROM types WHERE name = $1)`, s.TaskType).

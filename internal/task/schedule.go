@@ -23,6 +23,7 @@ type Schedule struct {
 	// What each task is.
 	TaskType    string
 	Payload     json.RawMessage
+	Labels      Labels
 	MaxAttempts *int // nil: as its type says, as the next two
 	Timeout     *time.Duration
 	Retry       *Retry
