@@ -146,7 +146,7 @@ func (db *DB) gatherDue(ctx context.Context, f *task.Filter, args pgx.NamedArgs)
 		ids[i] = found.places[i].ID
 	}
 	args["ids"] = uuids(ids)
-	rows, err := db.reads.Query(ctx, `SELECT t.id, t.due_at FROM tasks_open t WHERE t.id = ANY(@ids) AND `+matches, args)
+	rows, err := db.reads.Query(ctx, dueOfPlaces, args)
 	if err != nil {
 		return w, false, err
 	}
@@ -160,6 +160,8 @@ func (db *DB) gatherDue(ctx context.Context, f *task.Filter, args pgx.NamedArgs)
 	sortDue(w.places)
 	return w, true, err
 }
+
+var dueOfPlaces = placesOf("t.id, t.due_at", "tasks_open")
 
 // successor is the next id.
 func successor(id task.ID) task.ID {

@@ -215,7 +215,8 @@ var listStarted = `
 		ORDER BY id DESC
 	) running
 	CROSS JOIN LATERAL (
-		SELECT * FROM tasks_open t
-		WHERE t.id = running.id AND t.status = 'started_executing' AND ` + matches + `
+		SELECT * FROM tasks_open
+		WHERE tasks_open.id = running.id AND tasks_open.status = 'started_executing'
 		OFFSET 0) t
+	WHERE ` + matches + `
 	ORDER BY running.id DESC LIMIT @limit`

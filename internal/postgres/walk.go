@@ -69,6 +69,7 @@ func walkByID(table string) string {
 }
 
 // Both bounds name the type beside the id, as the order does: so only the index of both will do.
+// What is in order already is merged as it is read.
 func walkByType(outcomes ...string) string {
 	arms := make([]string, len(outcomes))
 	for i, outcome := range outcomes {
@@ -77,8 +78,9 @@ func walkByType(outcomes ...string) string {
 			table = "tasks_open"
 		}
 		arms[i] = `
-			SELECT ` + walkColumns + ` FROM ` + table + `
-			WHERE outcome = '` + outcome + `' AND (task_type, id) < (@type, @before) AND (task_type, id) >= (@type, @from)`
+			(SELECT ` + walkColumns + ` FROM ` + table + `
+			WHERE outcome = '` + outcome + `' AND (task_type, id) < (@type, @before) AND (task_type, id) >= (@type, @from)
+			ORDER BY task_type DESC, id DESC)`
 	}
 	return looking(`SELECT * FROM (` + strings.Join(arms, ` UNION ALL `) + `) a ORDER BY task_type DESC, id DESC`)
 }
@@ -211,11 +213,16 @@ func (r *placesReader) read(ctx context.Context, db *DB, places []task.Place) (r
 // maxChunk is how many tasks one statement reads by their ids.
 const maxChunk = 500
 
-func readByPlace(table string) string {
-	return `SELECT ` + readColumns + ` FROM ` + table + ` t WHERE t.id = ANY(@ids) AND ` + matches
+// What is to match is looked at after the row was found by its id: no other index finds it.
+func placesOf(columns, table string) string {
+	return `
+	SELECT ` + columns + `
+	FROM unnest(@ids::uuid[]) AS place (id)
+	CROSS JOIN LATERAL (SELECT * FROM ` + table + ` f WHERE f.id = place.id OFFSET 0) t
+	WHERE ` + matches
 }
 
-var readPlaces, readOpenPlaces, readEndedPlaces = readByPlace("tasks"), readByPlace("tasks_open"), readByPlace("tasks_ended")
+var readPlaces, readOpenPlaces, readEndedPlaces = placesOf(readColumns, "tasks"), placesOf(readColumns, "tasks_open"), placesOf(readColumns, "tasks_ended")
 
 // sortDue puts places in the order of due times.
 func sortDue(places []task.Place) {
