@@ -41,6 +41,7 @@ type Store interface {
 	ExtendHistory(ctx context.Context, keep time.Duration) error
 	DropEnded(ctx context.Context, keep time.Duration) (dropped int64, err error)
 	DeleteRest(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
+	ForgetLabels(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
 }
 
 // Index is the due index in Redis as the loops need it.

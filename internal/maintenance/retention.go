@@ -29,6 +29,9 @@ func (m *Maintainer) retain(ctx context.Context) error {
 	if restErr := m.deleteRest(ctx); restErr != nil {
 		err = errors.Join(err, fmt.Errorf("rest: %w", restErr))
 	}
+	if labelErr := m.forgetLabels(ctx); labelErr != nil {
+		err = errors.Join(err, fmt.Errorf("labels: %w", labelErr))
+	}
 	return err
 }
 
@@ -42,6 +45,27 @@ func (m *Maintainer) deleteRest(ctx context.Context) error {
 		m.forgotten(int64(deleted))
 		if done {
 			break
+		}
+	}
+	return nil
+}
+
+const (
+	// labelPage is how many labels one statement looks at.
+	labelPage = 5000
+	// labelPages is how many of them a round looks at if it finds nothing, and labelBudget how
+	// long it goes on if it does.
+	labelPages  = 2
+	labelBudget = time.Second
+)
+
+// forgetLabels goes on with a walk over the labels, faster where there is something to delete.
+func (m *Maintainer) forgetLabels(ctx context.Context) error {
+	start := time.Now()
+	for page := 1; m.leads.Load(); page++ {
+		deleted, done, err := m.store.ForgetLabels(ctx, m.cfg.Retention, labelPage)
+		if err != nil || done || time.Since(start) > labelBudget || page >= labelPages && deleted == 0 {
+			return err
 		}
 	}
 	return nil

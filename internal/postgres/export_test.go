@@ -33,6 +33,9 @@ func WithPool(pool *pgxpool.Pool, log *slog.Logger) *DB {
 	return &DB{pool: pool, reads: pool, vital: pool, log: log}
 }
 
+// FirstID is less than every id that was made from a time on.
+var FirstID = firstID
+
 // PartitionWidth is how much time a partition of the history holds.
 var PartitionWidth = partitionWidth
 

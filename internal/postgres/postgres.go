@@ -35,7 +35,8 @@ type DB struct {
 	pool, reads, vital *pgxpool.Pool
 	log                *slog.Logger
 
-	rest restCursor // see DeleteRest
+	rest   restCursor  // see DeleteRest
+	labels labelCursor // see ForgetLabels
 }
 
 // Options are how the system of record is reached.
