@@ -40,6 +40,7 @@ type Reader interface {
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	// List returns at most filter.Limit tasks in the order of the filter.
 	List(ctx context.Context, filter task.Filter) (task.Page, error)
+	Stats(ctx context.Context) (task.Stats, error)
 }
 
 // Types is how the API looks at task types and changes them. Errors are those of package
@@ -87,6 +88,7 @@ type api struct {
 	tasks  Tasks
 	reader Reader
 	types  Types
+	counts counts
 
 	schedules Schedules
 
@@ -154,6 +156,8 @@ func New(o Options) http.Handler {
 	schedules.Match(get, "/:name", a.answer(a.getSchedule))
 	schedules.Match(get, "/:name/next", a.answer(a.nextOfSchedule))
 	schedules.DELETE("/:name", a.answer(a.deleteSchedule))
+
+	router.Group("", a.limit).Match(get, "/stats", a.answer(a.stats))
 
 	router.Match(get, "/livez", gin.WrapF(telemetry.Livez))
 	router.Match(get, "/readyz", gin.WrapH(telemetry.Readyz(o.Ready)))

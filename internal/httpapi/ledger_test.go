@@ -21,8 +21,11 @@ type ledger struct {
 	tasks []task.Task // in creation order
 	keys  map[string]task.Draft
 	asked []task.Filter
-	full  int
-	fail  func(ctx context.Context) error
+	// stats are the answer to Stats, which was asked for as often as counted says.
+	stats   task.Stats
+	counted int
+	full    int
+	fail    func(ctx context.Context) error
 }
 
 func (l *ledger) failing(ctx context.Context) error {
@@ -165,4 +168,15 @@ func (l *ledger) List(ctx context.Context, filter task.Filter) (page task.Page, 
 		}
 	}
 	return page, nil
+}
+
+// Stats counts what there is.
+func (l *ledger) Stats(ctx context.Context) (s task.Stats, err error) {
+	l.mu.Lock()
+	l.counted++
+	l.mu.Unlock()
+	if err := l.failing(ctx); err != nil {
+		return s, err
+	}
+	return l.stats, nil
 }

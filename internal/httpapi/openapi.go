@@ -45,7 +45,7 @@ func describe() []byte {
 	d.schemas.Map()["NewSchedule"] = newScheduleSchema()
 	d.schemas.Map()["Type"], d.schemas.Map()["NewType"] = typeSchema(true), typeSchema(false)
 	for _, operation := range []*huma.Operation{
-		d.createTask(), d.createBulk(), d.listTasks(), d.getTask(), d.changeTask(), d.deleteTask(),
+		d.createTask(), d.createBulk(), d.listTasks(), d.countTasks(), d.getTask(), d.changeTask(), d.deleteTask(),
 		d.putType(), d.getType(), d.listTypes(), d.deleteType(),
 		d.putSchedule(), d.getSchedule(), d.listSchedules(), d.nextOfSchedule(), d.deleteSchedule(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
@@ -102,6 +102,9 @@ func schemaName(t reflect.Type, _ string) string {
 	names := map[reflect.Type]string{
 		reflect.TypeFor[created]():          "CreatedTask",
 		reflect.TypeFor[createdBatch]():     "CreatedBatch",
+		reflect.TypeFor[stats]():            "Stats",
+		reflect.TypeFor[typeCounts]():       "TypeCounts",
+		reflect.TypeFor[dueCounts]():        "DueCounts",
 		reflect.TypeFor[deleted]():          "DeletedTask",
 		reflect.TypeFor[failure]():          "Failure",
 		reflect.TypeFor[page]():             "TaskPage",

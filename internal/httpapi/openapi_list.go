@@ -9,6 +9,16 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
+func (d describer) countTasks() *huma.Operation {
+	return &huma.Operation{
+		OperationID: "stats", Method: http.MethodGet, Path: "/stats", Summary: "Count tasks",
+		Description: "Counts are exact up to 10000; more is \"10000+\". Those who ask at once are answered with the same counts, and where it takes long to make them they are kept for a while: as_of tells of when they are.",
+		Parameters:  []*huma.Param{requestIDParam()},
+		Responses: d.responses(http.StatusOK, "The counts.", reflect.TypeFor[stats](), nil,
+			errInvalid, errOverloaded, errInternal, errUnavailable),
+	}
+}
+
 func (d describer) listTasks() *huma.Operation {
 	low, high, labels := 1.0, float64(task.MaxPage), task.MaxLabels
 	window := func(name, what string) *huma.Param {
