@@ -260,5 +260,10 @@ func TestOccurrencesHaveTheLabelsOfTheirSchedule(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, labels, made.Labels)
 		}
+		for _, label := range labels {
+			page, err := f.db.List(t.Context(), task.Filter{Labels: task.Labels{label}, Status: task.Submitted, Limit: 100})
+			require.NoError(t, err)
+			require.Len(t, page.Tasks, f.count(t, submitted))
+		}
 	}
 }

@@ -125,16 +125,18 @@ func (db *DB) insertBulk(ctx context.Context, b bulk) (now time.Time, held bool,
 	types := append([]string{}, heldTypes(b.drafts)...)
 	args := append(createColumns.arguments(b.drafts), types, b.key, b.digest, lastDue)
 	var batch pgx.Batch
-	batch.Queue(insertKeyed, args...).QueryRow(func(row pgx.Row) error { return row.Scan(&now, &held) })
+	batch.Queue(insertKeyed.of(b.drafts), args...).QueryRow(func(row pgx.Row) error { return row.Scan(&now, &held) })
 	err = db.createAgain(ctx, &batch, b.drafts)
 	return now, held, err
 }
 
-var insertKeyed = fmt.Sprintf(`
+var insertKeyed = noting(func(returning, noted string) string {
+	return fmt.Sprintf(`
 	WITH `+holdTypes(typesAt)+`, batch AS (
 		INSERT INTO batches (key, digest, task_ids, last_due) SELECT $%d, $%d, $1::uuid[], $%d WHERE `+allHeld(typesAt)+`
-	), inserted AS (`+insertDrafts+` WHERE `+allHeld(typesAt)+`)
+	), inserted AS (`+insertDrafts+` WHERE `+allHeld(typesAt)+returning+`)`+noted+`
 	SELECT clock_timestamp(), `+allHeld(typesAt), typesAt+1, typesAt+2, typesAt+3)
+})
 
 // resolveBulk answers a bulk create of which something exists already.
 func (db *DB) resolveBulk(ctx context.Context, b bulk) ([]task.Created, error) {

@@ -86,7 +86,9 @@ func changeOf(read *task.Task, to *task.Change) (query string, args []any) {
 	WITH t AS (` + update + `t.*), dropped AS (
 		DELETE FROM task_labels l USING t
 		WHERE l.label = ANY($` + strconv.Itoa(len(args)) + `::text[]) AND l.id = t.id AND (l.label = ANY(t.labels)) IS NOT TRUE
-	)` + notedBy("t") + `
+	), noted AS (
+		INSERT INTO task_labels (label, id) SELECT unnest(t.labels), t.id FROM t ON CONFLICT DO NOTHING
+	)
 	SELECT ` + readColumns + `, clock_timestamp() FROM t`, args
 }
 

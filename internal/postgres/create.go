@@ -166,9 +166,9 @@ func inserted(_ int, c column) string {
 // insertNew commits those of the drafts that are new, and answers them by their
 // index. held is as that of insert.
 func (db *DB) insertNew(ctx context.Context, drafts []task.Draft) (out map[int]task.Created, held bool, err error) {
-	query, args := insertNew, createColumns.arguments(drafts)
+	query, args := insertNew.of(drafts), createColumns.arguments(drafts)
 	if types := heldTypes(drafts); types != nil {
-		query, args = insertNewHeld, append(args, types)
+		query, args = insertNewHeld.of(drafts), append(args, types)
 	}
 	times := make(map[task.ID]time.Time, len(drafts))
 	var id pgtype.UUID

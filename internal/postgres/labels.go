@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -30,11 +31,28 @@ func labelsText(labels task.Labels) *string {
 	return &array
 }
 
-// notedBy notes the labels of what a part of the same statement has created, and returns.
+// A statement that creates tasks notes their labels too. creating are its forms: for drafts without
+// labels, which pay nothing for those of others, and for drafts of which some have labels.
+type creating struct{ plain, labelled string }
+
+// noting makes the forms of a statement whose table inserted has what returning returns.
+func noting(statement func(returning, noted string) string) creating {
+	return creating{plain: statement(` RETURNING id`, ""), labelled: statement(` RETURNING id, labels`, notedBy("inserted"))}
+}
+
+func (c creating) of(drafts []task.Draft) string {
+	if slices.ContainsFunc(drafts, func(d task.Draft) bool { return d.Labels != nil }) {
+		return c.labelled
+	}
+	return c.plain
+}
+
+// notedBy notes the labels of what a part of the same statement has created, and returns. No label of
+// a new task is there: to look for one first would cost as much again.
 func notedBy(part string) string {
 	return `, noted AS (
 		INSERT INTO task_labels (label, id)
-		SELECT label, ` + part + `.id FROM ` + part + ` CROSS JOIN unnest(` + part + `.labels) AS label ON CONFLICT DO NOTHING
+		SELECT label, ` + part + `.id FROM ` + part + ` CROSS JOIN unnest(` + part + `.labels) AS label
 	)`
 }
 

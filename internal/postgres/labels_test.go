@@ -136,3 +136,49 @@ func draftLike(d task.Draft) task.Draft {
 	d.ID = draft().ID
 	return d
 }
+
+// Whichever statement creates a task, the task is found by its labels.
+func TestEveryWayToCreateNotesTheLabels(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	n := 0
+	for _, taskType := range []string{"foo", "web"} { // web is declared, and so held
+		for _, key := range []string{"", "key"} {
+			batch := []task.Draft{labelled("a:1", "b:1"), draft(), labelled("a:2")}
+			for i := range batch {
+				batch[i].Type = taskType
+				if batch[i].Key = key; key != "" {
+					batch[i].Key = batch[i].ID.String()
+				}
+			}
+			again := make([]task.Draft, len(batch))
+			bulk := make([]task.Draft, len(batch))
+			for i := range batch {
+				again[i], bulk[i] = draftLike(batch[i]), draftLike(batch[i])
+				bulk[i].Key = ""
+				if again[i].Key != "" {
+					again[i].Key = again[i].ID.String()
+				}
+			}
+			made := append(f.create(t, batch...), f.idsOf(t, f.CreateAgain(t.Context(), again))...)
+			created, err := f.CreateBulk(t.Context(), key+taskType, bulk)
+			require.NoError(t, err)
+			made = append(made, f.idsOf(t, created)...)
+			for i, id := range made {
+				require.Equal(t, batch[i%len(batch)].Labels, f.noted(t, id))
+			}
+			n += len(made)
+		}
+	}
+	require.Equal(t, n, f.count(t, `SELECT count(*) FROM tasks`))
+	require.Equal(t, n, f.count(t, `SELECT count(*) FROM task_labels`), "three of each three tasks")
+}
+
+func (*fixture) idsOf(t *testing.T, created []task.Created) (ids []task.ID) {
+	t.Helper()
+	for _, answer := range created {
+		require.NoError(t, answer.Err)
+		ids = append(ids, answer.ID)
+	}
+	return ids
+}

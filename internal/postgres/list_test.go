@@ -405,6 +405,7 @@ func TestAWalkThatFindsNothingGoesOn(t *testing.T) {
 		SELECT (lpad(to_hex(n), 12, '0') || '70008000000000000000')::uuid, 'foo', now() + n * interval '1 s', now() + n * interval '1 s',
 		       CASE WHEN n % 2 = 0 THEN '{even:,all:}' ELSE '{odd:,all:}' END::text[] || CASE WHEN n IN (1, 12002) THEN '{ends:}' END::text[]
 		FROM generate_series(1, 12002) n`)
+	f.exec(t, `INSERT INTO task_labels SELECT unnest(labels), id FROM tasks_open`)
 	future := time.Now().Add(24 * time.Hour)
 	for name, test := range map[string]struct {
 		filter task.Filter

@@ -70,8 +70,8 @@ var makeOccurrences = `
 		JOIN schedules s ON s.name = of.schedule AND s.revision = of.revision + 1 AND s.xmin = pg_current_xact_id()::xid
 		WHERE NOT EXISTS (SELECT FROM tasks_ended e WHERE e.idempotency_key = draft.idempotency_key)
 		ON CONFLICT DO NOTHING
-		RETURNING id
-	)
+		RETURNING id, labels
+	)` + notedBy("made") + `
 	INSERT INTO occurrences (schedule, at, task_id)
 	SELECT of.schedule, of.at, made.id
 	FROM made JOIN draft ON draft.id = made.id JOIN unnest(%[1]s::text[], %[2]s::timestamptz[]) WITH ORDINALITY AS of (schedule, at, n) USING (n)

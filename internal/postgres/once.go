@@ -19,14 +19,26 @@ import (
 // copy's can be, and with a later snapshot than the one that it began with.
 
 var (
-	typesAt    = len(createColumns) + 1
-	insertAll  = `WITH inserted AS (` + insertDrafts + ` RETURNING 1) SELECT clock_timestamp(), true, ` + unlessMarked(typesAt)
-	insertHeld = `WITH ` + holdTypes(typesAt+2) + `, inserted AS (` + insertDrafts + ` WHERE ` + allHeld(typesAt+2) + ` RETURNING 1)
+	typesAt   = len(createColumns) + 1
+	insertAll = noting(func(returning, noted string) string {
+		return `WITH inserted AS (` + insertDrafts + returning + `)` + noted + ` SELECT clock_timestamp(), true, ` + unlessMarked(typesAt)
+	})
+	insertHeld = noting(func(returning, noted string) string {
+		return `WITH ` + holdTypes(typesAt+2) + `, inserted AS (` + insertDrafts + ` WHERE ` + allHeld(typesAt+2) + returning + `)` + noted + `
 		SELECT clock_timestamp(), ` + allHeld(typesAt+2) + `, ` + unlessMarked(typesAt)
-	insertNew     = insertDrafts + ` WHERE ` + notEnded + ` ON CONFLICT DO NOTHING RETURNING id, created_at, true`
-	insertNewHeld = `WITH ` + holdTypes(typesAt) + `, inserted AS (` + insertDrafts + ` WHERE ` + notEnded + ` AND ` + allHeld(typesAt) + `
-			ON CONFLICT DO NOTHING RETURNING id, created_at)
+	})
+	insertNew = noting(func(returning, noted string) string {
+		insert := insertDrafts + ` WHERE ` + notEnded + ` ON CONFLICT DO NOTHING`
+		if noted == "" {
+			return insert + ` RETURNING id, created_at, true`
+		}
+		return `WITH inserted AS (` + insert + returning + `, created_at)` + noted + ` SELECT id, created_at, true FROM inserted`
+	})
+	insertNewHeld = noting(func(returning, noted string) string {
+		return `WITH ` + holdTypes(typesAt) + `, inserted AS (` + insertDrafts + ` WHERE ` + notEnded + ` AND ` + allHeld(typesAt) + `
+			ON CONFLICT DO NOTHING` + returning + `, created_at)` + noted + `
 		SELECT id, created_at, held.ok FROM (SELECT ` + allHeld(typesAt) + ` AS ok) held LEFT JOIN inserted ON true`
+	})
 )
 
 // unlessMarked is true, or fails if an id has a mark. It is called when all rows have been
@@ -44,9 +56,9 @@ const notEnded = `NOT EXISTS (SELECT FROM tasks_ended e WHERE e.id = draft.id)
 // statement. held is false, and nothing was committed, if a type is not there.
 func (db *DB) insert(ctx context.Context, drafts []task.Draft, again bool) (now time.Time, held bool, err error) {
 	names := namesOf(drafts)
-	query, args := insertAll, append(createColumns.arguments(drafts), names.first, names.last)
+	query, args := insertAll.of(drafts), append(createColumns.arguments(drafts), names.first, names.last)
 	if types := heldTypes(drafts); types != nil {
-		query, args = insertHeld, append(args, types)
+		query, args = insertHeld.of(drafts), append(args, types)
 	}
 	if !again {
 		err = db.pool.QueryRow(ctx, query, args...).Scan(&now, &held, nil)

@@ -35,10 +35,13 @@ func stocked(t *testing.T, rows int) (*fixture, uuid.UUID) {
 		       at, at,
 		       CASE WHEN n = 1 THEN '{only:one,env:prod}' WHEN n % 10 = 0 THEN ARRAY['env:prod', 'n:' || n % 7, 'id:' || n] END::text[]
 		FROM generate_series($1::int, $2) n, LATERAL (SELECT now() - interval '1 day' + n * interval '1 ms') due (at)`
+	const note = `INSERT INTO task_labels SELECT unnest(labels), id FROM tasks_open ON CONFLICT DO NOTHING`
 	f.exec(t, insert, 1, small)
+	f.exec(t, note)
 	f.exec(t, `ANALYZE tasks`)
 	f.exec(t, `ANALYZE task_labels`)
 	f.exec(t, insert, small+1, rows)
+	f.exec(t, note)
 	f.exec(t, `UPDATE tasks SET finished_at = now(), attempt = 1,
 		status = CASE WHEN md5(id::text) < '1' THEN 'failed' WHEN md5(id::text) < '2' THEN 'deleted' ELSE 'done' END
 		WHERE id NOT IN (SELECT id FROM tasks ORDER BY id DESC LIMIT 500)`)
