@@ -80,7 +80,7 @@ func TestTheLifeOfATask(t *testing.T) {
 	page, err := c.List(ctx, client.Filter{Type: "baz", Status: client.Submitted, Limit: 1})
 	require.NoError(t, err)
 	require.Len(t, page.Tasks, 1)
-	page, err = c.List(ctx, client.Filter{Type: "baz", Limit: 1, Cursor: page.NextCursor})
+	page, err = c.List(ctx, client.Filter{Type: "baz", Status: client.Submitted, Limit: 1, Cursor: page.NextCursor})
 	require.NoError(t, err)
 	require.Equal(t, many[0], page.Tasks[0].ID)
 	require.Empty(t, page.NextCursor)
