@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +130,18 @@ func TestLabelsOfARepeatedCreate(t *testing.T) {
 	require.NoError(t, answer.Err)
 	require.Equal(t, id, answer.ID)
 	require.Equal(t, task.Labels{"a:1"}, f.noted(t, id))
+	// So does one that comes when the task has ended.
+	session := f.session(t)
+	f.start(t, session, id)
+	f.finish(t, session, id, 1, "")
+	for _, send := range []func(context.Context, []task.Draft) []task.Created{f.Create, f.CreateAgain} {
+		answer := send(t.Context(), []task.Draft{d, labelled("b:1")})
+		require.NoError(t, answer[0].Err)
+		require.Equal(t, id, answer[0].ID)
+		require.NoError(t, answer[1].Err)
+		require.Equal(t, task.Labels{"b:1"}, f.noted(t, answer[1].ID))
+	}
+	require.Zero(t, f.count(t, `SELECT count(*) FROM tasks_open WHERE id = $1`, id))
 }
 
 // draftLike is the same draft with an id of its own.

@@ -185,7 +185,7 @@ func isUndefinedTable(err error) bool {
 // isConflict reports whether a draft's id or key was there already.
 func isConflict(err error) bool {
 	return isUniqueViolation(err, "tasks_pkey") || isUniqueViolation(err, "tasks_idempotency_key") ||
-		isUniqueViolation(err, "batches_pkey")
+		isUniqueViolation(err, "batches_pkey") || isUniqueViolation(err, "task_labels_pkey")
 }
 
 func isUniqueViolation(err error, constraint string) bool {
