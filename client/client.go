@@ -96,19 +96,10 @@ func (c *Client) Get(ctx context.Context, id uuid.UUID) (*Task, error) {
 	return &found, nil
 }
 
-// List reads one page of tasks, newest first.
+// List reads one page of tasks.
 func (c *Client) List(ctx context.Context, f Filter) (*Page, error) {
-	query := url.Values{}
-	for name, value := range map[string]string{"status": f.Status, "type": f.Type, "cursor": f.Cursor} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	if f.Limit > 0 {
-		query.Set("limit", strconv.Itoa(f.Limit))
-	}
 	var page Page
-	if err := c.do(ctx, http.MethodGet, "task", query, "", nil, &page); err != nil {
+	if err := c.do(ctx, http.MethodGet, "task", f.query(), "", nil, &page); err != nil {
 		return nil, fmt.Errorf("list tasks: %w", err)
 	}
 	return &page, nil

@@ -33,11 +33,12 @@ type Schedule struct {
 
 // ScheduledTask is what each occurrence is.
 type ScheduledTask struct {
-	Type        string          `json:"task_type"`
-	Payload     json.RawMessage `json:"payload,omitempty"`
-	MaxAttempts int             `json:"max_attempts,omitempty"`
-	Timeout     string          `json:"timeout,omitempty"`
-	Retry       *Retry          `json:"retry,omitempty"`
+	Type        string            `json:"task_type"`
+	Payload     json.RawMessage   `json:"payload,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	MaxAttempts int               `json:"max_attempts,omitempty"`
+	Timeout     string            `json:"timeout,omitempty"`
+	Retry       *Retry            `json:"retry,omitempty"`
 }
 
 // Skipped counts the occurrences that did not run, by reason, and names the latest.

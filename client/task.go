@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +27,8 @@ type NewTask struct {
 	ExecutionTime time.Time `json:"execution_time"`
 	// Payload is a JSON object, or nil.
 	Payload json.RawMessage `json:"payload,omitempty"`
+	// Labels are what the task is found by, at most 16.
+	Labels map[string]string `json:"labels,omitempty"`
 	// MaxAttempts is 1 if it is zero: the task runs at most once.
 	MaxAttempts int `json:"max_attempts,omitempty"`
 	// NotAfter is until when the task may start, or nil; Timeout ("30s") how long one attempt may
@@ -38,24 +42,25 @@ type NewTask struct {
 
 // Task is a task as the API shows it. What is not there yet is zero or nil.
 type Task struct {
-	ID            uuid.UUID       `json:"task_id"`
-	Type          string          `json:"task_type"`
-	Status        string          `json:"status"`
-	ExecutionTime time.Time       `json:"execution_time"`
-	DueAt         time.Time       `json:"due_at"`
-	Attempt       int             `json:"attempt"`
-	MaxAttempts   int             `json:"max_attempts"`
-	NotAfter      *time.Time      `json:"not_after,omitempty"`
-	Timeout       string          `json:"timeout,omitempty"`
-	Retry         *Retry          `json:"retry,omitempty"`
-	WorkerID      *uuid.UUID      `json:"worker_id,omitempty"`
-	CreatedAt     time.Time       `json:"created_at"`
-	StartedAt     *time.Time      `json:"started_at,omitempty"`
-	FinishedAt    *time.Time      `json:"finished_at,omitempty"`
-	LatenessMS    *float64        `json:"lateness_ms,omitempty"`
-	Payload       json.RawMessage `json:"payload,omitempty"`
-	Result        json.RawMessage `json:"result,omitempty"`
-	Failure       *Failure        `json:"failure,omitempty"`
+	ID            uuid.UUID         `json:"task_id"`
+	Type          string            `json:"task_type"`
+	Status        string            `json:"status"`
+	ExecutionTime time.Time         `json:"execution_time"`
+	DueAt         time.Time         `json:"due_at"`
+	Attempt       int               `json:"attempt"`
+	MaxAttempts   int               `json:"max_attempts"`
+	NotAfter      *time.Time        `json:"not_after,omitempty"`
+	Timeout       string            `json:"timeout,omitempty"`
+	Retry         *Retry            `json:"retry,omitempty"`
+	WorkerID      *uuid.UUID        `json:"worker_id,omitempty"`
+	CreatedAt     time.Time         `json:"created_at"`
+	StartedAt     *time.Time        `json:"started_at,omitempty"`
+	FinishedAt    *time.Time        `json:"finished_at,omitempty"`
+	LatenessMS    *float64          `json:"lateness_ms,omitempty"`
+	Payload       json.RawMessage   `json:"payload,omitempty"`
+	Labels        map[string]string `json:"labels,omitempty"`
+	Result        json.RawMessage   `json:"result,omitempty"`
+	Failure       *Failure          `json:"failure,omitempty"`
 	// ETag is another one for each change of the task. Lists leave it out.
 	ETag string `json:"-"`
 }
@@ -72,6 +77,8 @@ type Patch struct {
 	NotAfter json.RawMessage `json:"not_after,omitempty"`
 	Timeout  json.RawMessage `json:"timeout,omitempty"`
 	Retry    json.RawMessage `json:"retry,omitempty"`
+	// Labels are merged into the present ones: nil drops one.
+	Labels map[string]*string `json:"labels,omitempty"`
 	// IfMatch is the ETag of the task that is to be changed, or empty for whatever it is by now.
 	IfMatch string `json:"-"`
 }
@@ -88,16 +95,56 @@ func (t *Task) Ended() bool { return t.Status != Submitted && t.Status != Starte
 // Filter picks tasks. The zero value picks all.
 type Filter struct {
 	Status, Type string
+	// Labels must all be those of the task.
+	Labels map[string]string
+	// The bounds of due_at and created_at, or nil. A time is included as a start, and not as an end.
+	DueAfter, DueBefore         *time.Time
+	CreatedAfter, CreatedBefore *time.Time
+	// Order is NewestFirst, also if it is empty, or SoonestDue, for a Status that is Submitted or Started.
+	Order string
 	// Limit is the most tasks of a page; zero is the API's default.
 	Limit int
-	// Cursor is NextCursor of the page before, or empty.
+	// Cursor is NextCursor of the page before, or empty. All else but Limit must be as it was.
 	Cursor string
 }
 
-// Page is a part of a list, newest first.
+// The orders of a list.
+const (
+	NewestFirst = "-created"
+	SoonestDue  = "due"
+)
+
+func (f *Filter) query() url.Values {
+	query := url.Values{}
+	set := func(name, value string) {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	set("status", f.Status)
+	set("type", f.Type)
+	set("order", f.Order)
+	set("cursor", f.Cursor)
+	for key, value := range f.Labels {
+		query.Add("label", key+":"+value)
+	}
+	for name, at := range map[string]*time.Time{
+		"due_after": f.DueAfter, "due_before": f.DueBefore, "created_after": f.CreatedAfter, "created_before": f.CreatedBefore,
+	} {
+		if at != nil {
+			query.Set(name, at.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	if f.Limit > 0 {
+		query.Set("limit", strconv.Itoa(f.Limit))
+	}
+	return query
+}
+
+// Page is a part of a list.
 type Page struct {
 	Tasks []Task `json:"tasks"`
-	// NextCursor is empty on the last page.
+	// NextCursor is empty on the last page. Another page may be empty, and have one.
 	NextCursor string `json:"next_cursor"`
 }
 
