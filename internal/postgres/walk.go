@@ -29,7 +29,12 @@ type walked struct {
 // walk issues a query of rows (id, due_at, hit, last): what matches, and the place of the last
 // row that may be looked at, which may match or not.
 func (db *DB) walk(ctx context.Context, query string, args pgx.NamedArgs, want int) (w walked, err error) {
-	args["look"], args["want"] = maxLooked, want
+	return db.walkSome(ctx, query, args, want, maxLooked)
+}
+
+// walkSome is walk with another bound.
+func (db *DB) walkSome(ctx context.Context, query string, args pgx.NamedArgs, want, look int) (w walked, err error) {
+	args["look"], args["want"] = look, want
 	rows, err := db.reads.Query(ctx, query, args)
 	if err != nil {
 		return w, err
@@ -120,6 +125,9 @@ func (db *DB) listWindow(ctx context.Context, f *task.Filter) (page task.Page, e
 	return db.pageOf(ctx, f, w)
 }
 
+// lookAhead is how many rows for each of a page are looked at before the tasks of labels are gathered.
+const lookAhead = 20
+
 // listDue is for the order of due times.
 func (db *DB) listDue(ctx context.Context, f *task.Filter) (page task.Page, err error) {
 	args := arguments(f)
@@ -131,6 +139,11 @@ func (db *DB) listDue(ctx context.Context, f *task.Filter) (page task.Page, err 
 		}
 	}
 	if f.Labels != nil {
+		// Labels that many have are met at once. Others are few, or are looked for far along.
+		w, err := db.walkSome(ctx, walkDue, args, f.Limit+1, min(maxLooked, lookAhead*(f.Limit+1)))
+		if err != nil || w.cut == nil || len(w.places) > f.Limit {
+			return orPage(ctx, db, f, w, err)
+		}
 		w, all, err := db.gatherDue(ctx, f, args)
 		if err != nil || all {
 			return orPage(ctx, db, f, w, err)
