@@ -3,8 +3,6 @@ package worker
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"github.com/timewheel/timewheel/internal/task"
 )
 
 type metrics struct {
@@ -62,13 +60,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
-func (m *metrics) finished(taskType string, status task.Status, failure *task.Failure) {
-	outcome := string(status)
-	switch {
-	case status == "":
-		outcome = "late_result"
-	case failure != nil:
-		outcome = string(failure.Code)
-	}
+func (m *metrics) finished(taskType, outcome string) {
 	m.ends.WithLabelValues(taskType, outcome).Inc()
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/timewheel/timewheel/internal/groupcommit"
 	"github.com/timewheel/timewheel/internal/task"
@@ -109,6 +110,8 @@ type Config struct {
 	// Drain is how long running handlers may go on after the worker was told to
 	// stop.
 	Drain time.Duration
+	// Tracer makes the spans of attempts. Nil: there are none.
+	Tracer trace.Tracer
 }
 
 // group names the workers that serve the same types: one of them watches for all.
