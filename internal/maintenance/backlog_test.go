@@ -2,6 +2,7 @@ package maintenance_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,11 +27,11 @@ func gathered(t *testing.T, registry *prometheus.Registry, name string) map[stri
 			continue
 		}
 		for _, metric := range family.GetMetric() {
-			labels := ""
+			var labels strings.Builder
 			for _, label := range metric.GetLabel() {
-				labels += label.GetValue() + " "
+				labels.WriteString(label.GetValue() + " ")
 			}
-			values[labels] = metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
+			values[labels.String()] = metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
 		}
 	}
 	return values

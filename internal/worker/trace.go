@@ -44,24 +44,6 @@ func (a *attempt) handlerContext() context.Context {
 	return trace.ContextWithSpan(&a.ctx, a.span)
 }
 
-// The outcomes of an attempt beside done and the codes of failures.
-const (
-	lateResult = "late_result"
-	// unrecorded: the session is over, and others have settled the task.
-	unrecorded = "unrecorded"
-)
-
-// outcome names how an attempt ended, given what its task became.
-func outcome(status task.Status, failure *task.Failure) string {
-	switch {
-	case status == "":
-		return lateResult
-	case failure != nil:
-		return string(failure.Code)
-	}
-	return string(status)
-}
-
 // endSpan ends the span of an attempt whose end is known. A failure's message stays out of it: it may
 // quote what a handler was given.
 func (a *attempt) endSpan(outcome string) {

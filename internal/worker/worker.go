@@ -155,9 +155,10 @@ var errDraining = errors.New("the worker is shutting down")
 func New(store Store, index Index, types Types, lookup Lookup, cfg Config, log *slog.Logger, reg prometheus.Registerer) *Worker {
 	w := &Worker{
 		store: store, index: index, types: types, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
-		metrics: newMetrics(reg), self: uuid.New(), slots: newSlots(cfg.Concurrency, cfg.OwnSlots),
+		self: uuid.New(), slots: newSlots(cfg.Concurrency, cfg.OwnSlots),
 		lanes: make(chan struct{}, startLanes), retries: make(chan struct{}, retryLanes),
 	}
+	w.metrics = newMetrics(reg, w.executed)
 	w.session.changed = make(chan struct{})
 	w.finishes = groupcommit.New(groupcommit.Config[ending]{
 		Items: finishBatch, Bytes: finishBytes, Lanes: finishLanes, MaxLanes: finishMaxLanes,

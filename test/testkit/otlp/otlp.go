@@ -13,7 +13,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -54,7 +53,9 @@ func GRPC(tb testing.TB) (*Sink, string) {
 	tb.Helper()
 	s := new(Sink)
 	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(tb, err)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	server := grpc.NewServer()
 	collector.RegisterTraceServiceServer(server, s)
 	var serving sync.WaitGroup
