@@ -2,7 +2,6 @@ package deployments_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -113,7 +112,7 @@ func TestDashboardAndRulesNameWhatIsThere(t *testing.T) {
 		}
 		for _, part := range matcher.FindAllStringSubmatch(expr, -1) {
 			for _, label := range labelName.FindAllStringSubmatch(part[2], -1) {
-				require.Contains(t, labels[part[1]], label[1], fmt.Sprintf("%s: %s", where, part[1]))
+				require.Contains(t, labels[part[1]], label[1], "%s: %s", where, part[1])
 			}
 		}
 		for _, group := range grouping.FindAllStringSubmatch(expr, -1) {

@@ -105,13 +105,15 @@ type dashboard struct {
 	UID    *string `json:"uid"`
 	ID     *int    `json:"id"`
 	Panels []struct {
-		Title   string
-		Type    string
+		Title   string `json:"title"`
+		Type    string `json:"type"`
 		Targets []struct {
-			Expr       string
-			Datasource struct{ UID string }
-		}
-	}
+			Expr       string `json:"expr"`
+			Datasource struct {
+				UID string `json:"uid"`
+			} `json:"datasource"`
+		} `json:"targets"`
+	} `json:"panels"`
 }
 
 func readDashboard(t *testing.T) dashboard {
