@@ -152,9 +152,21 @@ func TestTraceOfATaskFromItsCallerToItsEnd(t *testing.T) {
 	id := s.create(t, `{"task_type": "mail", `+now+`, "payload": {"secret": "hunter2"}}`,
 		http.Header{"Traceparent": {caller}, "Idempotency-Key": {"hunter2"}})
 	s.await(t, id, "done")
+	batch := s.ask(t, http.MethodPost, "/task/batch", `{"tasks": [{"task_type": "baz", `+now+`}, {"task_type": "baz", `+now+`}]}`,
+		http.Header{"Traceparent": {caller}})
+	require.Equal(t, http.StatusCreated, batch.status, batch.body)
+	require.Eventually(t, func() bool {
+		return strings.Count(s.ask(t, http.MethodGet, "/task?type=baz&status=done", "", nil).body, `"task_id"`) == 2
+	}, patience, glance)
 	s.stopWorkers()
 	s.stopAPI()
 
+	bulk := sink.Named("POST /task/batch")
+	require.Len(t, bulk, 1)
+	require.Len(t, sink.Named("execute baz"), 2)
+	for _, span := range sink.Named("execute baz") {
+		require.Equal(t, []string{bulk[0].Trace + "/" + bulk[0].ID}, span.Links)
+	}
 	created := sink.Named("POST /task")
 	require.Len(t, created, 1)
 	require.Equal(t, caller[3:35], created[0].Trace)
