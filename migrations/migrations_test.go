@@ -32,19 +32,20 @@ func TestEachMigrationGoesUpDownAndUpAgain(t *testing.T) {
 	require.NoError(t, m.Down())
 	empty := schema(t, url)
 	require.NotContains(t, empty, "tasks")
-	for version := range uint(latest) {
+	for version := uint(0); version < uint(latest); {
 		before := schema(t, url)
 		require.NoError(t, m.Steps(1))
 		after := schema(t, url)
-		require.NotEqual(t, before, after, "migration %d changes nothing", version+1)
+		require.NotEqual(t, before, after, "the migration after %d changes nothing", version)
 		require.NoError(t, m.Steps(-1))
-		require.Equal(t, before, schema(t, url), "the down of migration %d leaves something", version+1)
+		require.Equal(t, before, schema(t, url), "the down of the migration after %d leaves something", version)
 		require.NoError(t, m.Steps(1))
 		require.Equal(t, after, schema(t, url))
 		applied, dirty, err := m.Version()
 		require.NoError(t, err)
 		require.False(t, dirty)
-		require.Equal(t, version+1, applied)
+		require.Greater(t, applied, version)
+		version = applied
 	}
 	require.ErrorIs(t, m.Up(), migrate.ErrNoChange)
 	require.NoError(t, migrations.Up(url))

@@ -49,6 +49,10 @@ func RunAPI(ctx context.Context, cfg config.API, out io.Writer) error {
 		return err
 	}
 	end.add("close the stores", stores.close)
+	tracing, err := startTracing(ctx, cfg.Shared, "timewheel-api", &end)
+	if err != nil {
+		return err
+	}
 	tasks := scheduler.New(stores.db, stores.wheel, cfg.WheelHorizon, log)
 	end.add("update the due index", tasks.Close)
 
@@ -78,6 +82,7 @@ func RunAPI(ctx context.Context, cfg config.API, out io.Writer) error {
 		Ready:       stores.ready,
 		Registry:    registry,
 		Log:         log,
+		Tracer:      tracing.Tracer,
 		MaxInFlight: cfg.MaxInFlight,
 	})
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.ListenAddr)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
@@ -47,9 +46,9 @@ func (w Worker) Run(ctx context.Context, cfg config.Worker, out io.Writer) error
 		return err
 	}
 	end.add("close the stores", stores.close)
-	host, err := os.Hostname()
+	tracing, err := startTracing(ctx, cfg.Shared, "timewheel-worker", &end)
 	if err != nil {
-		return fmt.Errorf("read the host's name: %w", err)
+		return err
 	}
 	types := catalog.New(stores.db, log)
 	if err := types.Refresh(ctx); err != nil {
@@ -69,13 +68,14 @@ func (w Worker) Run(ctx context.Context, cfg config.Worker, out io.Writer) error
 	}
 	registry := telemetry.NewRegistry()
 	runner := worker.New(stores.db, stores.wheel, types, w.Lookup, worker.Config{
-		Host:        fmt.Sprintf("%s/%d", host, os.Getpid()),
+		Host:        telemetry.Instance(),
 		Concurrency: cfg.Concurrency,
 		OwnSlots:    ownSlots(cfg),
 		Types:       cfg.Types.Names,
 		Lease:       cfg.Lease,
 		TaskTimeout: cfg.TaskTimeout,
 		Drain:       cfg.Drain,
+		Tracer:      tracing.Tracer,
 	}, log, registry)
 	loops := maintenance.New(stores.db, stores.wheel, maintenance.Config{
 		Horizon:      cfg.WheelHorizon,

@@ -34,6 +34,9 @@ type Shared struct {
 
 	AllowUnsafePostgres bool `env:"ALLOW_UNSAFE_POSTGRES" envDefault:"false" help:"run although Postgres has fsync or synchronous_commit off, and acknowledged tasks may be lost"`
 
+	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" form:"otlp" help:"where traces are sent: http://collector:4318; without it none are made"`
+	OTLPProtocol string `env:"OTEL_EXPORTER_OTLP_PROTOCOL" form:"otlp-protocol" help:"grpc or http/protobuf; by default grpc for port 4317 and http/protobuf for others"`
+
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 	LogFormat string     `env:"LOG_FORMAT" envDefault:"json" form:"log" help:"json or text"`
 }

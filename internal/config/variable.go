@@ -13,6 +13,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/timewheel/timewheel/internal/telemetry"
 )
 
 // variable is one field of a configuration struct, as its tags describe it.
@@ -128,6 +130,12 @@ func checkForm(form, value string) string {
 	case "prefix":
 		if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("{}*?[]", r) }) {
 			return "has a character other than visible ASCII without {}*?[]"
+		}
+	case "otlp":
+		return telemetry.CheckEndpoint(value)
+	case "otlp-protocol":
+		if value != "grpc" && value != "http/protobuf" {
+			return "is not grpc or http/protobuf"
 		}
 	case "log":
 		if value != "json" && value != "text" {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/timewheel/timewheel/internal/task"
@@ -65,7 +66,7 @@ type Schedules interface {
 	DeleteSchedule(ctx context.Context, name string) error
 }
 
-// Options of the API. All of them are required.
+// Options of the API. All of them but Tracer are required.
 type Options struct {
 	Tasks  Tasks
 	Reader Reader
@@ -80,6 +81,8 @@ type Options struct {
 	Ready     telemetry.Ready
 	Registry  *prometheus.Registry
 	Log       *slog.Logger
+	// Tracer makes the spans of requests. Nil: there are none.
+	Tracer trace.Tracer
 	// MaxInFlight is the most task requests in work at once.
 	MaxInFlight int
 }
@@ -97,6 +100,7 @@ type api struct {
 	checkDefinition func(task.Type) []FieldError
 
 	log      *slog.Logger
+	tracer   trace.Tracer
 	duration *prometheus.HistogramVec
 	// slots holds a token for each task request in work.
 	slots chan struct{}
@@ -119,6 +123,7 @@ func New(o Options) http.Handler {
 		checkDefinition: o.CheckType,
 
 		log:      o.Log,
+		tracer:   o.Tracer,
 		duration: newDuration(o.Registry),
 		slots:    make(chan struct{}, o.MaxInFlight),
 

@@ -38,12 +38,14 @@ func (a *api) observe(c *gin.Context) {
 		id = rand.Text()
 	}
 	c.Header(requestIDHeader, id)
+	span := a.startSpan(c)
 
 	defer func() {
 		headersSent := false
 		if cause := recover(); cause != nil {
 			headersSent = a.recoverPanic(c, cause)
 		}
+		endSpan(c, span)
 		took := time.Since(started)
 		method, route := labels(c)
 		a.duration.WithLabelValues(method, route, strconv.Itoa(c.Writer.Status())).Observe(took.Seconds())

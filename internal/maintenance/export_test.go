@@ -1,6 +1,9 @@
 package maintenance
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // The loops, one round of each.
 
@@ -25,4 +28,15 @@ const (
 func (m *Maintainer) MakeOnce(ctx context.Context) error {
 	m.leads.Store(true)
 	return m.makeWhenLeading(ctx)
+}
+
+// LookAtBacklog is a tick of the look at the backlog.
+func (m *Maintainer) LookAtBacklog(ctx context.Context) error { return m.lookAtBacklog(ctx) }
+
+// AgeBacklog makes the last look older.
+func (m *Maintainer) AgeBacklog(by time.Duration) {
+	m.backlog.mu.Lock()
+	defer m.backlog.mu.Unlock()
+	m.backlog.at = m.backlog.at.Add(-by)
+	m.nextLook = m.nextLook.Add(-by)
 }

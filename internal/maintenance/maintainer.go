@@ -9,6 +9,7 @@
 //	expire     tasks that are too late to start, by the leader        expire.go
 //	reap       dead sessions                                          reap.go
 //	schedule   occurrences of schedules, by the leader                schedule.go
+//	backlog    what is overdue, for the metrics, by the leader        backlog.go
 //	retain     partitions of the history, by the leader               retention.go
 package maintenance
 
@@ -32,6 +33,7 @@ type Store interface {
 	Window(ctx context.Context, after task.Due, until time.Time, limit int) (page []task.Due, next task.Due, more bool, err error)
 	Submitted(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
 	Rooms(ctx context.Context) (map[string]int, error)
+	Backlog(ctx context.Context, grace time.Duration) (task.Backlog, error)
 	Reap(ctx context.Context, judge uuid.UUID, lease, grace time.Duration) (task.Reaped, error)
 	Expire(ctx context.Context, limit int) (expired []task.Ref, more bool, err error)
 	ExpireByType(ctx context.Context, after task.Due, limit int) (expired []task.Ref, next task.Due, more bool, err error)
@@ -93,6 +95,7 @@ type Maintainer struct {
 	log   *slog.Logger
 
 	metrics metrics
+	backlog *backlogGauges
 
 	self    uuid.UUID   // the name under which this node leads
 	leads   atomic.Bool // this node led at its last tick
@@ -103,6 +106,8 @@ type Maintainer struct {
 	// before expirePause ends.
 	expiring    task.Due
 	expirePause time.Time
+	// nextLook is when the backlog is looked at again, not before.
+	nextLook time.Time
 	// extended: this node has made the partitions that it needs first.
 	extended bool
 	sized    time.Time // when the size of the index was looked at last
@@ -122,10 +127,15 @@ func New(store Store, index Index, cfg Config, log *slog.Logger) *Maintainer {
 	if cfg.Judge == nil {
 		cfg.Judge = func() uuid.UUID { return uuid.Nil }
 	}
-	return &Maintainer{
+	m := &Maintainer{
 		store: store, index: index, cfg: cfg, log: log.With("component", "maintenance"),
 		metrics: newMetrics(cfg.Metrics), self: uuid.New(),
 	}
+	m.backlog = &backlogGauges{leads: m.leads.Load, expiry: backlogExpiry * cfg.Tick}
+	if cfg.Metrics != nil {
+		cfg.Metrics.MustRegister(m.backlog)
+	}
+	return m
 }
 
 // logAgain is how often a failure is logged that lasts.
@@ -140,6 +150,7 @@ func (m *Maintainer) Run(ctx context.Context) error {
 	group.Go(func() error { return m.every(ctx, "reap", m.cfg.Tick, m.reapWhenDue) })
 	group.Go(func() error { return m.every(ctx, "schedule", m.cfg.Tick, m.makeWhenLeading) })
 	group.Go(func() error { return m.every(ctx, "expire", m.cfg.Tick, m.expireWhenLeading) })
+	group.Go(func() error { return m.every(ctx, "backlog", m.cfg.Tick, m.lookAtBacklog) })
 	group.Go(func() error { return m.every(ctx, "retain", 10*m.cfg.Tick, m.retain) })
 	return group.Wait()
 }

@@ -26,7 +26,7 @@ const (
 
 func newMetrics(reg prometheus.Registerer) metrics {
 	factory := promauto.With(reg)
-	return metrics{
+	m := metrics{
 		ring: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "timewheel_ring_tasks",
 			Help: "Tasks in the due index, as the leader last saw it.",
@@ -49,7 +49,14 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		}),
 		failures: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "timewheel_loop_failures_total",
-			Help: "Rounds of the background loops that failed, by loop: lead, audit, reap, schedule, expire, retain, legacy.",
+			Help: "Rounds of the background loops that failed, by loop: lead, audit, reap, schedule, expire, backlog, retain, legacy.",
 		}, []string{"loop"}),
 	}
+	// From the beginning, or the first of each would not be seen as a rise. The other loops have
+	// theirs when they begin.
+	for _, reason := range []string{movedCascade, movedOverdue, movedMissing, movedStale, movedRevived} {
+		m.moved.WithLabelValues(reason)
+	}
+	m.failures.WithLabelValues("audit")
+	return m
 }

@@ -172,6 +172,13 @@ var taskColumns = []column{
 		changed: func(t *task.Task, to *task.Change) bool { return slices.Equal(t.Labels, to.Labels) },
 	},
 	{name: "changes", scan: func(t *task.Task) any { return (*zeronull.Int4)(&t.Changes) }},
+	{
+		name: "traceparent", started: true, scan: func(t *task.Task) any { return (*zeronull.Text)(&t.TraceParent) },
+		create: &createColumn{
+			array:  "text[]",
+			values: optional(func(d *task.Draft) (*string, bool) { return &d.TraceParent, d.TraceParent != "" }),
+		},
+	},
 	{name: "result", scan: func(t *task.Task) any { return (*[]byte)(&t.Result) }},
 	{name: "failure_code", scan: func(t *task.Task) any { return failureCode{t} }},
 	{name: "failure_message", scan: func(t *task.Task) any { return failureMessage{t} }},

@@ -16,6 +16,12 @@ const (
 	MaybeDone = maybeDone
 )
 
+// What a look at the backlog is, and how many rows it reads.
+const (
+	BacklogLooks = backlogLooks
+	BacklogRows  = backlogRows
+)
+
 // PageBytes is what fills a page of a list.
 const PageBytes = pageBytes
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/timewheel/timewheel/internal/groupcommit"
 	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/internal/telemetry"
 	"github.com/timewheel/timewheel/test/failpoint"
 )
 
@@ -107,6 +108,7 @@ func (s *Scheduler) submit(ctx context.Context, group *creates, sub submission) 
 		if err := prepare(&sub.drafts[i]); err != nil {
 			return nil, err
 		}
+		sub.drafts[i].TraceParent = telemetry.Creator(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()

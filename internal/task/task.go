@@ -51,6 +51,10 @@ type Task struct {
 	// Changes is how often a client has changed the task.
 	Changes int32
 
+	// TraceParent is the trace context of whoever created the task, as W3C Trace Context
+	// writes it, or empty.
+	TraceParent string
+
 	// Result is a JSON value that the handler returned, or nil.
 	Result json.RawMessage
 	// Failure says why the latest attempt failed, or is nil.
@@ -100,6 +104,8 @@ type Draft struct {
 	// Key is the client's idempotency key, or empty. Two drafts with the same
 	// key are the same task.
 	Key string
+	// TraceParent is as that of the task. It is no part of what the client asks for.
+	TraceParent string
 }
 
 // Change is what becomes of a task that has not started.

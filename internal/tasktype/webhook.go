@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/internal/telemetry"
 )
 
 // webhookBodyLimit is how much of a response is kept, in bytes.
@@ -51,6 +52,7 @@ func (r *Registry) send(ctx context.Context, t *task.Task, c call) (json.RawMess
 	for name, values := range c.header {
 		request.Header[name] = values
 	}
+	telemetry.Inject(ctx, request.Header)
 	response, err := r.web.RoundTrip(request)
 	if err != nil {
 		return nil, fmt.Errorf("send %s to %s: %w", c.method, origin(c.url), err)

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/test/failpoint"
 )
@@ -50,6 +52,7 @@ type attempt struct {
 	task  *task.Task
 	ctx   attemptContext
 	ended atomic.Bool // by the handler, or by the one who gave it up
+	span  trace.Span  // nil if none is made
 }
 
 // launch calls the handlers of the tasks that one start was granted, each in a
@@ -97,6 +100,7 @@ func (w *Worker) launchBatch(r *run, timeout time.Duration, tasks []*task.Task) 
 		a := &b.attempts[i]
 		a.batch, a.run, a.task = b, r, t
 		a.ctx.begin(r.session.handlers, deadline)
+		w.startSpan(a)
 		go w.execute(a)
 	}
 }
@@ -116,6 +120,7 @@ func (w *Worker) execute(a *attempt) {
 	if !a.run.session.waitUntilLive(context.Background()) {
 		w.log.Warn("started task is not run, its session was lost", "task_id", a.task.ID)
 		a.ended.Store(true)
+		a.endSpan(unrecorded)
 		w.drop(a)
 		return
 	}
@@ -145,7 +150,7 @@ func (w *Worker) call(a *attempt) {
 		w.complete(a, nil, &task.Failure{Code: task.Panic, Message: clean(message)})
 	}()
 	failpoint.Hit(failpoint.Handling)
-	result, err := handle(&a.ctx, a.task)
+	result, err := handle(a.handlerContext(), a.task)
 	returned = true
 	failpoint.Hit(failpoint.Ran)
 	if result != nil && !json.Valid(result) {

@@ -58,6 +58,9 @@ func (w *Worker) commitEnds(s *session, endings []ending, failures int) {
 		w.endsCommitted(s, endings, finished, failures)
 	case s.ctx.Err() != nil:
 		w.log.Warn("ends of tasks were not recorded, their session is over", "session", s.id, "tasks", len(endings))
+		for i := range endings {
+			endings[i].attempt.endSpan(unrecorded)
+		}
 		w.releaseEnds(endings)
 	default:
 		s.receipts.putBack(closed)
@@ -101,7 +104,9 @@ func (w *Worker) endsCommitted(s *session, endings []ending, finished []task.Fin
 		if r := e.attempt.run; r.open.Add(-1) == 0 {
 			s.receipts.close(r.seq, r.retried)
 		}
-		w.metrics.finished(e.attempt.task.Type, f.Status, e.end.Failure)
+		became := outcome(f.Status, e.end.Failure)
+		w.metrics.finished(e.attempt.task.Type, became)
+		e.attempt.endSpan(became)
 		if f.Status == "" {
 			w.log.Warn("late_result", "task_id", e.end.ID, "attempt", e.end.Attempt)
 		}

@@ -3,8 +3,6 @@ package worker
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"github.com/timewheel/timewheel/internal/task"
 )
 
 type metrics struct {
@@ -14,14 +12,15 @@ type metrics struct {
 	claimsFailed prometheus.Counter
 	renewsFailed prometheus.Counter
 	sessionsLost prometheus.Counter
-	ends         *prometheus.CounterVec
+	ends         *ends
 	endsWaiting  prometheus.Gauge
 	endsRetried  prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+// newMetrics registers the metrics. served are the types whose outcomes are counted.
+func newMetrics(reg prometheus.Registerer, served func() []string) *metrics {
 	factory := promauto.With(reg)
-	return &metrics{
+	m := &metrics{
 		lateness: factory.NewHistogram(prometheus.HistogramOpts{
 			Name:    "timewheel_start_lateness_seconds",
 			Help:    "Time from when an attempt was due, or its task created if that was later, to its committed start, by Postgres' clock.",
@@ -47,10 +46,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "timewheel_sessions_lost_total",
 			Help: "Sessions of this worker that others declared dead.",
 		}),
-		ends: factory.NewCounterVec(prometheus.CounterOpts{
+		ends: &ends{served: served, CounterVec: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "timewheel_attempts_ended_total",
 			Help: "Attempts that ended, by task type and outcome: done, a failure's code, or late_result.",
-		}, []string{"task_type", "outcome"}),
+		}, []string{"task_type", "outcome"})},
 		endsWaiting: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "timewheel_ends_waiting",
 			Help: "Attempts that have ended and whose end Postgres has not committed yet.",
@@ -60,15 +59,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Ends of attempts that Postgres refused or whose row was locked, and that are tried again.",
 		}),
 	}
+	reg.MustRegister(m.ends)
+	return m
 }
 
-func (m *metrics) finished(taskType string, status task.Status, failure *task.Failure) {
-	outcome := string(status)
-	switch {
-	case status == "":
-		outcome = "late_result"
-	case failure != nil:
-		outcome = string(failure.Code)
-	}
+func (m *metrics) finished(taskType, outcome string) {
 	m.ends.WithLabelValues(taskType, outcome).Inc()
 }

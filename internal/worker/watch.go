@@ -57,14 +57,6 @@ func (c *claimer) ask(ctx context.Context) {
 	}
 }
 
-// declared are the types that this worker may serve.
-func (c *claimer) declared() []string {
-	if c.cfg.Types != nil {
-		return c.cfg.Types
-	}
-	return c.types.Names()
-}
-
 // askOrSleep asks what comes next if it is time for that, and waits otherwise: until the
 // next type falls due, it is time to ask, a message comes, or a slot is free for what is
 // due. The last stretch before something falls due is slept exactly, and nothing ends it.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/timewheel/timewheel/internal/groupcommit"
 	"github.com/timewheel/timewheel/internal/task"
@@ -109,6 +110,8 @@ type Config struct {
 	// Drain is how long running handlers may go on after the worker was told to
 	// stop.
 	Drain time.Duration
+	// Tracer makes the spans of attempts. Nil: there are none.
+	Tracer trace.Tracer
 }
 
 // group names the workers that serve the same types: one of them watches for all.
@@ -152,9 +155,10 @@ var errDraining = errors.New("the worker is shutting down")
 func New(store Store, index Index, types Types, lookup Lookup, cfg Config, log *slog.Logger, reg prometheus.Registerer) *Worker {
 	w := &Worker{
 		store: store, index: index, types: types, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
-		metrics: newMetrics(reg), self: uuid.New(), slots: newSlots(cfg.Concurrency, cfg.OwnSlots),
+		self: uuid.New(), slots: newSlots(cfg.Concurrency, cfg.OwnSlots),
 		lanes: make(chan struct{}, startLanes), retries: make(chan struct{}, retryLanes),
 	}
+	w.metrics = newMetrics(reg, w.executed)
 	w.session.changed = make(chan struct{})
 	w.finishes = groupcommit.New(groupcommit.Config[ending]{
 		Items: finishBatch, Bytes: finishBytes, Lanes: finishLanes, MaxLanes: finishMaxLanes,

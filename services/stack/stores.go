@@ -111,12 +111,12 @@ func dockerAnswers(ctx context.Context) bool {
 func (s *storeSet) startDocker(ctx context.Context, root string, fresh bool) (err error) {
 	compose := func(ctx context.Context, arguments ...string) error {
 		if err := runToEnd(ctx, program(root, nil, "docker", append([]string{"compose"}, arguments...)...)); err != nil {
-			return fmt.Errorf("docker compose %s: %w", arguments[0], err)
+			return fmt.Errorf("docker compose %s: %w", strings.Join(arguments, " "), err)
 		}
 		return nil
 	}
 	if fresh {
-		err = compose(ctx, "down", "--volumes")
+		err = compose(ctx, "--profile", "*", "down", "--volumes") // whatever else it runs
 	}
 	s.closers = append(s.closers, func() error {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
