@@ -15,7 +15,7 @@ func (c *cli) confirm(ctx context.Context, what string) error {
 	fmt.Fprintf(c.errOut, "This will %s. Go on? [y/N] ", what)
 	answered := make(chan string, 1)
 	go func() {
-		line, _ := bufio.NewReader(c.in).ReadString('\n') //nolint:errcheck // What cannot be read is no yes.
+		line, _ := bufio.NewReader(c.in).ReadString('\n') // what cannot be read is no yes
 		answered <- strings.ToLower(strings.TrimSpace(line))
 	}()
 	select {

@@ -49,7 +49,7 @@ func (c *cli) accessKey() (string, error) {
 		if from == "" {
 			return "", nil
 		}
-		text, err := os.ReadFile(from)
+		text, err := os.ReadFile(from) //nolint:gosec // The user names it.
 		if err != nil {
 			return "", wrongUse("read the file of the key: %v", err)
 		}

@@ -112,13 +112,14 @@ func (c *cli) explainCall(err *callError) (code int, message string) {
 
 // explainProblem is for answers of timewheel.
 func explainProblem(p *client.Problem) (code int, message string) {
-	message = p.Detail
+	faults := []string{p.Detail}
 	if p.Code == "invalid" && len(p.Errors) > 0 {
-		message = "the API refuses this:"
+		faults[0] = "the API refuses this:"
 	}
 	for _, fault := range p.Errors {
-		message += "\n  " + fault.Field + " " + fault.Message
+		faults = append(faults, "  "+fault.Field+" "+fault.Message)
 	}
+	message = strings.Join(faults, "\n")
 	switch {
 	case p.Code == "no_such_route" || p.Code == "method_not_allowed":
 		return exitFailure, "the API does not know this call: it is older than this program"

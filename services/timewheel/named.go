@@ -10,7 +10,7 @@ import (
 
 // named is a command that looks at, or deletes, one thing by its name.
 type named struct {
-	use, short, method, collection, below string
+	use, short, method, collection string
 	// what names the argument in messages.
 	what string
 	// done is what was done to it, or empty if it is shown.

@@ -87,8 +87,13 @@ func (c *cli) startOperation(ctx context.Context, action string, m *many) error 
 func (m *many) words() string {
 	var parts []string
 	for _, given := range [][2]string{
-		{"of the type", m.taskType}, {"with the status", m.status}, {"with the labels", strings.Join(m.labels, ", ")},
-		{"due after", m.dueAfter}, {"due before", m.dueBefore}, {"created after", m.createdAfter}, {"created before", m.createdBefore},
+		{"of the type", m.taskType},
+		{"with the status", m.status},
+		{"with the labels", strings.Join(m.labels, ", ")},
+		{"due after", m.dueAfter},
+		{"due before", m.dueBefore},
+		{"created after", m.createdAfter},
+		{"created before", m.createdBefore},
 	} {
 		if given[1] != "" {
 			parts = append(parts, given[0]+" "+printable(given[1]))

@@ -36,7 +36,7 @@ func isTerminal(stream any) bool {
 		stream = wrapped.w
 	}
 	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // A descriptor fits.
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // printJSON prints an answer, indented, with every digit that it came with.
@@ -89,6 +89,15 @@ func escape(text string, dangerous func(rune) bool) string {
 // cell is a text for one line of a table.
 func cell(text string) string { return strings.ReplaceAll(printable(text), "\n", " ") }
 
+// textOf is a JSON value that is a text, or empty.
+func textOf(value json.RawMessage) string {
+	var text string
+	if json.Unmarshal(value, &text) != nil {
+		return ""
+	}
+	return text
+}
+
 // plain is a JSON value for a person: a text without its quotes, anything else as it is.
 func plain(value json.RawMessage) string {
 	var text string
@@ -122,14 +131,11 @@ func (t *table) row(cells ...string) {
 func (t *table) lines(width int) string {
 	var out strings.Builder
 	for _, row := range t.rows {
-		line := ""
+		padded := make([]string, len(row))
 		for i, text := range row {
-			if i < len(row)-1 {
-				text = runewidth.FillRight(text, t.widths[i]) + "  "
-			}
-			line += text
+			padded[i] = runewidth.FillRight(text, t.widths[i])
 		}
-		line = strings.TrimRight(line, " ")
+		line := strings.TrimRight(strings.Join(padded, "  "), " ")
 		if width > 0 {
 			line = runewidth.Truncate(line, width, "…")
 		}

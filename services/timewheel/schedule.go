@@ -64,8 +64,8 @@ func (c *cli) schedules(ctx context.Context) ([]json.RawMessage, error) {
 			return nil, err
 		}
 		all = append(all, page...)
-		var after string
-		if json.Unmarshal(rest["next_after"], &after) != nil || after == "" {
+		after := textOf(rest["next_after"])
+		if after == "" {
 			return all, nil
 		}
 		query.Set("after", after)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -23,11 +24,7 @@ func taskPath(id string, below ...string) (string, error) {
 	if parsed, err := uuid.Parse(id); err != nil || parsed.String() != id {
 		return "", wrongUse("%q is not the id of a task, such as 01a20a4c-b334-7f2c-a252-84152c4429d5", id)
 	}
-	path := "task/" + id
-	for _, part := range below {
-		path += "/" + part
-	}
-	return path, nil
+	return strings.Join(append([]string{"task", id}, below...), "/"), nil
 }
 
 // newTask is what the flags of task create say.

@@ -181,7 +181,9 @@ func (c *cli) taskRetry() *cobra.Command {
 	cmd, _ := c.changeCommand(change{
 		name: "retry", short: "Create tasks anew that failed or were deleted", action: "retry", call: c.post("retry"),
 		example: "timewheel task retry 01a20a4c-b334-7f2c-a252-84152c4429d5",
-		said:    func(id string, answer json.RawMessage) string { return "created " + idOf(answer) + " in place of " + id },
+		said: func(id string, answer json.RawMessage) string {
+			return "created " + idOf(answer) + " in place of " + id
+		},
 	})
 	return cmd
 }

@@ -85,8 +85,8 @@ func (c *cli) pages(ctx context.Context, query url.Values, l listing, show func(
 			return next, err
 		}
 		left -= len(tasks)
-		var cursor string
-		if json.Unmarshal(rest["next_cursor"], &cursor) != nil || cursor == "" {
+		cursor := textOf(rest["next_cursor"])
+		if cursor == "" {
 			return json.RawMessage("null"), nil
 		}
 		if !l.all && left <= 0 {

@@ -70,7 +70,7 @@ func (c *cli) watch(ctx context.Context, w *watching) error {
 		tasks, err := c.look(ctx, w)
 		switch {
 		case ctx.Err() != nil:
-			return nil // Ctrl-C is how a watch ends
+			return nil //nolint:nilerr // Ctrl-C is how a watch ends.
 		case err != nil:
 			code, message := c.explain(ctx, err)
 			if first || code != exitUnreachable {
@@ -197,7 +197,7 @@ type screen struct {
 }
 
 func (s *screen) show(tasks []watched) error {
-	width, height, err := term.GetSize(int(s.file.Fd())) //nolint:gosec // A descriptor fits.
+	width, height, err := term.GetSize(int(s.file.Fd()))
 	if err != nil || width < 1 || height < 4 {
 		width, height = 80, 24
 	}

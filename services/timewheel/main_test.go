@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/internal/app"
+	"github.com/timewheel/timewheel/internal/config"
+	"github.com/timewheel/timewheel/test/testkit"
+)
+
+const (
+	patience = 30 * time.Second
+	glance   = 5 * time.Millisecond
+)
+
+// TestMain makes this test program the program itself when it is called by its name, so that
+// shells can type it.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "timewheel" {
+		os.Exit(run())
+	}
+	os.Exit(m.Run())
+}
+
+// stack runs an API and a worker on stores of their own, and returns the API's URL.
+func stack(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	t.Setenv("DATABASE_URL", testkit.Postgres(t))
+	t.Setenv("REDIS_URL", testkit.Redis(t))
+	t.Setenv("API_SHUTDOWN_DELAY", "0s")
+	t.Setenv("LISTEN_ADDR", "127.0.0.1:0")
+	worker, err := config.LoadWorker()
+	require.NoError(t, err)
+	t.Setenv("LISTEN_ADDR", address)
+	api, err := config.LoadAPI()
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 2)
+	go func() { ended <- app.RunAPI(ctx, api, io.Discard) }()
+	go func() { ended <- app.Worker{}.Run(ctx, worker, io.Discard) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, errors.Join(<-ended, <-ended))
+	})
+	require.Eventually(t, func() bool {
+		answer, err := http.Get("http://" + address + "/readyz")
+		if err != nil {
+			return false
+		}
+		require.NoError(t, answer.Body.Close())
+		return answer.StatusCode == http.StatusOK
+	}, patience, glance)
+	return "http://" + address
+}
+
+// shell types lines into shells, with the program in their path.
+type shell struct {
+	t   *testing.T
+	dir string
+	env []string
+}
+
+func newShell(t *testing.T, url string) *shell {
+	t.Helper()
+	own, err := os.Executable()
+	require.NoError(t, err)
+	bin := t.TempDir()
+	require.NoError(t, os.Symlink(own, filepath.Join(bin, "timewheel")))
+	return &shell{t, t.TempDir(), []string{
+		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TZ=UTC", "TIMEWHEEL_URL=" + url,
+	}}
+}
+
+// types runs a script, and returns what came. Nothing is on its standard input.
+func (s *shell) types(script string) (code int, out, errOut string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", script)
+	var stdout, stderr bytes.Buffer
+	command.Dir, command.Env, command.Stdout, command.Stderr = s.dir, s.env, &stdout, &stderr
+	err := command.Run()
+	require.NoError(s.t, ctx.Err(), "%s: does not end; it printed\n%s%s", script, stdout.String(), stderr.String())
+	if exit, failed := errors.AsType[*exec.ExitError](err); failed {
+		return exit.ExitCode(), stdout.String(), stderr.String()
+	}
+	require.NoError(s.t, err)
+	return 0, stdout.String(), stderr.String()
+}
+
+// keeps types a script that must succeed, and has what it prints as a variable from then on.
+func (s *shell) keeps(name, script string) {
+	s.t.Helper()
+	code, out, errOut := s.types(script)
+	require.Zero(s.t, code, "%s: %s", script, errOut)
+	value := strings.TrimSpace(out)
+	require.NotEmpty(s.t, value, script)
+	s.env = append(s.env, name+"="+value)
+}
