@@ -89,5 +89,6 @@ require (
 tool (
 	github.com/timewheel/timewheel/services/load
 	github.com/timewheel/timewheel/services/stack
+	github.com/timewheel/timewheel/services/timewheel
 	github.com/timewheel/timewheel/test/chaos
 )

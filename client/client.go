@@ -33,7 +33,7 @@ const timeout = 30 * time.Second
 type Client struct {
 	base *url.URL
 	http *http.Client
-	key  string
+	key  Secret
 }
 
 // Option changes a Client.
@@ -43,8 +43,9 @@ type Option func(*Client)
 // a timeout of 30 s.
 func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h } }
 
-// WithKey sends an access key with each request.
-func WithKey(key string) Option { return func(c *Client) { c.key = key } }
+// WithKey sets the key that each request is sent with. A client that follows a redirect to
+// another host leaves it out there.
+func WithKey(key string) Option { return func(c *Client) { c.key = Secret(key) } }
 
 // New makes a client of the API at base, such as http://localhost:8080.
 func New(base string, options ...Option) (*Client, error) {

@@ -48,7 +48,7 @@ func (c *Client) exchange(ctx context.Context, r Request) (answer http.Header, b
 		request.Header = r.Header.Clone()
 	}
 	if c.key != "" {
-		request.Header.Set("Authorization", "Bearer "+c.key)
+		request.Header.Set("Authorization", "Bearer "+string(c.key))
 	}
 	if r.Body != nil {
 		// Without GetBody, so that package http cannot send it a second time.

@@ -10,7 +10,7 @@ import (
 
 func (c *cli) key() *cobra.Command {
 	list := c.listed("List the access keys, without their secrets", "key", "keys",
-		columns("ID=key_id NAME=name SCOPES=scopes TYPES=types EXPIRES=expires_at USED=last_used_at REVOKED=revoked_at"))
+		columns("ID=id NAME=name SCOPES=scopes TYPES=types EXPIRES=expires_at USED=last_used_at REVOKED=revoked_at"))
 	list.Example = "timewheel key list"
 	revoke := c.named(named{
 		use: "revoke", short: "Revoke an access key, at once", method: http.MethodDelete, collection: "key", what: "the id of a key",

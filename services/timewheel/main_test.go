@@ -114,3 +114,46 @@ func (s *shell) keeps(name, script string) {
 	require.NotEmpty(s.t, value, script)
 	s.env = append(s.env, name+"="+value)
 }
+
+// routes are the paths of an API, as its OpenAPI document lists them.
+type routes struct{ document string }
+
+func newRoutes(t *testing.T, url string) routes {
+	t.Helper()
+	answer, err := http.Get(url + "/openapi.json")
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	document, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	return routes{string(document)}
+}
+
+// needs names, for what is typed, what the API must have for it.
+var needs = map[string]string{
+	"task run":      `"/task/{id}/run"`,
+	"task cancel":   `"/task/{id}/cancel"`,
+	"task retry":    `"/task/{id}/retry"`,
+	"task attempts": `"/task/{id}/attempts"`,
+	"--by-key":      `"/task/by-key/{key}"`,
+	"--label":       `"labels"`,
+	"--due-":        `"due_after"`,
+	"stats":         `"/stats"`,
+	"op ":           `"/operation"`,
+	"--wait":        `"/operation"`,
+	"--dry-run":     `"/operation"`,
+	"key list":      `"/key"`,
+	"key create":    `"/key"`,
+	"key revoke":    `"/key"`,
+}
+
+// know reports whether the API has all that a script needs.
+func (r routes) know(script string) bool {
+	for typed, path := range needs {
+		if strings.Contains(script, "timewheel "+typed) || strings.HasPrefix(typed, "--") && strings.Contains(script, typed) {
+			if !strings.Contains(r.document, path) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -142,12 +142,15 @@ func (c *cli) awaitOperation(ctx context.Context, answer json.RawMessage) (json.
 }
 
 func (c *cli) operation() *cobra.Command {
-	byName := func(use, short, method string, done string) *cobra.Command {
-		return c.named(named{use: use, short: short, method: method, collection: "operation", what: "the id of an operation", done: done})
-	}
-	return group("op", "Change many tasks at once: operations",
-		c.opCreate(), byName("get", "Look at an operation", http.MethodGet, ""), c.opList(),
-		byName("stop", "Stop an operation; what it has changed stays so", http.MethodDelete, "stopped"))
+	const what = "the id of an operation"
+	get := c.named(named{use: "get", short: "Look at an operation", method: http.MethodGet, collection: "operation", what: what})
+	get.Example = "timewheel op get 01a20a4c-b334-7f2c-a252-84152c4429d5"
+	stop := c.named(named{
+		use: "stop", short: "Stop an operation; what it has changed stays so", method: http.MethodDelete, collection: "operation",
+		what: what, done: "stopped",
+	})
+	stop.Example = "timewheel op stop 01a20a4c-b334-7f2c-a252-84152c4429d5"
+	return group("op", "Change many tasks at once: operations", c.opCreate(), get, c.opList(), stop)
 }
 
 func (c *cli) opCreate() *cobra.Command {

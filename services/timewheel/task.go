@@ -128,6 +128,17 @@ func (c *cli) create(ctx context.Context, t *newTask) error {
 	return c.say(answer, "created %s, due %s", idOf(answer), showTime(when, c.now().Location()))
 }
 
+// statusOf is the status of the task that an answer shows.
+func statusOf(answer json.RawMessage) string {
+	var shown struct {
+		Status string `json:"status"`
+	}
+	if json.Unmarshal(answer, &shown) != nil {
+		return ""
+	}
+	return shown.Status
+}
+
 // idOf is the id of the task that an answer names.
 func idOf(answer json.RawMessage) string {
 	var named struct {

@@ -172,7 +172,12 @@ func (c *cli) taskCancel() *cobra.Command {
 	cmd, _ := c.changeCommand(change{
 		name: "cancel", short: "Take back tasks, and stop those that run", action: "cancel", call: c.post("cancel"),
 		example: "timewheel task cancel 01a20a4c-b334-7f2c-a252-84152c4429d5",
-		said:    func(id string, _ json.RawMessage) string { return "asked to stop: " + id },
+		said: func(id string, answer json.RawMessage) string {
+			if statusOf(answer) == "deleted" {
+				return "deleted " + id // it had not started
+			}
+			return "asked to stop: " + id
+		},
 	})
 	return cmd
 }
