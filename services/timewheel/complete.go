@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -100,9 +101,28 @@ func (c *cli) labelTexts(cmd *cobra.Command, _ []string, _ string) ([]string, co
 	return texts, cobra.ShellCompDirectiveNoFileComp
 }
 
+// plainBash stands in for the two functions of bash-completion that the script for bash calls,
+// where that is not loaded. Words end at spaces alone, so that label:value is one.
+const plainBash = `declare -F _get_comp_words_by_ref >/dev/null || _get_comp_words_by_ref() {
+    local line=${COMP_LINE:0:COMP_POINT}
+    read -ra words <<<"$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    cword=$((${#words[@]} - 1))
+    cur=${words[cword]} prev=${words[cword > 0 ? cword - 1 : 0]}
+}
+declare -F __ltrim_colon_completions >/dev/null || __ltrim_colon_completions() {
+    [[ $1 == *:* && $COMP_WORDBREAKS == *:* ]] || return 0
+    local i
+    for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=${COMPREPLY[i]#"${1%"${1##*:}"}"}; done
+}
+`
+
 func (c *cli) completion() *cobra.Command {
 	shells := map[string]func(*cobra.Command) error{
-		"bash": func(root *cobra.Command) error { return root.GenBashCompletionV2(c.out, true) },
+		"bash": func(root *cobra.Command) error {
+			fmt.Fprint(c.out, plainBash)
+			return root.GenBashCompletionV2(c.out, true)
+		},
 		"zsh":  func(root *cobra.Command) error { return root.GenZshCompletion(c.out) },
 		"fish": func(root *cobra.Command) error { return root.GenFishCompletion(c.out, true) },
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,32 @@ func TestCompletion(t *testing.T) {
 	require.Contains(t, completed(t, nil, "task", "list", "--status", "s"), "started_executing")
 	require.Equal(t, []string{"json", "table"}, completed(t, nil, "type", "list", "-o", ""))
 	require.Empty(t, completed(t, here, "task", "get", ""))
+}
+
+// A bash without bash-completion, and what it would put in place of the word, or of its part
+// after the last colon.
+func TestCompletionInBash(t *testing.T) {
+	url := answers(t, 200, "application/json", `{
+		"types": [{"name": "mail"}, {"name": "mail.bulk"}, {"name": "foo"}],
+		"tasks": [{"labels": {"customer": "42", "link": "a:b c"}}]}`)
+	sh := newShell(t, url)
+	for line, want := range map[string]string{
+		"timewheel task create ma":              "mail\nmail.bulk\n",
+		"timewheel type list --out":             "--output\n",
+		"timewheel task list --label customer:": "42\n",
+		"timewheel task list --label cust":      "customer:42\n",
+		"timewheel task list --label link:a:":   "b\\ c\n",
+	} {
+		code, out, errOut := sh.types(`source <(timewheel completion bash)
+			compopt() { :; }
+			COMP_WORDBREAKS=$' \t\n"\'><=;|&(:'
+			COMP_LINE='` + line + `' COMP_POINT=` + strconv.Itoa(len(line)) + ` COMP_TYPE=9
+			__start_timewheel timewheel
+			[[ ${#COMPREPLY[@]} == 0 ]] || printf '%s\n' "${COMPREPLY[@]}"`)
+		require.Zero(t, code, errOut)
+		require.Empty(t, errOut, line)
+		require.Equal(t, want, strings.ReplaceAll(out, " \n", "\n"), line)
+	}
 }
 
 // Nothing is completed, soon, and nothing is printed, if the API does not answer.
