@@ -51,7 +51,7 @@ func (c *cli) taskList() *cobra.Command {
 	}
 	l.register(c, cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&l.order, "order", "", "due, or -created: newest first (the default)")
+	flags.StringVar(&l.order, "order", "", "-created: newest first (the default), or due, with a status of tasks that have not ended")
 	flags.IntVar(&l.limit, "limit", 50, "how many tasks at most")
 	flags.BoolVar(&l.all, "all", false, "all of them, page by page")
 	flags.StringVar(&l.cursor, "cursor", "", "go on where a list ended: `next_cursor` of its JSON")
