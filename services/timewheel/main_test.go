@@ -38,26 +38,39 @@ func TestMain(m *testing.M) {
 // stack runs an API and a worker on stores of their own, and returns the API's URL.
 func stack(t *testing.T) string {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
 	t.Setenv("DATABASE_URL", testkit.Postgres(t))
 	t.Setenv("REDIS_URL", testkit.Redis(t))
 	t.Setenv("API_SHUTDOWN_DELAY", "0s")
-	t.Setenv("LISTEN_ADDR", "127.0.0.1:0")
-	worker, err := config.LoadWorker()
-	require.NoError(t, err)
+	address := freeAddress(t)
 	t.Setenv("LISTEN_ADDR", address)
 	api, err := config.LoadAPI()
 	require.NoError(t, err)
+	runs(t, address, func(ctx context.Context) error { return app.RunAPI(ctx, api, io.Discard) })
+	workers := freeAddress(t)
+	t.Setenv("LISTEN_ADDR", workers)
+	worker, err := config.LoadWorker()
+	require.NoError(t, err)
+	runs(t, workers, func(ctx context.Context) error { return app.Worker{}.Run(ctx, worker, io.Discard) })
+	return "http://" + address
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	return listener.Addr().String()
+}
+
+// runs runs a service until the test ends, and waits until it is ready.
+func runs(t *testing.T, address string, service func(context.Context) error) {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 2)
-	go func() { ended <- app.RunAPI(ctx, api, io.Discard) }()
-	go func() { ended <- app.Worker{}.Run(ctx, worker, io.Discard) }()
+	ended := make(chan error, 1)
+	go func() { ended <- service(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		require.NoError(t, errors.Join(<-ended, <-ended))
+		require.NoError(t, <-ended)
 	})
 	require.Eventually(t, func() bool {
 		answer, err := http.Get("http://" + address + "/readyz")
@@ -67,7 +80,6 @@ func stack(t *testing.T) string {
 		require.NoError(t, answer.Body.Close())
 		return answer.StatusCode == http.StatusOK
 	}, patience, glance)
-	return "http://" + address
 }
 
 // shell types lines into shells, with the program in their path.
@@ -103,6 +115,13 @@ func (s *shell) types(script string) (code int, out, errOut string) {
 	}
 	require.NoError(s.t, err)
 	return 0, stdout.String(), stderr.String()
+}
+
+// runs types a script that must succeed.
+func (s *shell) runs(script string) {
+	s.t.Helper()
+	code, out, errOut := s.types(script)
+	require.Zero(s.t, code, "%s\n%s", out, errOut)
 }
 
 // keeps types a script that must succeed, and has what it prints as a variable from then on.
