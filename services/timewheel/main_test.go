@@ -27,10 +27,13 @@ const (
 )
 
 // TestMain makes this test program the program itself when it is called by its name, so that
-// shells can type it.
+// shells can type it, and jq, which a machine need not have.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "timewheel" {
+	switch filepath.Base(os.Args[0]) {
+	case "timewheel":
 		os.Exit(run())
+	case "jq":
+		os.Exit(jq(os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }
@@ -94,7 +97,9 @@ func newShell(t *testing.T, url string) *shell {
 	own, err := os.Executable()
 	require.NoError(t, err)
 	bin := t.TempDir()
-	require.NoError(t, os.Symlink(own, filepath.Join(bin, "timewheel")))
+	for _, name := range []string{"timewheel", "jq"} {
+		require.NoError(t, os.Symlink(own, filepath.Join(bin, name)))
+	}
 	return &shell{t, t.TempDir(), []string{
 		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TZ=UTC", "TIMEWHEEL_URL=" + url,
 	}}
