@@ -87,9 +87,9 @@ func runs(t *testing.T, address string, service func(context.Context) error) {
 
 // shell types lines into shells, with the program in their path.
 type shell struct {
-	t   *testing.T
-	dir string
-	env []string
+	t        *testing.T
+	bin, dir string
+	env      []string
 }
 
 func newShell(t *testing.T, url string) *shell {
@@ -100,7 +100,7 @@ func newShell(t *testing.T, url string) *shell {
 	for _, name := range []string{"timewheel", "jq"} {
 		require.NoError(t, os.Symlink(own, filepath.Join(bin, name)))
 	}
-	return &shell{t, t.TempDir(), []string{
+	return &shell{t, bin, t.TempDir(), []string{
 		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TZ=UTC", "TIMEWHEEL_URL=" + url,
 	}}
 }
@@ -120,6 +120,13 @@ func (s *shell) types(script string) (code int, out, errOut string) {
 	}
 	require.NoError(s.t, err)
 	return 0, stdout.String(), stderr.String()
+}
+
+// command is the program with these arguments, without a shell.
+func (s *shell) command(args ...string) *exec.Cmd {
+	command := exec.CommandContext(s.t.Context(), filepath.Join(s.bin, "timewheel"), args...)
+	command.Env = s.env
+	return command
 }
 
 // runs types a script that must succeed.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"net"
 	"os/exec"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -51,9 +53,7 @@ func TestAnInterruptedWatchIsDone(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.Create(t.Context(), client.NewTask{Type: "foo", ExecutionTime: time.Now().Add(time.Hour)})
 	require.NoError(t, err)
-	sh := newShell(t, url)
-	command := exec.CommandContext(t.Context(), strings.TrimPrefix(strings.Split(sh.env[0], ":")[0], "PATH=")+"/timewheel", "task", "watch")
-	command.Env = sh.env
+	command := newShell(t, url).command("task", "watch")
 	out, err := command.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, command.Start())
@@ -61,4 +61,26 @@ func TestAnInterruptedWatchIsDone(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, command.Process.Signal(syscall.SIGINT))
 	require.NoError(t, command.Wait())
+}
+
+// Whatever else is interrupted says what may have become of it.
+func TestAnInterruptedCommandIsNot(t *testing.T) {
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	command := newShell(t, "http://"+listener.Addr().String()).command("task", "create", "foo", "+1h")
+	var errOut bytes.Buffer
+	command.Stderr = &errOut
+	require.NoError(t, command.Start())
+	connection, err := listener.Accept()
+	require.NoError(t, err)
+	defer connection.Close()
+	_, err = connection.Read(make([]byte, 1))
+	require.NoError(t, err)
+	require.NoError(t, command.Process.Signal(syscall.SIGINT))
+	exit, failed := errors.AsType[*exec.ExitError](command.Wait())
+	require.True(t, failed)
+	require.Equal(t, exitInterrupted, exit.ExitCode())
+	require.Contains(t, errOut.String(), "interrupted; the request may have been carried out")
+	require.Contains(t, errOut.String(), "--idempotency-key")
 }

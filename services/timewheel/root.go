@@ -82,7 +82,7 @@ func (c *cli) root() *cobra.Command {
 		return wrongUse("%s; %s", printable(err.Error()), hint)
 	})
 	flags := root.PersistentFlags()
-	flags.StringVarP(&c.format, "output", "o", "table", "what is printed: `json` or table")
+	flags.StringVarP(&c.format, "output", "o", "table", "the `format` of what is printed: json or table")
 	flags.StringVar(&c.url, "url", "", "`where` the API is (TIMEWHEEL_URL, else "+defaultURL+")")
 	flags.StringVar(&c.keyFile, "key-file", "", "the `file` that holds the access key (else TIMEWHEEL_KEY)")
 	flags.DurationVar(&c.timeout, "timeout", 30*time.Second, "how long one answer may take")
@@ -117,6 +117,11 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 		}
 		return wrongUse("%s; %s has %s; see %s --help", what, cmd.CommandPath(), strings.Join(names, ", "), cmd.CommandPath())
 	}}
+	for _, sub := range commands {
+		if sub.Example != "" {
+			sub.Example = "  " + sub.Example
+		}
+	}
 	g.AddCommand(commands...)
 	return g
 }
