@@ -26,7 +26,6 @@ const (
 	exitInvalid     = 6
 	exitUnreachable = 7
 	exitInterrupted = 130
-	exitBrokenPipe  = 141
 )
 
 // usageError is a command line that cannot be carried out.
@@ -65,7 +64,7 @@ func (c *cli) explain(ctx context.Context, err error) (code int, message string)
 	case err == nil:
 		return exitDone, ""
 	case errors.Is(err, syscall.EPIPE):
-		return exitBrokenPipe, "" // whoever reads has read enough
+		return exitDone, "" // whoever reads has read enough
 	case errors.As(err, &usage):
 		return exitUsage, usage.text
 	case errors.As(err, &own):

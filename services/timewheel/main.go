@@ -13,6 +13,9 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
+	// A reader that leaves is an error of the next write, and then no failure: scripts with
+	// pipefail go on.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	c := &cli{in: os.Stdin, out: &output{w: os.Stdout}, errOut: os.Stderr, getenv: os.Getenv, now: time.Now}

@@ -108,7 +108,7 @@ func newShell(t *testing.T, url string) *shell {
 // types runs a script, and returns what came. Nothing is on its standard input.
 func (s *shell) types(script string) (code int, out, errOut string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*patience) // for a whole guide, on a slow machine
 	defer cancel()
 	command := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", script)
 	var stdout, stderr bytes.Buffer

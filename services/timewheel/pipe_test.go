@@ -36,8 +36,10 @@ func TestAReaderThatLeaves(t *testing.T) {
 	} {
 		_, out, errOut := sh.types(script)
 		require.Empty(t, errOut, script)
-		require.Regexp(t, `\n(0|141)\n$`, out, script)
+		require.Regexp(t, `\n0\n$`, out, script)
 	}
+	code, _, errOut := sh.types(`timewheel task delete ` + gone + ` -o json | true`)
+	require.Equal(t, exitNotFound, code, errOut) // what failed is told still
 	code, out, errOut := sh.types(`timewheel task list --all -o json | jq -e '.tasks | length'`)
 	require.Zero(t, code, errOut)
 	require.Equal(t, "10000\n", out)

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,8 +55,8 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	root := c.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if c.out.err != nil { // the reason why the command ended, if it failed at all
-		err = c.out.err
+	if c.out.err != nil && !errors.Is(c.out.err, syscall.EPIPE) {
+		err = c.out.err // what the command did may have been well, but nobody could read it
 	}
 	code, message := c.explain(ctx, err)
 	if message != "" {

@@ -89,14 +89,14 @@ func (c *cli) each(ctx context.Context, ids []string, ch change) error {
 		if err != nil {
 			return fmt.Errorf("encode the results: %w", err)
 		}
-		if err := c.printJSON(newObject().addRaw("results", list).bytes()); err != nil {
+		if err := c.printJSON(newObject().addRaw("results", list).bytes()); err != nil && first == exitDone {
 			return err
 		}
 	}
 	if first != exitDone {
 		return &failure{code: first}
 	}
-	return nil
+	return c.out.err
 }
 
 // post asks for something to be done to a task.
