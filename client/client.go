@@ -12,12 +12,10 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -35,6 +33,7 @@ const timeout = 30 * time.Second
 type Client struct {
 	base *url.URL
 	http *http.Client
+	key  Secret
 }
 
 // Option changes a Client.
@@ -43,6 +42,10 @@ type Option func(*Client)
 // WithHTTPClient sets what sends the requests. The default is http.DefaultTransport with
 // a timeout of 30 s.
 func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h } }
+
+// WithKey sets the key that each request is sent with. A client that follows a redirect to
+// another host leaves it out there.
+func WithKey(key string) Option { return func(c *Client) { c.key = Secret(key) } }
 
 // New makes a client of the API at base, such as http://localhost:8080.
 func New(base string, options ...Option) (*Client, error) {
@@ -160,46 +163,20 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 func (c *Client) call(
 	ctx context.Context, method, path string, query url.Values, header http.Header, send, into any,
 ) (answer http.Header, err error) {
-	target := c.base.JoinPath(path)
-	target.RawQuery = query.Encode()
-	request, err := http.NewRequestWithContext(ctx, method, target.String(), http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	if header != nil {
-		request.Header = header
-	}
+	request := Request{Method: method, Path: path, Query: query, Header: header}
 	if send != nil {
-		encoded, err := json.Marshal(send)
-		if err != nil {
+		if request.Body, err = json.Marshal(send); err != nil {
 			return nil, fmt.Errorf("encode the request: %w", err)
 		}
-		// Without GetBody, so that package http cannot send it a second time.
-		request.Body, request.GetBody = io.NopCloser(bytes.NewReader(encoded)), nil
-		request.ContentLength = int64(len(encoded))
-		if request.Header.Get("Content-Type") == "" {
-			request.Header.Set("Content-Type", "application/json")
-		}
 	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return nil, err
+	answer, body, err := c.exchange(ctx, request)
+	if err != nil || into == nil {
+		return answer, err
 	}
-	defer func() { err = errors.Join(err, response.Body.Close()) }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
-	}
-	if response.StatusCode >= http.StatusMultipleChoices {
-		return nil, problemOf(response, text)
-	}
-	if into == nil {
-		return response.Header, nil
-	}
-	if err := json.Unmarshal(text, into); err != nil {
+	if err := json.Unmarshal(body, into); err != nil {
 		return nil, fmt.Errorf("decode the answer: %w", err)
 	}
-	return response.Header, nil
+	return answer, nil
 }
 
 // problemOf is what an answer that is no success says. A proxy may have answered with
