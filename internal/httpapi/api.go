@@ -139,6 +139,7 @@ func New(o Options) http.Handler {
 	router.POST("/task", a.withBody(plainJSON, task.MaxPayload, errTooLarge, a.create))
 	router.POST("/task/batch", a.withBody(plainJSON, maxBatchBody, errBatchTooLarge, a.createBulk))
 	router.PATCH("/task/:id", a.withBody(patchJSON, task.MaxPayload, errTooLarge, a.change))
+	router.POST("/task/:id/run", a.withoutBody, a.limit, a.answer(a.run))
 	tasks := router.Group("/task", a.limit)
 	tasks.Match(get, "", a.answer(a.list))
 	tasks.Match(get, "/:id", a.answer(a.get))

@@ -123,6 +123,9 @@ func (l *ledger) Change(ctx context.Context, id task.ID, decide func(*task.Task)
 	if to.ExecutionTime != nil {
 		t.ExecutionTime, t.DueAt = *to.ExecutionTime, *to.ExecutionTime
 	}
+	if to.Now {
+		t.ExecutionTime, t.DueAt = time.UnixMicro(1_800_000_000_000_000), time.UnixMicro(1_800_000_000_000_000)
+	}
 	if to.SetPayload {
 		t.Payload = to.Payload
 	}

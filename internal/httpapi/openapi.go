@@ -46,6 +46,7 @@ func describe() []byte {
 	d.schemas.Map()["Type"], d.schemas.Map()["NewType"] = typeSchema(true), typeSchema(false)
 	for _, operation := range []*huma.Operation{
 		d.createTask(), d.createBulk(), d.listTasks(), d.countTasks(), d.getTask(), d.changeTask(), d.deleteTask(),
+		d.runTask(),
 		d.putType(), d.getType(), d.listTypes(), d.deleteType(),
 		d.putSchedule(), d.getSchedule(), d.listSchedules(), d.nextOfSchedule(), d.deleteSchedule(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
@@ -165,17 +166,21 @@ func (d describer) changeTask() *huma.Operation {
 		OperationID: "change-task", Method: http.MethodPatch, Path: "/task/{id}", Summary: "Move or change a task that has not started",
 		Description: "After a 200 the task never runs at a time that it had before. The payload is merged as RFC 7396 says: " +
 			"null removes a member, and what is not named stays as it is, with each digit of its numbers.",
-		Parameters: []*huma.Param{idParam(), {
-			Name: matchHeader, In: "header", Example: `"pWZ3kcAcZ2vVdYVZgNQ1ug"`,
-			Description: "a list of entity tags, or *: the task is changed only if its ETag is one of them. A weak tag is none.",
-			Schema:      &huma.Schema{Type: huma.TypeString},
-		}, requestIDParam()},
+		Parameters: []*huma.Param{idParam(), matchParam(), requestIDParam()},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			mergePatchType: {Schema: &huma.Schema{Ref: schemaPrefix + "TaskPatch"}, Example: map[string]any{"execution_time": "2030-01-02T16:00:00Z"}},
 		}},
 		Responses: d.responses(http.StatusOK, "The task as it is now.", reflect.TypeFor[taskResponse](), etagHeader(),
 			errMalformedJSON, errInvalidID, errNotFound, errConflict, errPrecondition, errTooLarge, errPatchMediaType, errInvalid, errRejected,
 			errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
+	}
+}
+
+func matchParam() *huma.Param {
+	return &huma.Param{
+		Name: matchHeader, In: "header", Example: `"pWZ3kcAcZ2vVdYVZgNQ1ug"`,
+		Description: "a list of entity tags, or *: the task is changed only if its ETag is one of them. A weak tag is none.",
+		Schema:      &huma.Schema{Type: huma.TypeString},
 	}
 }
 

@@ -28,6 +28,7 @@
 //	             drop a stale one. Idempotent.
 //	T7  Move     one UPDATE: submitted, in the attempt and with the number of changes that were
 //	             read. 200 means that it never runs at a time that it had before. Then index.
+//	             Run now is a move to the time at which the statement arrives.
 //
 // An end (T3, T4, T5) moves the row to the history, in the same statement: what is open is
 // a partition of tasks, and what has ended is in others, by the time of the end. There is no

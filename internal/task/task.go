@@ -106,6 +106,8 @@ type Draft struct {
 type Change struct {
 	// ExecutionTime is when it is due from now on, or nil: that stays.
 	ExecutionTime *time.Time
+	// Now: it is due from when the store is asked to, in place of an ExecutionTime.
+	Now bool
 	// Payload replaces the present one, which may be nil, if SetPayload.
 	Payload    json.RawMessage
 	SetPayload bool
@@ -122,6 +124,9 @@ type Change struct {
 
 // To is what a member becomes that a task may have or not: Value, or nothing if that is nil.
 type To[T any] struct{ Value *T }
+
+// Moves is whether the task is due at another time.
+func (c *Change) Moves() bool { return c.Now || c.ExecutionTime != nil }
 
 // Due is what the due index knows of a task: its name, the ring that it is in, which is
 // that of its type, and when it is due.

@@ -1,0 +1,56 @@
+package httpapi_test
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"github.com/timewheel/timewheel/internal/task"
+)
+
+func TestRun(t *testing.T) {
+	s, path := changeable(t)
+	stale := s.do(t, "GET", path, "").Header().Get("ETag")
+	requireProblem(t, s.do(t, "POST", path+"/run", "", "If-Match", `"zzz"`), 412, "precondition_failed")
+	a := s.do(t, "POST", path+"/run", "", "If-Match", stale)
+	require.Equal(t, 200, a.Code, a.Body.String())
+	require.Equal(t, "2027-01-15T08:00:00.000000Z", a.body["execution_time"])
+	require.Equal(t, a.body["execution_time"], a.body["due_at"])
+	require.Equal(t, a.Header().Get("ETag"), s.do(t, "GET", path, "").Header().Get("ETag"))
+	require.Equal(t, 200, s.do(t, "POST", path+"/run", "").Code)
+	requireProblem(t, s.do(t, "POST", path+"/run", "", "If-Match", stale), 412, "precondition_failed")
+	for _, status := range []task.Status{task.Started, task.Done, task.Failed, task.Deleted} {
+		s.tasks[0].Status = status
+		a := s.do(t, "POST", path+"/run", "")
+		requireProblem(t, a, 409, "conflict")
+		require.Equal(t, string(status), a.body["task_status"])
+	}
+}
+
+// What acts on a task takes no body, so one that asks for something is not passed over.
+func TestActionsAreRefused(t *testing.T) {
+	s, path := changeable(t)
+	for _, action := range []string{"/run"} {
+		requireProblem(t, s.do(t, "POST", "/task/x"+action, ""), 400, "invalid_id")
+		requireProblem(t, s.do(t, "POST", "/task/"+uuid.NewString()+action, ""), 404, "not_found")
+		requireProblem(t, s.do(t, "GET", path+action, ""), 405, "method_not_allowed")
+		for _, body := range []string{`{}`, ` `, `{"dry_run":true}`, strings.Repeat("x", 1<<20)} {
+			a := s.do(t, "POST", path+action, body)
+			requireProblem(t, a, 422, "invalid")
+			require.Equal(t, []string{"body"}, a.fields())
+		}
+		chunked := httptest.NewRequestWithContext(t.Context(), "POST", path+action, strings.NewReader(`{}`))
+		chunked.ContentLength = -1
+		recorder := httptest.NewRecorder()
+		s.ServeHTTP(recorder, chunked)
+		require.Equal(t, 422, recorder.Code)
+	}
+	require.Equal(t, task.Submitted, s.tasks[0].Status)
+	require.Equal(t, 2030, s.tasks[0].DueAt.Year())
+	a := s.do(t, "POST", path+"/run", "", "If-Match", "zzz")
+	requireProblem(t, a, 422, "invalid")
+	require.Equal(t, []string{"If-Match"}, a.fields())
+}
