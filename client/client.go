@@ -151,6 +151,20 @@ func (c *Client) Run(ctx context.Context, id uuid.UUID) (*Task, error) {
 	return &due, nil
 }
 
+// Cancel deletes a task that has not started, or asks for the end of one that runs. That one is
+// returned; it ends as failed with the code cancelled, or as its handler says if that is
+// faster, and is not attempted again. Of a task that was deleted it returns id and status. A Problem has the
+// status 409 once the task has ended. It may be repeated.
+func (c *Client) Cancel(ctx context.Context, id uuid.UUID) (*Task, error) {
+	var cancelled Task
+	answer, err := c.call(ctx, http.MethodPost, "task/"+id.String()+"/cancel", nil, nil, nil, &cancelled)
+	if err != nil {
+		return nil, fmt.Errorf("cancel a task: %w", err)
+	}
+	cancelled.ETag = answer.Get("ETag")
+	return &cancelled, nil
+}
+
 // Live asks whether the API serves at all.
 func (c *Client) Live(ctx context.Context) error {
 	if err := c.do(ctx, http.MethodGet, "livez", nil, "", nil, nil); err != nil {

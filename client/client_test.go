@@ -118,7 +118,12 @@ func TestPatch(t *testing.T) {
 	bare, err := c.Patch(ctx, id, client.Patch{Payload: json.RawMessage("null")})
 	require.NoError(t, err)
 	require.Nil(t, bare.Payload)
-	require.NoError(t, c.Delete(ctx, id))
+	cancelled, err := c.Cancel(ctx, id)
+	require.NoError(t, err)
+	require.Equal(t, client.Deleted, cancelled.Status)
+	require.Equal(t, id, cancelled.ID)
+	_, err = c.Cancel(ctx, id)
+	require.Equal(t, client.Deleted, problem(t, err).TaskStatus)
 	_, err = c.Patch(ctx, id, client.Patch{MaxAttempts: 4})
 	require.Equal(t, client.Deleted, problem(t, err).TaskStatus)
 }

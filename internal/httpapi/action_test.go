@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -30,10 +31,33 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestCancel(t *testing.T) {
+	s, path := changeable(t)
+	s.tasks[0].Status = task.Started
+	a := s.do(t, "POST", path+"/cancel", "")
+	require.Equal(t, 202, a.Code, a.Body.String())
+	require.Equal(t, "2027-01-15T08:00:00.000000Z", a.body["cancel_requested_at"])
+	require.NotEmpty(t, a.Header().Get("ETag"))
+	s.tasks[0].Status = task.Submitted
+	a = s.do(t, "POST", path+"/cancel", "")
+	require.Equal(t, 200, a.Code, a.Body.String())
+	require.Equal(t, map[string]any{"task_id": s.tasks[0].ID.String(), "status": "deleted"}, a.body)
+	for _, status := range []task.Status{task.Done, task.Failed, task.Deleted} {
+		s.tasks[0].Status = status
+		a := s.do(t, "POST", path+"/cancel", "")
+		requireProblem(t, a, 409, "conflict")
+		require.Equal(t, string(status), a.body["task_status"])
+	}
+	s.fail = func(context.Context) error { return task.ErrOlderWorkers }
+	a = s.do(t, "POST", path+"/cancel", "")
+	require.Equal(t, 409, a.Code)
+	require.Equal(t, "older_workers", a.body["code"])
+}
+
 // What acts on a task takes no body, so one that asks for something is not passed over.
 func TestActionsAreRefused(t *testing.T) {
 	s, path := changeable(t)
-	for _, action := range []string{"/run"} {
+	for _, action := range []string{"/run", "/cancel"} {
 		requireProblem(t, s.do(t, "POST", "/task/x"+action, ""), 400, "invalid_id")
 		requireProblem(t, s.do(t, "POST", "/task/"+uuid.NewString()+action, ""), 404, "not_found")
 		requireProblem(t, s.do(t, "GET", path+action, ""), 405, "method_not_allowed")

@@ -125,6 +125,10 @@ var taskFields = []taskField{
 		show: func(t *task.Task) any { return formatKnown(t.FinishedAt) },
 	},
 	{
+		name: "cancel_requested_at", schema: timeSchema("when a client asked to cancel the task while it ran"),
+		show: func(t *task.Task) any { return formatKnown(t.CancelRequestedAt) },
+	},
+	{
 		name: "lateness_ms",
 		schema: huma.Schema{
 			Type: "number", Format: "double", Examples: []any{1.204},

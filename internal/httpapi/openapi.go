@@ -46,7 +46,7 @@ func describe() []byte {
 	d.schemas.Map()["Type"], d.schemas.Map()["NewType"] = typeSchema(true), typeSchema(false)
 	for _, operation := range []*huma.Operation{
 		d.createTask(), d.createBulk(), d.listTasks(), d.countTasks(), d.getTask(), d.changeTask(), d.deleteTask(),
-		d.runTask(),
+		d.runTask(), d.cancelTask(),
 		d.putType(), d.getType(), d.listTypes(), d.deleteType(),
 		d.putSchedule(), d.getSchedule(), d.listSchedules(), d.nextOfSchedule(), d.deleteSchedule(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),

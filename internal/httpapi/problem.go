@@ -70,7 +70,7 @@ var (
 	errTooManyTypes     = newProblem(409, "too_many_types", "There are as many task types as there may be.")
 	errNoSuchSchedule   = newProblem(404, "no_such_schedule", "There is no schedule of this name.")
 	errTooManySchedules = newProblem(409, "too_many_schedules", "There are as many schedules as there may be.")
-	errOlderWorkers     = newTransient(409, "older_workers", "A worker of an older version is up, which knows no pause and no limit. Stop it first.")
+	errOlderWorkers     = newTransient(409, "older_workers", "A worker of an older version is up, which does not know this. Stop it first.")
 	errTooLarge         = newProblem(413, "body_too_large", "The body is larger than 256 KiB.")
 	errBatchTooLarge    = newProblem(413, "body_too_large", "The body is larger than 8 MiB.")
 	errMediaType        = newProblem(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json, in UTF-8 and not compressed.")

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"net/http"
+
 	"github.com/gin-gonic/gin"
 
 	"github.com/timewheel/timewheel/internal/task"
@@ -24,5 +26,5 @@ func (a *api) run(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return replyTask(c, changed)
+	return replyTask(c, http.StatusOK, changed)
 }

@@ -1,7 +1,8 @@
 package postgres
 
-// attemptsLeft is whether a task may be attempted again.
-const attemptsLeft = `t.attempt < t.max_attempts`
+// attemptsLeft is whether a task may be attempted again. A wish to cancel it outlives the
+// attempt, so a task that is submitted never has one.
+const attemptsLeft = `t.attempt < t.max_attempts AND t.cancel_requested_at IS NULL`
 
 // attemptBackoff is how long a task waits for its next attempt, as itself or its type says. By default
 // that is twice as long with each one, from a second to an hour, and a fifth more or less by

@@ -71,7 +71,7 @@ func (db *DB) End(ctx context.Context, session uuid.UUID) (out task.Reaped, err 
 	return out, err
 }
 
-// expireSessions marks sessions dead, settles their tasks and drops what they counted, in
+// expireSessions marks sessions dead, settles their tasks and drops what they counted and were to cancel, in
 // one transaction. A start holds its session's row (FOR KEY SHARE) until it has
 // committed, so the lock waits for it or passes it by; and the second statement
 // has a later snapshot than the lock, so it sees every start that was ever
@@ -95,7 +95,11 @@ func (db *DB) expireSessions(ctx context.Context, which string, args ...any) (ou
 		if out, err = settle(ctx, tx, dead); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM running WHERE worker_id = ANY($1)`, dead)
+		_, err = tx.Exec(ctx, `
+			WITH cancelled AS (
+				DELETE FROM cancels WHERE worker_id = ANY($1)
+			)
+			DELETE FROM running WHERE worker_id = ANY($1)`, dead)
 		return err
 	})
 	return out, err

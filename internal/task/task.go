@@ -51,6 +51,10 @@ type Task struct {
 	// Changes is how often a client has changed the task.
 	Changes int32
 
+	// CancelRequestedAt is when a client asked for it to be cancelled while it ran. A task with
+	// that is not attempted again.
+	CancelRequestedAt time.Time
+
 	// Result is a JSON value that the handler returned, or nil.
 	Result json.RawMessage
 	// Failure says why the latest attempt failed, or is nil.
