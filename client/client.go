@@ -165,6 +165,23 @@ func (c *Client) Cancel(ctx context.Context, id uuid.UUID) (*Task, error) {
 	return &cancelled, nil
 }
 
+// Retry creates a task like one that has failed or was deleted, due now, and returns it. With a key,
+// which may be empty, it may be repeated, as a create. A Problem has the status 409 for
+// a task that has not ended, or is done.
+func (c *Client) Retry(ctx context.Context, id uuid.UUID, key string) (*Task, error) {
+	header := http.Header{}
+	if key != "" {
+		header.Set("Idempotency-Key", key)
+	}
+	var made Task
+	answer, err := c.call(ctx, http.MethodPost, "task/"+id.String()+"/retry", nil, header, nil, &made)
+	if err != nil {
+		return nil, fmt.Errorf("retry a task: %w", err)
+	}
+	made.ETag = answer.Get("ETag")
+	return &made, nil
+}
+
 // Live asks whether the API serves at all.
 func (c *Client) Live(ctx context.Context) error {
 	if err := c.do(ctx, http.MethodGet, "livez", nil, "", nil, nil); err != nil {

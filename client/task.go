@@ -52,6 +52,8 @@ type Task struct {
 	CreatedAt     time.Time  `json:"created_at"`
 	StartedAt     *time.Time `json:"started_at,omitempty"`
 	FinishedAt    *time.Time `json:"finished_at,omitempty"`
+	// RetryOf is the task that this one repeats.
+	RetryOf *uuid.UUID `json:"retry_of,omitempty"`
 	// CancelRequestedAt is when a client asked to cancel it while it ran.
 	CancelRequestedAt *time.Time      `json:"cancel_requested_at,omitempty"`
 	LatenessMS        *float64        `json:"lateness_ms,omitempty"`

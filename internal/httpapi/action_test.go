@@ -54,10 +54,45 @@ func TestCancel(t *testing.T) {
 	require.Equal(t, "older_workers", a.body["code"])
 }
 
+func TestRetry(t *testing.T) {
+	s, path := changeable(t)
+	for _, status := range []task.Status{task.Submitted, task.Started, task.Done} {
+		s.tasks[0].Status = status
+		a := s.do(t, "POST", path+"/retry", "")
+		requireProblem(t, a, 409, "not_retried")
+		require.Equal(t, string(status), a.body["task_status"])
+	}
+	for n, status := range []task.Status{task.Failed, task.Deleted} {
+		s.tasks[0].Status = status
+		a := s.do(t, "POST", path+"/retry", "", "Idempotency-Key", string(status))
+		require.Equal(t, 201, a.Code, a.Body.String())
+		require.Equal(t, "/task/"+a.body["task_id"].(string), a.Header().Get("Location"))
+		require.Equal(t, path, "/task/"+a.body["retry_of"].(string))
+		require.Equal(t, a.body, s.do(t, "GET", a.Header().Get("Location"), "").body)
+		require.Equal(t, a.body, s.do(t, "POST", path+"/retry", "", "Idempotency-Key", string(status)).body)
+		require.Len(t, s.tasks, 2+n)
+	}
+	for _, bad := range []string{"a b", "schedule/x"} {
+		a := s.do(t, "POST", path+"/retry", "", "Idempotency-Key", bad)
+		requireProblem(t, a, 422, "invalid")
+		require.Equal(t, []string{"Idempotency-Key"}, a.fields())
+	}
+	// Its type may have another schema by now, or be gone.
+	s.tasks[0].Type = "bar"
+	a := s.do(t, "POST", path+"/retry", "")
+	requireProblem(t, a, 422, "invalid")
+	require.Equal(t, []string{"payload.url"}, a.fields())
+	s.tasks[0].Type = "gone"
+	a = s.do(t, "POST", path+"/retry", "")
+	requireProblem(t, a, 422, "invalid")
+	require.Equal(t, []string{"task_type"}, a.fields())
+	require.Len(t, s.tasks, 3)
+}
+
 // What acts on a task takes no body, so one that asks for something is not passed over.
 func TestActionsAreRefused(t *testing.T) {
 	s, path := changeable(t)
-	for _, action := range []string{"/run", "/cancel"} {
+	for _, action := range []string{"/run", "/cancel", "/retry"} {
 		requireProblem(t, s.do(t, "POST", "/task/x"+action, ""), 400, "invalid_id")
 		requireProblem(t, s.do(t, "POST", "/task/"+uuid.NewString()+action, ""), 404, "not_found")
 		requireProblem(t, s.do(t, "GET", path+action, ""), 405, "method_not_allowed")

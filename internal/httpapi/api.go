@@ -33,6 +33,9 @@ type Tasks interface {
 	// Cancel deletes a task that has not started, and asks for the end of one that runs. A
 	// *task.StatusError is for one that has ended.
 	Cancel(ctx context.Context, id task.ID) (*task.Task, error)
+	// Retry creates a task with the content of one that has failed or was deleted, or returns the
+	// one that the key names. A *task.StatusError is for any other task.
+	Retry(ctx context.Context, old task.ID, key string) (*task.Task, error)
 	// Change makes of a task that has not started what decide says, which may be asked more than
 	// once, and returns it. An error of decide is returned as it is.
 	Change(ctx context.Context, id task.ID, decide func(*task.Task) (task.Change, error)) (*task.Task, error)
@@ -143,6 +146,7 @@ func New(o Options) http.Handler {
 	router.POST("/task/batch", a.withBody(plainJSON, maxBatchBody, errBatchTooLarge, a.createBulk))
 	router.PATCH("/task/:id", a.withBody(patchJSON, task.MaxPayload, errTooLarge, a.change))
 	router.POST("/task/:id/cancel", a.withoutBody, a.limit, a.answer(a.cancel))
+	router.POST("/task/:id/retry", a.withoutBody, a.limit, a.answer(a.retry))
 	router.POST("/task/:id/run", a.withoutBody, a.limit, a.answer(a.run))
 	tasks := router.Group("/task", a.limit)
 	tasks.Match(get, "", a.answer(a.list))

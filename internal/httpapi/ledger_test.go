@@ -124,6 +124,24 @@ func (l *ledger) Cancel(ctx context.Context, id task.ID) (*task.Task, error) {
 	}
 }
 
+func (l *ledger) Retry(ctx context.Context, old task.ID, key string) (*task.Task, error) {
+	t, err := l.Get(ctx, old)
+	if err != nil {
+		return nil, err
+	}
+	if t.Status != task.Failed && t.Status != task.Deleted {
+		return nil, &task.StatusError{Status: t.Status}
+	}
+	id, err := l.Create(ctx, task.Draft{Type: t.Type, Payload: t.Payload, MaxAttempts: t.MaxAttempts, Key: key})
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	l.tasks[len(l.tasks)-1].RetryOf = old
+	l.mu.Unlock()
+	return l.Get(ctx, id)
+}
+
 func (l *ledger) Change(ctx context.Context, id task.ID, decide func(*task.Task) (task.Change, error)) (*task.Task, error) {
 	t, err := l.Get(ctx, id)
 	if err != nil {

@@ -46,7 +46,7 @@ func describe() []byte {
 	d.schemas.Map()["Type"], d.schemas.Map()["NewType"] = typeSchema(true), typeSchema(false)
 	for _, operation := range []*huma.Operation{
 		d.createTask(), d.createBulk(), d.listTasks(), d.countTasks(), d.getTask(), d.changeTask(), d.deleteTask(),
-		d.runTask(), d.cancelTask(),
+		d.runTask(), d.cancelTask(), d.retryTask(),
 		d.putType(), d.getType(), d.listTypes(), d.deleteType(),
 		d.putSchedule(), d.getSchedule(), d.listSchedules(), d.nextOfSchedule(), d.deleteSchedule(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
@@ -135,7 +135,7 @@ func (d describer) createTask() *huma.Operation {
 		Parameters:  []*huma.Param{keyParam("Names this task for the client: repeating the same request with it answers with the same task, or with 409 once that was deleted."), requestIDParam()},
 		RequestBody: body("NewTask", exampleTask()),
 		Responses: d.responses(http.StatusCreated, "The task is committed.", reflect.TypeFor[created](),
-			map[string]*huma.Param{"Location": {Description: "the path of the task", Schema: &huma.Schema{Type: huma.TypeString, Format: "uri-reference"}}},
+			map[string]*huma.Param{"Location": locationHeader()},
 			errMalformedJSON, errKeyReused, errKeyDeleted, errTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
 }
@@ -182,6 +182,10 @@ func matchParam() *huma.Param {
 		Description: "a list of entity tags, or *: the task is changed only if its ETag is one of them. A weak tag is none.",
 		Schema:      &huma.Schema{Type: huma.TypeString},
 	}
+}
+
+func locationHeader() *huma.Param {
+	return &huma.Param{Description: "the path of the task", Schema: &huma.Schema{Type: huma.TypeString, Format: "uri-reference"}}
 }
 
 func etagHeader() map[string]*huma.Param {
@@ -252,7 +256,7 @@ func exampleOf(p problem) problem {
 	switch p.Code {
 	case errInvalid.Code:
 		p.Errors = []FieldError{{"execution_time", timeForm}}
-	case errConflict.Code:
+	case errConflict.Code, errNotRetried.Code:
 		p.TaskStatus = task.Done
 	}
 	return p

@@ -32,3 +32,16 @@ func (d describer) cancelTask() *huma.Operation {
 	}
 	return o
 }
+
+func (d describer) retryTask() *huma.Operation {
+	headers := etagHeader()
+	headers["Location"] = locationHeader()
+	return &huma.Operation{
+		OperationID: "retry-task", Method: http.MethodPost, Path: "/task/{id}/retry", Summary: "Create a task like one that has failed or was deleted",
+		Description: "The new task has the same content, is due now, and names the old one as retry_of, which stays as it ended. " +
+			"Without an Idempotency-Key, a repeated request makes a second task. The key of the old task is not taken over.",
+		Parameters: []*huma.Param{idParam(), keyParam("Names the new task for the client: repeating the same request with it answers with the same task, or with 409 once that was deleted."), requestIDParam()},
+		Responses: d.responses(http.StatusCreated, "The new task.", reflect.TypeFor[taskResponse](), headers,
+			errMalformedJSON, errInvalidID, errNotFound, errNotRetried, errKeyReused, errKeyDeleted, errInvalid, errUndeclared, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
+	}
+}

@@ -62,6 +62,7 @@ var (
 	errNoSuchRoute      = newProblem(404, "no_such_route", "There is nothing at this path; see /openapi.json.")
 	errMethodNotAllowed = newProblem(405, "method_not_allowed", "The path does not take this method; see the Allow header.")
 	errConflict         = newProblem(409, "conflict", "The task has started or ended and can no longer be deleted or changed.")
+	errNotRetried       = newProblem(409, "not_retried", "Only a task that has failed or was deleted can be retried.")
 	errKeyDeleted       = newDeleted("The task that this Idempotency-Key names was deleted and will not run. A new task needs a new key.")
 	errKeyReused        = newProblem(409, "idempotency_key_reused", "This Idempotency-Key came with a different request before.")
 	errNoSuchType       = newProblem(404, "no_such_type", "There is no task type of this name.")

@@ -11,7 +11,7 @@ import (
 	"github.com/timewheel/timewheel/test/testkit"
 )
 
-func TestCancel(t *testing.T) {
+func TestCancelAndRetry(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	s := f.scheduler()
@@ -28,6 +28,12 @@ func TestCancel(t *testing.T) {
 	require.Equal(t, task.Started, cancelled.Status)
 	_, err = s.Cancel(t.Context(), waits)
 	require.ErrorAs(t, err, new(*task.StatusError))
+	made, err := s.Retry(t.Context(), waits, "k")
+	require.NoError(t, err)
+	f.requireIndexed(t, []string{made.ID.String()})
+	again, err := s.Retry(t.Context(), waits, "k")
+	require.NoError(t, err)
+	require.Equal(t, made, again)
 	_, err = s.Cancel(t.Context(), uuid.New())
 	require.ErrorIs(t, err, task.ErrNotFound)
 }

@@ -55,6 +55,9 @@ type Task struct {
 	// that is not attempted again.
 	CancelRequestedAt time.Time
 
+	// RetryOf is the task that this one repeats, or the zero UUID.
+	RetryOf ID
+
 	// Result is a JSON value that the handler returned, or nil.
 	Result json.RawMessage
 	// Failure says why the latest attempt failed, or is nil.

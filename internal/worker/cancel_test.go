@@ -38,7 +38,7 @@ func TestARunningTaskIsCancelled(t *testing.T) {
 	e.start(func(ctx context.Context, tk *task.Task) (json.RawMessage, error) {
 		begun <- tk.ID
 		<-ctx.Done()
-		assert.Equal(t, context.Canceled, ctx.Err()) //nolint:testifylint // not on the test's goroutine
+		assert.Equal(t, context.Canceled, ctx.Err())
 		return json.RawMessage(`{"so":"far"}`), context.Cause(ctx)
 	}, nil)
 	e.add(3, 0, func(d *task.Draft) { d.MaxAttempts = 3 })
