@@ -182,6 +182,17 @@ func (c *Client) Retry(ctx context.Context, id uuid.UUID, key string) (*Task, er
 	return &made, nil
 }
 
+// Attempts are the attempts of a task, in order, with the one that runs.
+func (c *Client) Attempts(ctx context.Context, id uuid.UUID) ([]Attempt, error) {
+	var list struct {
+		Attempts []Attempt `json:"attempts"`
+	}
+	if err := c.do(ctx, http.MethodGet, "task/"+id.String()+"/attempts", nil, "", nil, &list); err != nil {
+		return nil, fmt.Errorf("list the attempts of a task: %w", err)
+	}
+	return list.Attempts, nil
+}
+
 // Live asks whether the API serves at all.
 func (c *Client) Live(ctx context.Context) error {
 	if err := c.do(ctx, http.MethodGet, "livez", nil, "", nil, nil); err != nil {

@@ -80,6 +80,16 @@ type Patch struct {
 	IfMatch string `json:"-"`
 }
 
+// Attempt is one start of a task. While it runs, EndedAt is nil and Outcome empty.
+type Attempt struct {
+	Attempt   int        `json:"attempt"`
+	StartedAt time.Time  `json:"started_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+	WorkerID  uuid.UUID  `json:"worker_id"`
+	Outcome   string     `json:"outcome"` // Done or Failed
+	Failure   *Failure   `json:"failure"`
+}
+
 // Failure is why the latest attempt failed.
 type Failure struct {
 	Code    string `json:"code"`

@@ -89,6 +89,21 @@ func TestRetry(t *testing.T) {
 	require.Len(t, s.tasks, 3)
 }
 
+func TestAttempts(t *testing.T) {
+	s, path := changeable(t)
+	require.JSONEq(t, `{"attempts":[]}`, s.do(t, "GET", path+"/attempts", "").Body.String())
+	s.tasks[0].Attempt = 2
+	id := s.tasks[0].ID.String()
+	require.JSONEq(t, `{"attempts":[
+		{"attempt":1,"started_at":"2027-01-15T08:00:00.000000Z","ended_at":"2027-01-15T08:00:01.000000Z","worker_id":"`+id+`",
+		 "outcome":"failed","failure":{"code":"timeout","message":"it took too long"}},
+		{"attempt":2,"started_at":"2027-01-15T08:00:00.000000Z","worker_id":"`+id+`"}]}`,
+		s.do(t, "GET", path+"/attempts", "").Body.String())
+	requireProblem(t, s.do(t, "GET", "/task/x/attempts", ""), 400, "invalid_id")
+	requireProblem(t, s.do(t, "GET", "/task/"+uuid.NewString()+"/attempts", ""), 404, "not_found")
+	requireProblem(t, s.do(t, "POST", path+"/attempts", ""), 405, "method_not_allowed")
+}
+
 // What acts on a task takes no body, so one that asks for something is not passed over.
 func TestActionsAreRefused(t *testing.T) {
 	s, path := changeable(t)

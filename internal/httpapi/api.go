@@ -44,6 +44,8 @@ type Tasks interface {
 // Reader is how the API looks at tasks, with the same errors.
 type Reader interface {
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
+	// Attempts are those of one task, in order.
+	Attempts(ctx context.Context, id task.ID) ([]task.Attempt, error)
 	// List returns at most filter.Limit tasks in the order of the filter.
 	List(ctx context.Context, filter task.Filter) (task.Page, error)
 	Stats(ctx context.Context) (task.Stats, error)
@@ -151,6 +153,7 @@ func New(o Options) http.Handler {
 	tasks := router.Group("/task", a.limit)
 	tasks.Match(get, "", a.answer(a.list))
 	tasks.Match(get, "/:id", a.answer(a.get))
+	tasks.Match(get, "/:id/attempts", a.answer(a.attempts))
 	tasks.DELETE("/:id", a.answer(a.delete))
 
 	router.PUT("/type/:name", a.withBody(plainJSON, maxTypeBody, errTooLarge, a.putType))

@@ -46,7 +46,7 @@ func describe() []byte {
 	d.schemas.Map()["Type"], d.schemas.Map()["NewType"] = typeSchema(true), typeSchema(false)
 	for _, operation := range []*huma.Operation{
 		d.createTask(), d.createBulk(), d.listTasks(), d.countTasks(), d.getTask(), d.changeTask(), d.deleteTask(),
-		d.runTask(), d.cancelTask(), d.retryTask(),
+		d.runTask(), d.cancelTask(), d.retryTask(), d.listAttempts(),
 		d.putType(), d.getType(), d.listTypes(), d.deleteType(),
 		d.putSchedule(), d.getSchedule(), d.listSchedules(), d.nextOfSchedule(), d.deleteSchedule(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
@@ -107,6 +107,8 @@ func schemaName(t reflect.Type, _ string) string {
 		reflect.TypeFor[typeCounts]():       "TypeCounts",
 		reflect.TypeFor[dueCounts]():        "DueCounts",
 		reflect.TypeFor[deleted]():          "DeletedTask",
+		reflect.TypeFor[attemptShown]():     "Attempt",
+		reflect.TypeFor[attemptList]():      "AttemptList",
 		reflect.TypeFor[failure]():          "Failure",
 		reflect.TypeFor[page]():             "TaskPage",
 		reflect.TypeFor[typeList]():         "TypeList",

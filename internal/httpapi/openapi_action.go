@@ -45,3 +45,13 @@ func (d describer) retryTask() *huma.Operation {
 			errMalformedJSON, errInvalidID, errNotFound, errNotRetried, errKeyReused, errKeyDeleted, errInvalid, errUndeclared, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
 }
+
+func (d describer) listAttempts() *huma.Operation {
+	return &huma.Operation{
+		OperationID: "list-attempts", Method: http.MethodGet, Path: "/task/{id}/attempts", Summary: "List the attempts of a task",
+		Description: "All that were started, also the one that runs. They are kept with the task.",
+		Parameters:  []*huma.Param{idParam(), requestIDParam()},
+		Responses: d.responses(http.StatusOK, "The attempts.", reflect.TypeFor[attemptList](), nil,
+			errInvalidID, errNotFound, errOverloaded, errInternal, errUnavailable),
+	}
+}

@@ -15,9 +15,13 @@ const attemptBackoff = `(
 				FROM (VALUES (1)) one LEFT JOIN types ON types.name = t.task_type)`
 
 // endedAs sets the columns of a task t whose attempt has ended: it becomes status, or it
-// is submitted again if the condition again holds.
-func endedAs(status, again string) string {
-	return `status = CASE WHEN ` + again + ` THEN 'submitted' ELSE ` + status + ` END,
+// is submitted again if the condition again holds. That attempt, which is not the last, is kept
+// with the task, and how it failed are the texts code and message.
+func endedAs(status, again, code, message string) string {
+	return `earlier_attempts = CASE WHEN ` + again + ` THEN coalesce(t.earlier_attempts, '[]') || jsonb_build_array(jsonb_build_object(
+				'attempt', t.attempt, 'started_at', t.started_at, 'ended_at', clock_timestamp(), 'worker_id', t.worker_id,
+				'code', ` + code + `, 'message', ` + message + `)) ELSE t.earlier_attempts END,
+			status = CASE WHEN ` + again + ` THEN 'submitted' ELSE ` + status + ` END,
 			due_at = CASE WHEN ` + again + ` THEN clock_timestamp() + ` + attemptBackoff + ` ELSE t.due_at END,
 			started_at = CASE WHEN ` + again + ` THEN NULL ELSE t.started_at END,
 			finished_at = CASE WHEN ` + again + ` THEN NULL ELSE clock_timestamp() END`

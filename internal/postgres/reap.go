@@ -105,6 +105,8 @@ func (db *DB) expireSessions(ctx context.Context, which string, args ...any) (ou
 	return out, err
 }
 
+const lostMessage = `'the worker''s session ended while the task ran: it had zero or one effects'::text`
+
 func settle(ctx context.Context, tx pgx.Tx, dead []uuid.UUID) (task.Reaped, error) {
 	out := task.Reaped{Sessions: len(dead)}
 	rows, err := tx.Query(ctx, `
@@ -114,9 +116,8 @@ func settle(ctx context.Context, tx pgx.Tx, dead []uuid.UUID) (task.Reaped, erro
 			SELECT DISTINCT id FROM receipt CROSS JOIN unnest(task_ids) AS id ORDER BY id
 		)
 		UPDATE tasks t SET
-			`+endedAs(`'failed'`, attemptsLeft)+`,
-			failure_code = $2,
-			failure_message = 'the worker''s session ended while the task ran: it had zero or one effects'
+			`+endedAs(`'failed'`, attemptsLeft, `$2::text`, lostMessage)+`,
+			failure_code = $2::text, failure_message = `+lostMessage+`
 		FROM running
 		WHERE t.id = running.id AND t.status = 'started_executing' AND t.worker_id = ANY($1)
 		RETURNING t.id, t.task_type, t.status, t.due_at - clock_timestamp()`, dead, task.WorkerLost)

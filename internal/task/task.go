@@ -64,6 +64,18 @@ type Task struct {
 	Failure *Failure
 }
 
+// Attempt is one committed start of a task, and what became of it.
+type Attempt struct {
+	Attempt   int
+	StartedAt time.Time
+	// EndedAt is zero, and Outcome empty, while it runs.
+	EndedAt  time.Time
+	WorkerID uuid.UUID
+	// Outcome is Done or Failed.
+	Outcome Status
+	Failure *Failure
+}
+
 // Lateness is how long after its execution time the task was started. It is
 // false for a task that has not been started.
 func (t *Task) Lateness() (time.Duration, bool) {
