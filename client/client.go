@@ -133,6 +133,60 @@ func (c *Client) Patch(ctx context.Context, id uuid.UUID, p Patch) (*Task, error
 	return &changed, nil
 }
 
+// Run makes a task due now that has not started, and returns it. See Patch for the errors. It may
+// be repeated.
+func (c *Client) Run(ctx context.Context, id uuid.UUID) (*Task, error) {
+	var due Task
+	answer, err := c.call(ctx, http.MethodPost, "task/"+id.String()+"/run", nil, nil, nil, &due)
+	if err != nil {
+		return nil, fmt.Errorf("run a task: %w", err)
+	}
+	due.ETag = answer.Get("ETag")
+	return &due, nil
+}
+
+// Cancel deletes a task that has not started, or asks for the end of one that runs. That one is
+// returned; it ends as failed with the code cancelled, or as its handler says if that is
+// faster, and is not attempted again. Of a task that was deleted it returns id and status. A Problem has the
+// status 409 once the task has ended. It may be repeated.
+func (c *Client) Cancel(ctx context.Context, id uuid.UUID) (*Task, error) {
+	var cancelled Task
+	answer, err := c.call(ctx, http.MethodPost, "task/"+id.String()+"/cancel", nil, nil, nil, &cancelled)
+	if err != nil {
+		return nil, fmt.Errorf("cancel a task: %w", err)
+	}
+	cancelled.ETag = answer.Get("ETag")
+	return &cancelled, nil
+}
+
+// Retry creates a task like one that has failed or was deleted, due now, and returns it. With a key,
+// which may be empty, it may be repeated, as a create. A Problem has the status 409 for
+// a task that has not ended, or is done.
+func (c *Client) Retry(ctx context.Context, id uuid.UUID, key string) (*Task, error) {
+	header := http.Header{}
+	if key != "" {
+		header.Set("Idempotency-Key", key)
+	}
+	var made Task
+	answer, err := c.call(ctx, http.MethodPost, "task/"+id.String()+"/retry", nil, header, nil, &made)
+	if err != nil {
+		return nil, fmt.Errorf("retry a task: %w", err)
+	}
+	made.ETag = answer.Get("ETag")
+	return &made, nil
+}
+
+// Attempts are the attempts of a task, in order, with the one that runs.
+func (c *Client) Attempts(ctx context.Context, id uuid.UUID) ([]Attempt, error) {
+	var list struct {
+		Attempts []Attempt `json:"attempts"`
+	}
+	if err := c.do(ctx, http.MethodGet, "task/"+id.String()+"/attempts", nil, "", nil, &list); err != nil {
+		return nil, fmt.Errorf("list the attempts of a task: %w", err)
+	}
+	return list.Attempts, nil
+}
+
 // Live asks whether the API serves at all.
 func (c *Client) Live(ctx context.Context) error {
 	if err := c.do(ctx, http.MethodGet, "livez", nil, "", nil, nil); err != nil {

@@ -42,25 +42,29 @@ type NewTask struct {
 
 // Task is a task as the API shows it. What is not there yet is zero or nil.
 type Task struct {
-	ID            uuid.UUID         `json:"task_id"`
-	Type          string            `json:"task_type"`
-	Status        string            `json:"status"`
-	ExecutionTime time.Time         `json:"execution_time"`
-	DueAt         time.Time         `json:"due_at"`
-	Attempt       int               `json:"attempt"`
-	MaxAttempts   int               `json:"max_attempts"`
-	NotAfter      *time.Time        `json:"not_after,omitempty"`
-	Timeout       string            `json:"timeout,omitempty"`
-	Retry         *Retry            `json:"retry,omitempty"`
-	WorkerID      *uuid.UUID        `json:"worker_id,omitempty"`
-	CreatedAt     time.Time         `json:"created_at"`
-	StartedAt     *time.Time        `json:"started_at,omitempty"`
-	FinishedAt    *time.Time        `json:"finished_at,omitempty"`
-	LatenessMS    *float64          `json:"lateness_ms,omitempty"`
-	Payload       json.RawMessage   `json:"payload,omitempty"`
-	Labels        map[string]string `json:"labels,omitempty"`
-	Result        json.RawMessage   `json:"result,omitempty"`
-	Failure       *Failure          `json:"failure,omitempty"`
+	ID            uuid.UUID  `json:"task_id"`
+	Type          string     `json:"task_type"`
+	Status        string     `json:"status"`
+	ExecutionTime time.Time  `json:"execution_time"`
+	DueAt         time.Time  `json:"due_at"`
+	Attempt       int        `json:"attempt"`
+	MaxAttempts   int        `json:"max_attempts"`
+	NotAfter      *time.Time `json:"not_after,omitempty"`
+	Timeout       string     `json:"timeout,omitempty"`
+	Retry         *Retry     `json:"retry,omitempty"`
+	WorkerID      *uuid.UUID `json:"worker_id,omitempty"`
+	CreatedAt     time.Time  `json:"created_at"`
+	StartedAt     *time.Time `json:"started_at,omitempty"`
+	FinishedAt    *time.Time `json:"finished_at,omitempty"`
+	// RetryOf is the task that this one repeats.
+	RetryOf *uuid.UUID `json:"retry_of,omitempty"`
+	// CancelRequestedAt is when a client asked to cancel it while it ran.
+	CancelRequestedAt *time.Time        `json:"cancel_requested_at,omitempty"`
+	LatenessMS        *float64          `json:"lateness_ms,omitempty"`
+	Payload           json.RawMessage   `json:"payload,omitempty"`
+	Labels            map[string]string `json:"labels,omitempty"`
+	Result            json.RawMessage   `json:"result,omitempty"`
+	Failure           *Failure          `json:"failure,omitempty"`
 	// ETag is another one for each change of the task. Lists leave it out.
 	ETag string `json:"-"`
 }
@@ -81,6 +85,16 @@ type Patch struct {
 	Labels map[string]*string `json:"labels,omitempty"`
 	// IfMatch is the ETag of the task that is to be changed, or empty for whatever it is by now.
 	IfMatch string `json:"-"`
+}
+
+// Attempt is one start of a task. While it runs, EndedAt is nil and Outcome empty.
+type Attempt struct {
+	Attempt   int        `json:"attempt"`
+	StartedAt time.Time  `json:"started_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+	WorkerID  uuid.UUID  `json:"worker_id"`
+	Outcome   string     `json:"outcome"` // Done or Failed
+	Failure   *Failure   `json:"failure"`
 }
 
 // Failure is why the latest attempt failed.

@@ -31,6 +31,12 @@ type Tasks interface {
 	// Delete returns nil as well if the task was deleted before, and a
 	// *task.StatusError if it has started or ended.
 	Delete(ctx context.Context, id task.ID) error
+	// Cancel deletes a task that has not started, and asks for the end of one that runs. A
+	// *task.StatusError is for one that has ended.
+	Cancel(ctx context.Context, id task.ID) (*task.Task, error)
+	// Retry creates a task with the content of one that has failed or was deleted, or returns the
+	// one that the key names. A *task.StatusError is for any other task.
+	Retry(ctx context.Context, old task.ID, key string) (*task.Task, error)
 	// Change makes of a task that has not started what decide says, which may be asked more than
 	// once, and returns it. An error of decide is returned as it is.
 	Change(ctx context.Context, id task.ID, decide func(*task.Task) (task.Change, error)) (*task.Task, error)
@@ -39,6 +45,8 @@ type Tasks interface {
 // Reader is how the API looks at tasks, with the same errors.
 type Reader interface {
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
+	// Attempts are those of one task, in order.
+	Attempts(ctx context.Context, id task.ID) ([]task.Attempt, error)
 	// List returns at most filter.Limit tasks in the order of the filter.
 	List(ctx context.Context, filter task.Filter) (task.Page, error)
 	Stats(ctx context.Context) (task.Stats, error)
@@ -144,9 +152,13 @@ func New(o Options) http.Handler {
 	router.POST("/task", a.withBody(plainJSON, task.MaxPayload, errTooLarge, a.create))
 	router.POST("/task/batch", a.withBody(plainJSON, maxBatchBody, errBatchTooLarge, a.createBulk))
 	router.PATCH("/task/:id", a.withBody(patchJSON, task.MaxPayload, errTooLarge, a.change))
+	router.POST("/task/:id/cancel", a.withoutBody, a.limit, a.answer(a.cancel))
+	router.POST("/task/:id/retry", a.withoutBody, a.limit, a.answer(a.retry))
+	router.POST("/task/:id/run", a.withoutBody, a.limit, a.answer(a.run))
 	tasks := router.Group("/task", a.limit)
 	tasks.Match(get, "", a.answer(a.list))
 	tasks.Match(get, "/:id", a.answer(a.get))
+	tasks.Match(get, "/:id/attempts", a.answer(a.attempts))
 	tasks.DELETE("/:id", a.answer(a.delete))
 
 	router.PUT("/type/:name", a.withBody(plainJSON, maxTypeBody, errTooLarge, a.putType))

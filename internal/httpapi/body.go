@@ -28,6 +28,8 @@ var (
 	patchJSON = mediaType{mergePatchType, errPatchMediaType}
 )
 
+var errBrokeOff = malformed("The body broke off or did not arrive in time.")
+
 // withBody makes a gin handler of one that takes the whole body, of this type and of at most
 // limit bytes; tooLarge is the answer to one that is larger. The bytes count against
 // maxBodyBytes as they arrive, and until the request is answered.
@@ -56,6 +58,20 @@ func (a *api) withBody(kind mediaType, limit int64, tooLarge *problem, do func(*
 		}
 		return do(c, body.whole)
 	})
+}
+
+// withoutBody refuses a request that has a body, of which nothing would be done.
+func (a *api) withoutBody(c *gin.Context) {
+	if c.Request.ContentLength == 0 {
+		return
+	}
+	if n, err := io.ReadFull(c.Request.Body, make([]byte, 1)); n > 0 {
+		a.writeProblem(c, invalidFields(FieldError{"body", "must be empty"}))
+		c.Abort()
+	} else if !errors.Is(err, io.EOF) {
+		a.writeProblem(c, errBrokeOff)
+		c.Abort()
+	}
 }
 
 // intake is a body that is being read, and the room that it holds.
@@ -92,7 +108,7 @@ func (b *intake) read(from io.Reader, length int64) error {
 			if _, over := errors.AsType[*http.MaxBytesError](err); over {
 				return err
 			}
-			return malformed("The body broke off or did not arrive in time.")
+			return errBrokeOff
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net/http"
 	"strconv"
 
 	"github.com/gin-gonic/gin"
@@ -46,7 +47,7 @@ func (a *api) change(c *gin.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return replyTask(c, changed)
+	return replyTask(c, http.StatusOK, changed)
 }
 
 // read reads the members, of which the last of a name counts, and lists everything that is wrong

@@ -58,8 +58,11 @@ func (c *contract) validate(tb testing.TB, value any, steps ...string) {
 func (c *contract) check(tb testing.TB, request *http.Request, a answer) {
 	tb.Helper()
 	path := request.URL.Path
-	if id, under := strings.CutPrefix(path, "/task/"); under && c.at("paths", path) == nil && id != "" && !strings.Contains(id, "/") {
-		path = "/task/{id}"
+	if id, under := strings.CutPrefix(path, "/task/"); under && c.at("paths", path) == nil && id != "" {
+		_, action, acts := strings.Cut(id, "/")
+		if path = "/task/{id}"; acts {
+			path += "/" + action
+		}
 	}
 	if name, under := strings.CutPrefix(path, "/type/"); under && name != "" && !strings.Contains(name, "/") {
 		path = "/type/{name}"

@@ -63,7 +63,7 @@ func (a *api) get(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	return replyTask(c, t)
+	return replyTask(c, http.StatusOK, t)
 }
 
 // deleted is the answer to DELETE /task/<id>.

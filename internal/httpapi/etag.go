@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -22,13 +21,13 @@ func etagOf(representation []byte) string {
 }
 
 // replyTask answers with a task and its tag.
-func replyTask(c *gin.Context, t *task.Task) error {
+func replyTask(c *gin.Context, status int, t *task.Task) error {
 	encoded, err := json.Marshal(taskResponse{t})
 	if err != nil {
 		return fmt.Errorf("encode a task: %w", err)
 	}
 	c.Header("ETag", etagOf(encoded))
-	c.Data(http.StatusOK, "application/json", encoded)
+	c.Data(status, "application/json", encoded)
 	return nil
 }
 

@@ -125,6 +125,20 @@ var taskFields = []taskField{
 		show: func(t *task.Task) any { return formatKnown(t.FinishedAt) },
 	},
 	{
+		name: "cancel_requested_at", schema: timeSchema("when a client asked to cancel the task while it ran"),
+		show: func(t *task.Task) any { return formatKnown(t.CancelRequestedAt) },
+	},
+	{
+		name:   "retry_of",
+		schema: huma.Schema{Type: "string", Format: "uuid", Description: "the task that this one repeats", Examples: []any{exampleID}},
+		show: func(t *task.Task) any {
+			if t.RetryOf == uuid.Nil {
+				return nil
+			}
+			return t.RetryOf.String()
+		},
+	},
+	{
 		name: "lateness_ms",
 		schema: huma.Schema{
 			Type: "number", Format: "double", Examples: []any{1.204},

@@ -90,6 +90,23 @@ func (l *ledger) Get(ctx context.Context, id task.ID) (*task.Task, error) {
 	return nil, task.ErrNotFound
 }
 
+func (l *ledger) Attempts(ctx context.Context, id task.ID) ([]task.Attempt, error) {
+	t, err := l.Get(ctx, id)
+	if err != nil || t.Attempt == 0 {
+		return nil, err
+	}
+	at := time.UnixMicro(1_800_000_000_000_000)
+	all := make([]task.Attempt, t.Attempt)
+	for i := range all {
+		all[i] = task.Attempt{
+			Attempt: i + 1, StartedAt: at, EndedAt: at.Add(time.Second), WorkerID: id, Outcome: task.Failed,
+			Failure: &task.Failure{Code: task.Timeout, Message: "it took too long"},
+		}
+	}
+	all[len(all)-1] = task.Attempt{Attempt: t.Attempt, StartedAt: at, WorkerID: id}
+	return all, nil
+}
+
 func (l *ledger) Delete(ctx context.Context, id task.ID) error {
 	if err := l.failing(ctx); err != nil {
 		return err
@@ -108,6 +125,40 @@ func (l *ledger) Delete(ctx context.Context, id task.ID) error {
 	return task.ErrNotFound
 }
 
+func (l *ledger) Cancel(ctx context.Context, id task.ID) (*task.Task, error) {
+	t, err := l.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	switch t.Status {
+	case task.Submitted:
+		return &task.Task{ID: id, Status: task.Deleted}, l.Delete(ctx, id)
+	case task.Started:
+		t.CancelRequestedAt = time.UnixMicro(1_800_000_000_000_000)
+		return t, nil
+	default:
+		return nil, &task.StatusError{Status: t.Status}
+	}
+}
+
+func (l *ledger) Retry(ctx context.Context, old task.ID, key string) (*task.Task, error) {
+	t, err := l.Get(ctx, old)
+	if err != nil {
+		return nil, err
+	}
+	if t.Status != task.Failed && t.Status != task.Deleted {
+		return nil, &task.StatusError{Status: t.Status}
+	}
+	id, err := l.Create(ctx, task.Draft{Type: t.Type, Payload: t.Payload, MaxAttempts: t.MaxAttempts, Key: key})
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	l.tasks[len(l.tasks)-1].RetryOf = old
+	l.mu.Unlock()
+	return l.Get(ctx, id)
+}
+
 func (l *ledger) Change(ctx context.Context, id task.ID, decide func(*task.Task) (task.Change, error)) (*task.Task, error) {
 	t, err := l.Get(ctx, id)
 	if err != nil {
@@ -122,6 +173,9 @@ func (l *ledger) Change(ctx context.Context, id task.ID, decide func(*task.Task)
 	}
 	if to.ExecutionTime != nil {
 		t.ExecutionTime, t.DueAt = *to.ExecutionTime, *to.ExecutionTime
+	}
+	if to.Now {
+		t.ExecutionTime, t.DueAt = time.UnixMicro(1_800_000_000_000_000), time.UnixMicro(1_800_000_000_000_000)
 	}
 	if to.SetPayload {
 		t.Payload = to.Payload

@@ -46,6 +46,7 @@ func describe() []byte {
 	d.schemas.Map()["Type"], d.schemas.Map()["NewType"] = typeSchema(true), typeSchema(false)
 	for _, operation := range []*huma.Operation{
 		d.createTask(), d.createBulk(), d.listTasks(), d.countTasks(), d.getTask(), d.changeTask(), d.deleteTask(),
+		d.runTask(), d.cancelTask(), d.retryTask(), d.listAttempts(),
 		d.putType(), d.getType(), d.listTypes(), d.deleteType(),
 		d.putSchedule(), d.getSchedule(), d.listSchedules(), d.nextOfSchedule(), d.deleteSchedule(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
@@ -106,6 +107,8 @@ func schemaName(t reflect.Type, _ string) string {
 		reflect.TypeFor[typeCounts]():       "TypeCounts",
 		reflect.TypeFor[dueCounts]():        "DueCounts",
 		reflect.TypeFor[deleted]():          "DeletedTask",
+		reflect.TypeFor[attemptShown]():     "Attempt",
+		reflect.TypeFor[attemptList]():      "AttemptList",
 		reflect.TypeFor[failure]():          "Failure",
 		reflect.TypeFor[page]():             "TaskPage",
 		reflect.TypeFor[typeList]():         "TypeList",
@@ -134,7 +137,7 @@ func (d describer) createTask() *huma.Operation {
 		Parameters:  []*huma.Param{keyParam("Names this task for the client: repeating the same request with it answers with the same task, or with 409 once that was deleted."), requestIDParam()},
 		RequestBody: body("NewTask", exampleTask()),
 		Responses: d.responses(http.StatusCreated, "The task is committed.", reflect.TypeFor[created](),
-			map[string]*huma.Param{"Location": {Description: "the path of the task", Schema: &huma.Schema{Type: huma.TypeString, Format: "uri-reference"}}},
+			map[string]*huma.Param{"Location": locationHeader()},
 			errMalformedJSON, errKeyReused, errKeyDeleted, errTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
 }
@@ -165,11 +168,7 @@ func (d describer) changeTask() *huma.Operation {
 		OperationID: "change-task", Method: http.MethodPatch, Path: "/task/{id}", Summary: "Move or change a task that has not started",
 		Description: "After a 200 the task never runs at a time that it had before. The payload is merged as RFC 7396 says: " +
 			"null removes a member, and what is not named stays as it is, with each digit of its numbers.",
-		Parameters: []*huma.Param{idParam(), {
-			Name: matchHeader, In: "header", Example: `"pWZ3kcAcZ2vVdYVZgNQ1ug"`,
-			Description: "a list of entity tags, or *: the task is changed only if its ETag is one of them. A weak tag is none.",
-			Schema:      &huma.Schema{Type: huma.TypeString},
-		}, requestIDParam()},
+		Parameters: []*huma.Param{idParam(), matchParam(), requestIDParam()},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			mergePatchType: {Schema: &huma.Schema{Ref: schemaPrefix + "TaskPatch"}, Example: map[string]any{"execution_time": "2030-01-02T16:00:00Z"}},
 		}},
@@ -177,6 +176,18 @@ func (d describer) changeTask() *huma.Operation {
 			errMalformedJSON, errInvalidID, errNotFound, errConflict, errPrecondition, errTooLarge, errPatchMediaType, errInvalid, errRejected,
 			errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
+}
+
+func matchParam() *huma.Param {
+	return &huma.Param{
+		Name: matchHeader, In: "header", Example: `"pWZ3kcAcZ2vVdYVZgNQ1ug"`,
+		Description: "a list of entity tags, or *: the task is changed only if its ETag is one of them. A weak tag is none.",
+		Schema:      &huma.Schema{Type: huma.TypeString},
+	}
+}
+
+func locationHeader() *huma.Param {
+	return &huma.Param{Description: "the path of the task", Schema: &huma.Schema{Type: huma.TypeString, Format: "uri-reference"}}
 }
 
 func etagHeader() map[string]*huma.Param {
@@ -247,7 +258,7 @@ func exampleOf(p problem) problem {
 	switch p.Code {
 	case errInvalid.Code:
 		p.Errors = []FieldError{{"execution_time", timeForm}}
-	case errConflict.Code:
+	case errConflict.Code, errNotRetried.Code:
 		p.TaskStatus = task.Done
 	}
 	return p

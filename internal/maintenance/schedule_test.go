@@ -122,6 +122,36 @@ func TestAnInstantThatHasEndedIsNotMadeAgain(t *testing.T) {
 	require.Zero(t, f.count(t, submitted+fmt.Sprintf(` AND due_at < '%s'`, start.Add(2*time.Minute).Format(time.RFC3339))))
 }
 
+// An occurrence that was run ahead of its time starts then, and neither its own planning nor a
+// change of the schedule brings it back.
+func TestAnOccurrenceThatIsRunNowIsNotMadeAgain(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	start := time.Now().Add(10 * time.Minute).Truncate(time.Second)
+	s := every(time.Minute)
+	s.StartsAt, s.CatchUp = &start, task.CatchUpNone
+	m := f.maintainer(nil)
+	put(t, f.db, s)
+	require.NoError(t, m.MakeOnce(t.Context()))
+	made := f.ids(t)
+	first := parse(t, made)[0]
+	read, err := f.db.Get(t.Context(), first)
+	require.NoError(t, err)
+	_, _, err = f.db.Change(t.Context(), read, task.Change{Now: true})
+	require.NoError(t, err)
+	require.NoError(t, m.MakeOnce(t.Context()))
+	require.Equal(t, made, f.ids(t), "it is not put back to its time")
+	f.session(t, first)
+	require.NoError(t, m.MakeOnce(t.Context()))
+	require.Equal(t, made[1:], f.ids(t))
+
+	s.Jitter = time.Microsecond * 10
+	put(t, f.db, s)
+	require.NoError(t, m.MakeOnce(t.Context()))
+	require.Len(t, f.ids(t), len(made)-1)
+	require.Zero(t, f.count(t, submitted+fmt.Sprintf(` AND due_at < '%s'`, start.Add(time.Minute).Format(time.RFC3339))))
+}
+
 // Many schedules that fall due together are made some hundreds at a time.
 func TestManySchedulesOnOneMinute(t *testing.T) {
 	t.Parallel()

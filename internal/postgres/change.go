@@ -38,7 +38,7 @@ func (db *DB) Change(ctx context.Context, read *task.Task, to task.Change) (*tas
 		// An earlier try may have done it although its reply was lost.
 		err = db.pool.QueryRow(ctx, `SELECT `+readColumns+`, clock_timestamp() FROM tasks t WHERE t.id = $1`, read.ID).
 			Scan(targets(&changed, readScans, &now)...)
-		if errors.Is(err, pgx.ErrNoRows) || err == nil && !isAsChanged(&changed, read, &to) {
+		if errors.Is(err, pgx.ErrNoRows) || err == nil && !isAsChanged(&changed, read, &to, now) {
 			return task.ErrChanged
 		}
 		return err
@@ -59,6 +59,9 @@ func (db *DB) Change(ctx context.Context, read *task.Task, to task.Change) (*tas
 func changeOf(read *task.Task, to *task.Change) (query string, args []any) {
 	args = []any{read.ID, read.Attempt, read.Changes}
 	var set strings.Builder
+	if to.Now { // both times are those of the statement's arrival
+		set.WriteString("execution_time = statement_timestamp(), due_at = statement_timestamp(), skip_after = NULL, ")
+	}
 	for _, c := range taskColumns {
 		if c.change == nil {
 			continue
@@ -103,15 +106,15 @@ func (c column) changeCast() string {
 
 // isAsChanged reports whether a task is as this change of what was read has left it. If another
 // client asked for the very same, it is as good.
-func isAsChanged(now, read *task.Task, to *task.Change) bool {
-	if now.Changes != read.Changes+1 {
+func isAsChanged(found, read *task.Task, to *task.Change, now time.Time) bool {
+	if found.Changes != read.Changes+1 || to.Now && found.ExecutionTime.After(now) {
 		return false
 	}
 	for _, c := range taskColumns {
 		if c.change == nil {
 			continue
 		}
-		if _, given := c.change(to); given && !c.changed(now, to) {
+		if _, given := c.change(to); given && !c.changed(found, to) {
 			return false
 		}
 	}

@@ -47,6 +47,33 @@ func TestChange(t *testing.T) {
 	require.Empty(t, issue(t, f.DB, f.session(t), 1, []task.ID{read.ID}), "it is not due any more")
 }
 
+// What is due now can be started at once, also if it waits for another attempt. That is none.
+func TestChangeToNow(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	d := draft()
+	d.ExecutionTime, d.MaxAttempts = d.ExecutionTime.Add(time.Hour), 2
+	id := f.create(t, d)[0]
+	session := f.session(t)
+	for attempt := range 2 {
+		read := f.get(t, id)
+		require.Equal(t, attempt, read.Attempt)
+		require.Empty(t, issue(t, f.DB, session, f.seq.Add(1), []task.ID{id}))
+		for range 2 { // once more is no harm
+			moved, delay, err := f.Change(t.Context(), f.get(t, id), task.Change{Now: true})
+			require.NoError(t, err)
+			require.LessOrEqual(t, delay, time.Duration(0))
+			require.Equal(t, moved.ExecutionTime, moved.DueAt)
+			require.Equal(t, attempt, moved.Attempt)
+		}
+		started := f.start(t, session, id)
+		late, _ := started[0].Lateness()
+		require.Less(t, late, patience, "lateness counts from now")
+		require.NotEmpty(t, f.finish(t, session, id, attempt+1, task.HandlerError).Status)
+	}
+	require.Equal(t, task.Failed, f.get(t, id).Status)
+}
+
 // Of two that have read the same, one changes it.
 func TestChangeOfATaskThatIsNotAsItWasRead(t *testing.T) {
 	t.Parallel()

@@ -54,12 +54,15 @@ type createColumn struct {
 	// digest is the value in the digest of a bulk create. Nil, or a nil value: it is
 	// left out.
 	digest func(*task.Draft) []byte
+	// retried is the value in a task that repeats another one, t, if it is not the same: $2
+	// and $3 are the id and the idempotency key of the new one.
+	retried string
 }
 
 var taskColumns = []column{
 	{
 		name: "id", started: true, scan: func(t *task.Task) any { return scanUUID(&t.ID) },
-		create: &createColumn{array: "uuid[]", names: true, values: each(func(d *task.Draft) pgtype.UUID {
+		create: &createColumn{array: "uuid[]", names: true, retried: "$2", values: each(func(d *task.Draft) pgtype.UUID {
 			return pgtype.UUID{Bytes: d.ID, Valid: true}
 		})},
 	},
@@ -74,7 +77,7 @@ var taskColumns = []column{
 	{
 		name: "execution_time", started: true, scan: func(t *task.Task) any { return &t.ExecutionTime },
 		create: &createColumn{
-			array: "timestamptz[]", compared: true, values: each(func(d *task.Draft) time.Time { return d.ExecutionTime }),
+			array: "timestamptz[]", compared: true, retried: "statement_timestamp()", values: each(func(d *task.Draft) time.Time { return d.ExecutionTime }),
 			digest: func(d *task.Draft) []byte {
 				return binary.BigEndian.AppendUint64(nil, uint64(d.ExecutionTime.UnixMicro()))
 			},
@@ -107,7 +110,7 @@ var taskColumns = []column{
 	{
 		name: "not_after", scan: func(t *task.Task) any { return &t.NotAfter },
 		create: &createColumn{
-			array: "timestamptz[]", compared: true, nullable: true,
+			array: "timestamptz[]", compared: true, nullable: true, retried: "CASE WHEN t.not_after > statement_timestamp() THEN t.not_after END",
 			values: optional(func(d *task.Draft) (*time.Time, bool) { return d.NotAfter, d.NotAfter != nil }),
 			digest: func(d *task.Draft) []byte { return tagged("not_after", d.NotAfter) },
 		},
@@ -119,7 +122,8 @@ var taskColumns = []column{
 	{
 		name: "skip_after",
 		create: &createColumn{
-			array: "timestamptz[]", values: optional(func(d *task.Draft) (*time.Time, bool) { return d.SkipAfter, d.SkipAfter != nil }),
+			array: "timestamptz[]", retried: "NULL::timestamptz",
+			values: optional(func(d *task.Draft) (*time.Time, bool) { return d.SkipAfter, d.SkipAfter != nil }),
 		},
 	},
 	{
@@ -179,13 +183,17 @@ var taskColumns = []column{
 			values: optional(func(d *task.Draft) (*string, bool) { return &d.TraceParent, d.TraceParent != "" }),
 		},
 	},
+	{name: "cancel_requested_at", scan: func(t *task.Task) any { return (*zeronull.Timestamptz)(&t.CancelRequestedAt) }},
+	{name: "retry_of", scan: func(t *task.Task) any { return (*zeronull.UUID)(&t.RetryOf) }},
+	{name: "earlier_attempts"},
 	{name: "result", scan: func(t *task.Task) any { return (*[]byte)(&t.Result) }},
 	{name: "failure_code", scan: func(t *task.Task) any { return failureCode{t} }},
 	{name: "failure_message", scan: func(t *task.Task) any { return failureMessage{t} }},
 	{
 		name: "idempotency_key",
 		create: &createColumn{
-			array: "text[]", names: true, values: optional(func(d *task.Draft) (*string, bool) { return &d.Key, d.Key != "" }),
+			array: "text[]", names: true, retried: "$3",
+			values: optional(func(d *task.Draft) (*string, bool) { return &d.Key, d.Key != "" }),
 		},
 	},
 }

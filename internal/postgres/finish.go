@@ -85,7 +85,7 @@ var (
 
 	finishUpdate = `
 		UPDATE tasks t SET
-			` + endedAs(`CASE WHEN ended.code IS NULL THEN 'done' ELSE 'failed' END`, `ended.code IS NOT NULL AND `+attemptsLeft) + `,
+			` + endedAs(`CASE WHEN ended.code IS NULL THEN 'done' ELSE 'failed' END`, `ended.code IS NOT NULL AND `+attemptsLeft, `ended.code`, `ended.message`) + `,
 			result = ended.result::json, failure_code = ended.code, failure_message = ended.message
 		FROM unnest($2::uuid[], $3::int[], $4::text[], $5::text[], $6::text[])
 		     AS ended (id, attempt, result, code, message)

@@ -130,6 +130,19 @@ func updates(f *fixture, session uuid.UUID) []probe {
 			require.Equal(t, task.Done, answers[0].Status)
 			return len(answers)
 		}, true, 0},
+		{"cancel", func(t *testing.T, db *postgres.DB) int {
+			t.Helper()
+			cancelled, err := db.Cancel(t.Context(), f.newest(t, 0, 1)[0])
+			require.NoError(t, err)
+			require.Equal(t, task.Started, cancelled.Status)
+			return 1
+		}, true, 0},
+		{"what is to be cancelled", func(t *testing.T, db *postgres.DB) int {
+			t.Helper()
+			cancels, err := db.Cancels(t.Context(), session)
+			require.NoError(t, err)
+			return max(1, len(cancels))
+		}, true, 0},
 	}
 }
 

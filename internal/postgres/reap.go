@@ -71,7 +71,7 @@ func (db *DB) End(ctx context.Context, session uuid.UUID) (out task.Reaped, err 
 	return out, err
 }
 
-// expireSessions marks sessions dead, settles their tasks and drops what they counted, in
+// expireSessions marks sessions dead, settles their tasks and drops what they counted and were to cancel, in
 // one transaction. A start holds its session's row (FOR KEY SHARE) until it has
 // committed, so the lock waits for it or passes it by; and the second statement
 // has a later snapshot than the lock, so it sees every start that was ever
@@ -95,11 +95,17 @@ func (db *DB) expireSessions(ctx context.Context, which string, args ...any) (ou
 		if out, err = settle(ctx, tx, dead); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `DELETE FROM running WHERE worker_id = ANY($1)`, dead)
+		_, err = tx.Exec(ctx, `
+			WITH cancelled AS (
+				DELETE FROM cancels WHERE worker_id = ANY($1)
+			)
+			DELETE FROM running WHERE worker_id = ANY($1)`, dead)
 		return err
 	})
 	return out, err
 }
+
+const lostMessage = `'the worker''s session ended while the task ran: it had zero or one effects'::text`
 
 func settle(ctx context.Context, tx pgx.Tx, dead []uuid.UUID) (task.Reaped, error) {
 	out := task.Reaped{Sessions: len(dead)}
@@ -110,9 +116,8 @@ func settle(ctx context.Context, tx pgx.Tx, dead []uuid.UUID) (task.Reaped, erro
 			SELECT DISTINCT id FROM receipt CROSS JOIN unnest(task_ids) AS id ORDER BY id
 		)
 		UPDATE tasks t SET
-			`+endedAs(`'failed'`, attemptsLeft)+`,
-			failure_code = $2,
-			failure_message = 'the worker''s session ended while the task ran: it had zero or one effects'
+			`+endedAs(`'failed'`, attemptsLeft, `$2::text`, lostMessage)+`,
+			failure_code = $2::text, failure_message = `+lostMessage+`
 		FROM running
 		WHERE t.id = running.id AND t.status = 'started_executing' AND t.worker_id = ANY($1)
 		RETURNING t.id, t.task_type, t.status, t.due_at - clock_timestamp()`, dead, task.WorkerLost)

@@ -58,7 +58,9 @@ const deleteRest = `
 func (db *DB) deleteDeadSessions(ctx context.Context, keep time.Duration) error {
 	_, err := db.pool.Exec(ctx, `
 		WITH sessions AS (
-			DELETE FROM workers WHERE dead_at < clock_timestamp() - $1::interval
+			DELETE FROM workers WHERE dead_at < clock_timestamp() - $1::interval RETURNING id
+		), cancelled AS (
+			DELETE FROM cancels USING sessions WHERE cancels.worker_id = sessions.id
 		), copies AS (
 			DELETE FROM created_again WHERE id = ANY(ARRAY(
 				SELECT id FROM created_again WHERE at < clock_timestamp() - greatest($1::interval, '1 hour') ORDER BY at LIMIT 1000))

@@ -15,7 +15,7 @@ import (
 // task.ErrSessionLost if the session was marked dead.
 func (db *DB) Register(ctx context.Context, session uuid.UUID, host string, lease time.Duration) error {
 	tag, err := db.vital.Exec(ctx, `
-		INSERT INTO workers (id, host, lease_until, protocol) VALUES ($1, $2, clock_timestamp() + $3, 2)
+		INSERT INTO workers (id, host, lease_until, protocol) VALUES ($1, $2, clock_timestamp() + $3, 3)
 		ON CONFLICT (id) DO UPDATE SET
 			lease_until = excluded.lease_until, renewed_at = clock_timestamp(), steady_since = clock_timestamp()
 		WHERE workers.dead_at IS NULL`,

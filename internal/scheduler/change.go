@@ -37,7 +37,7 @@ func (s *Scheduler) Change(
 		if err != nil {
 			return nil, err
 		}
-		if to.ExecutionTime != nil && changed.Status == task.Submitted {
+		if to.Moves() && changed.Status == task.Submitted {
 			failpoint.Hit(failpoint.Inserted)
 			u := indexUpdate{upserts: []task.Due{{ID: id, Type: changed.Type, At: changed.DueAt}}}
 			if delay > s.horizon+Margin { // the cascade brings it

@@ -40,6 +40,27 @@ func TestAMovedTaskIsIndexedAtItsNewTime(t *testing.T) {
 	}
 }
 
+func TestATaskThatIsRunNowIsIndexedAtOnce(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	s := f.scheduler()
+	now := func(*task.Task) (task.Change, error) { return task.Change{Now: true}, nil }
+	for _, in := range []time.Duration{soon, 400 * never, -never} {
+		id := f.create(t, s, draft(in))
+		before := time.Now().Add(-time.Minute) // the clocks may differ
+		for range 2 {
+			due, err := s.Change(t.Context(), id, now)
+			require.NoError(t, err)
+			require.True(t, due.DueAt.After(before))
+			f.requireIndexed(t, []string{id.String()})
+		}
+		f.session(t, id)
+		_, err := s.Change(t.Context(), id, now)
+		require.ErrorAs(t, err, new(*task.StatusError))
+		require.NoError(t, f.ring.Remove(t.Context(), []task.Ref{{ID: id, Type: "foo"}}))
+	}
+}
+
 func TestAChangeThatIsRefused(t *testing.T) {
 	t.Parallel()
 	f := open(t)

@@ -28,6 +28,10 @@
 //	             drop a stale one. Idempotent.
 //	T7  Move     one UPDATE: submitted, in the attempt and with the number of changes that were
 //	             read. 200 means that it never runs at a time that it had before. Then index.
+//	             Run now is a move to the time at which the statement arrives.
+//	T8  Cancel   T5, or one UPDATE: started. The wish stays with the row, and T3 and T4 put
+//	             no task back that has one. Then a message to the worker, which asks
+//	             Postgres what it is to cancel, as it does each second.
 //
 // An end (T3, T4, T5) moves the row to the history, in the same statement: what is open is
 // a partition of tasks, and what has ended is in others, by the time of the end. There is no
@@ -61,6 +65,12 @@
 // T2: its session's lease runs out by Postgres' clock, and T4 ends the task.
 // Between the effect and T3: the same; the task had one effect and is failed
 // with worker_lost, which says zero or one.
+//
+// The API dies after T8, or its message is lost: the worker looks each second while it runs
+// something. The worker dies: T4 ends the task, whose attempts that are left do not start. A
+// handler that ended while the wish was committed: one of the two statements waits for
+// the other. It has ended, and the cancel is refused; or it waits for another attempt, and is
+// deleted; or its end finds the wish.
 //
 // A worker is stopped for an hour and goes on: its session is dead. T2 refuses
 // it, T3 writes nothing, and it does not call a handler once its own, monotonic

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -23,6 +25,8 @@ type Store interface {
 	Create(ctx context.Context, drafts []task.Draft) []task.Created
 	CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error)
 	Delete(ctx context.Context, id task.ID) (taskType string, err error)
+	Cancel(ctx context.Context, id task.ID) (*task.Task, error)
+	Retry(ctx context.Context, old, id task.ID, key string) (made *task.Task, delay time.Duration, err error)
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	Change(ctx context.Context, read *task.Task, to task.Change) (changed *task.Task, delay time.Duration, err error)
 }
@@ -31,6 +35,8 @@ type Store interface {
 type Index interface {
 	Index(ctx context.Context, tasks []task.Due) error
 	Remove(ctx context.Context, tasks []task.Ref) error
+	// CancelRequested tells the worker of a session that a task of its is to be cancelled.
+	CancelRequested(ctx context.Context, session uuid.UUID) error
 }
 
 // Scheduler creates and deletes tasks: Postgres first, then Redis.

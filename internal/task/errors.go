@@ -40,7 +40,8 @@ var (
 	ErrTypeInUse = errors.New("tasks of the type are open")
 	// ErrTypeShips: the type is one of those that are always there.
 	ErrTypeShips = errors.New("the type ships and cannot be deleted")
-	// ErrOlderWorkers: a worker is up that knows no pause and no limit, so none is set.
+	// ErrOlderWorkers: a worker is up that does not know what is asked for: a pause, a limit, or
+	// a task that is cancelled while it runs. Nothing was changed.
 	ErrOlderWorkers = errors.New("a worker of an older version is up")
 	// ErrTooManyTypes: there is no room for another type.
 	ErrTooManyTypes = errors.New("there are as many types as there may be")

@@ -61,6 +61,8 @@ const (
 	// Expired: the task had not started by its not_after, or its type's expires_in. Nothing
 	// has happened.
 	Expired Code = "expired"
+	// Cancelled: a client asked for it while the handler ran, and the handler's context ended.
+	Cancelled Code = "cancelled"
 	// UnknownType: the worker that started the task has no handler for it.
 	UnknownType Code = "unknown_type"
 )

@@ -55,9 +55,28 @@ type Task struct {
 	// writes it, or empty.
 	TraceParent string
 
+	// CancelRequestedAt is when a client asked for it to be cancelled while it ran. A task with
+	// that is not attempted again.
+	CancelRequestedAt time.Time
+
+	// RetryOf is the task that this one repeats, or the zero UUID.
+	RetryOf ID
+
 	// Result is a JSON value that the handler returned, or nil.
 	Result json.RawMessage
 	// Failure says why the latest attempt failed, or is nil.
+	Failure *Failure
+}
+
+// Attempt is one committed start of a task, and what became of it.
+type Attempt struct {
+	Attempt   int
+	StartedAt time.Time
+	// EndedAt is zero, and Outcome empty, while it runs.
+	EndedAt  time.Time
+	WorkerID uuid.UUID
+	// Outcome is Done or Failed.
+	Outcome Status
 	Failure *Failure
 }
 
@@ -112,6 +131,8 @@ type Draft struct {
 type Change struct {
 	// ExecutionTime is when it is due from now on, or nil: that stays.
 	ExecutionTime *time.Time
+	// Now: it is due from when the store is asked to, in place of an ExecutionTime.
+	Now bool
 	// Payload replaces the present one, which may be nil, if SetPayload.
 	Payload    json.RawMessage
 	SetPayload bool
@@ -128,6 +149,9 @@ type Change struct {
 
 // To is what a member becomes that a task may have or not: Value, or nothing if that is nil.
 type To[T any] struct{ Value *T }
+
+// Moves is whether the task is due at another time.
+func (c *Change) Moves() bool { return c.Now || c.ExecutionTime != nil }
 
 // Due is what the due index knows of a task: its name, the ring that it is in, which is
 // that of its type, and when it is due.

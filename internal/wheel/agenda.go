@@ -81,8 +81,11 @@ func (w *Wheel) Leave(ctx context.Context, worker uuid.UUID, group string) error
 // Wake calls f, until ctx ends, with each type that is to be looked at before all that
 // was known, if the worker is the one of its group that watches; and with the zero Entry
 // when the worker has to ask: nobody watches, or messages may have been missed, as at
-// each (re)connection. It calls typesChanged when a task type was changed.
-func (w *Wheel) Wake(ctx context.Context, worker uuid.UUID, group string, f func(task.Entry), typesChanged func()) {
+// each (re)connection. It calls typesChanged when a task type was changed,
+// and cancels with a session of which a task is to be cancelled.
+func (w *Wheel) Wake(
+	ctx context.Context, worker uuid.UUID, group string, f func(task.Entry), typesChanged func(), cancels func(session string),
+) {
 	sub := w.client.Subscribe(ctx, w.names.wake)
 	defer sub.Close()
 	messages := sub.ChannelWithSubscriptions(redis.WithChannelSize(1000))
@@ -103,6 +106,10 @@ func (w *Wheel) Wake(ctx context.Context, worker uuid.UUID, group string, f func
 				typesChanged()
 				continue
 			}
+			if session, is := strings.CutPrefix(message.Payload, cancelMessage); is {
+				cancels(session)
+				continue
+			}
 			if entry, concerned := parseWake(message.Payload, worker.String(), group); concerned {
 				f(entry)
 			}
@@ -117,6 +124,18 @@ const typesMessage = "types"
 func (w *Wheel) TypesChanged(ctx context.Context) error {
 	if err := w.client.Publish(ctx, w.names.wake, typesMessage).Err(); err != nil {
 		return fmt.Errorf("tell of a changed type: %w", err)
+	}
+	return nil
+}
+
+// cancelMessage, and the session after it, is published when a task is to be cancelled. A worker
+// of an older version asks what comes next, and no more. No type's name has a capital letter.
+const cancelMessage = "CANCEL "
+
+// CancelRequested tells the worker of a session that a task that it runs is to be cancelled.
+func (w *Wheel) CancelRequested(ctx context.Context, session uuid.UUID) error {
+	if err := w.client.Publish(ctx, w.names.wake, cancelMessage+session.String()).Err(); err != nil {
+		return fmt.Errorf("tell a worker of what is to be cancelled: %w", err)
 	}
 	return nil
 }

@@ -206,9 +206,11 @@ func TestWakeHearsWhatConcernsTheWorker(t *testing.T) {
 	server := testkit.OwnRedis(t)
 	f := openAt(t, server.URL())
 	ctx, cancel := context.WithCancel(t.Context())
-	calls, changes := make(chan task.Entry, 100), make(chan struct{}, 1)
+	calls, changes, cancels := make(chan task.Entry, 100), make(chan struct{}, 1), make(chan string, 1)
 	var listener sync.WaitGroup
-	listener.Go(func() { f.Wake(ctx, alice, "all", func(e task.Entry) { calls <- e }, func() { changes <- struct{}{} }) })
+	listener.Go(func() {
+		f.Wake(ctx, alice, "all", func(e task.Entry) { calls <- e }, func() { changes <- struct{}{} }, func(session string) { cancels <- session })
+	})
 	defer listener.Wait()
 	defer cancel()
 	await := func(why string) task.Entry {
@@ -240,6 +242,8 @@ func TestWakeHearsWhatConcernsTheWorker(t *testing.T) {
 	require.Zero(t, await("a call to all"))
 	require.NoError(t, f.TypesChanged(t.Context()))
 	<-changes
+	require.NoError(t, f.CancelRequested(t.Context(), bob))
+	require.Equal(t, bob.String(), <-cancels)
 
 	require.NoError(t, server.Restart(t.Context()))
 	require.Zero(t, await("the connection after a restart"))

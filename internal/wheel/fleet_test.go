@@ -126,7 +126,7 @@ func TestACluster(t *testing.T) {
 	heard := make(chan task.Entry, 10_000)
 	ctx, cancel := context.WithCancel(t.Context())
 	var listener sync.WaitGroup
-	listener.Go(func() { w.Wake(ctx, alice, "all", func(e task.Entry) { heard <- e }, func() {}) })
+	listener.Go(func() { w.Wake(ctx, alice, "all", func(e task.Entry) { heard <- e }, func() {}, func(string) {}) })
 	defer listener.Wait()
 	defer cancel()
 	<-heard

@@ -33,6 +33,9 @@ type memory struct {
 	requeued                     []task.DueIn
 	sessions                     []uuid.UUID
 	over                         time.Time // when the last session was ended
+	cancels                      []task.ID
+	looks                        int                  // for what is to be cancelled
+	tell                         func(session string) // that there is something to cancel
 
 	renew, claim, finish error // what these calls fail with
 }
@@ -176,8 +179,18 @@ func (m *memory) Release(_ context.Context, _ []task.Ref, back []task.DueIn) err
 
 func (m *memory) IndexIn(context.Context, []task.DueIn) error { return nil }
 
-func (m *memory) Wake(ctx context.Context, _ uuid.UUID, _ string, _ func(task.Entry), _ func()) {
+func (m *memory) Wake(ctx context.Context, _ uuid.UUID, _ string, _ func(task.Entry), _ func(), cancels func(string)) {
+	m.mu.Lock()
+	m.tell = cancels
+	m.mu.Unlock()
 	<-ctx.Done()
+}
+
+func (m *memory) Cancels(context.Context, uuid.UUID) ([]task.ID, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.looks++
+	return m.cancels, nil
 }
 
 // bubble runs a worker on memory in a bubble, whose clock goes on only when all of it

@@ -35,7 +35,7 @@ func (w *Worker) claimLoop(ctx context.Context) {
 		w.index.Wake(ctx, w.self, w.cfg.group(), c.inbox.put, func() {
 			// Postgres may be silent, and other messages do not wait for it.
 			go func() { _ = w.types.Refresh(ctx) }() // or it is known a moment later
-		})
+		}, w.cancelRequested)
 	}()
 	defer func() {
 		<-listening

@@ -8,7 +8,7 @@ import (
 )
 
 // attemptContext is the context of one attempt: it ends with the attempt's time, with its
-// session, and with the attempt. Most handlers that take a moment never look at it, so the
+// session, with the attempt, and when it is cancelled. Most handlers that take a moment never look at it, so the
 // timer and the channel are made when the first one asks for them.
 type attemptContext struct {
 	session  context.Context //nolint:containedctx // it is one
@@ -21,7 +21,8 @@ type attemptContext struct {
 type madeContext struct {
 	context.Context //nolint:containedctx // as above
 
-	cancel context.CancelFunc
+	stop   context.CancelFunc
+	cancel context.CancelCauseFunc
 }
 
 func (c *attemptContext) begin(session context.Context, deadline time.Time) {
@@ -38,8 +39,9 @@ func (c *attemptContext) make() *madeContext {
 	if made := c.made.Load(); made != nil {
 		return made
 	}
-	ctx, cancel := context.WithDeadline(c.session, c.deadline)
-	made := &madeContext{ctx, cancel}
+	timed, stop := context.WithDeadline(c.session, c.deadline)
+	ctx, cancel := context.WithCancelCause(timed)
+	made := &madeContext{ctx, stop, cancel}
 	c.made.Store(made)
 	return made
 }
@@ -47,8 +49,20 @@ func (c *attemptContext) make() *madeContext {
 // end releases the timer, if there is one. A handler that goes on is told.
 func (c *attemptContext) end() {
 	if made := c.made.Load(); made != nil {
-		made.cancel()
+		made.stop()
 	}
+}
+
+// cancel ends the context before its time, for a reason that the handler can ask for.
+func (c *attemptContext) cancel(cause error) { c.make().cancel(cause) }
+
+// cause is why the context has ended, if it has. It makes nothing: without a timer nobody has
+// asked for it or cancelled it.
+func (c *attemptContext) cause() error {
+	if made := c.made.Load(); made != nil {
+		return context.Cause(made)
+	}
+	return nil
 }
 
 // Deadline is when the attempt's time is over.

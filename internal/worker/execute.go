@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,8 +18,8 @@ import (
 )
 
 const (
-	// abandonAfter is how long after its timeout a handler that ignores its
-	// context is waited for before the task is ended without it. The slot stays
+	// abandonAfter is how long after the end of its context a handler that ignores that
+	// is waited for before the task is ended without it. The slot stays
 	// taken until the handler returns, so such handlers are bounded too.
 	abandonAfter = 2 * time.Second
 	// maxMessage bounds a failure's message, in bytes.
@@ -41,8 +42,11 @@ type run struct {
 type batch struct {
 	run      *run
 	attempts []attempt
+	deadline time.Time
 	abandon  *time.Timer
 	calling  atomic.Int64 // handlers that have not returned
+	// mu is for whoever sets the timer once it runs: it fires sooner for what is cancelled.
+	mu sync.Mutex
 }
 
 // attempt is one started attempt of a task.
@@ -53,6 +57,8 @@ type attempt struct {
 	ctx   attemptContext
 	ended atomic.Bool // by the handler, or by the one who gave it up
 	span  trace.Span  // nil if none is made
+	// cancelledAt is when it was cancelled, or zero. It belongs to whoever holds batch.mu.
+	cancelledAt time.Time
 }
 
 // launch calls the handlers of the tasks that one start was granted, each in a
@@ -92,16 +98,18 @@ func (w *Worker) timeout(started *task.Task) time.Duration {
 }
 
 func (w *Worker) launchBatch(r *run, timeout time.Duration, tasks []*task.Task) {
-	b := &batch{run: r, attempts: make([]attempt, len(tasks))}
+	b := &batch{run: r, attempts: make([]attempt, len(tasks)), deadline: time.Now().Add(timeout)}
 	b.calling.Store(int64(len(tasks)))
-	deadline := time.Now().Add(timeout)
-	b.abandon = time.AfterFunc(timeout+abandonAfter, func() { w.abandonTimedOut(b) })
 	for i, t := range tasks {
 		a := &b.attempts[i]
 		a.batch, a.run, a.task = b, r, t
-		a.ctx.begin(r.session.handlers, deadline)
+		a.ctx.begin(r.session.handlers, b.deadline)
 		w.startSpan(a)
-		go w.execute(a)
+	}
+	b.abandon = time.AfterFunc(timeout+abandonAfter, func() { w.abandonDeaf(b) })
+	w.running.add(b)
+	for i := range b.attempts {
+		go w.execute(&b.attempts[i])
 	}
 }
 
@@ -110,8 +118,11 @@ func (w *Worker) execute(a *attempt) {
 	defer func() {
 		a.ctx.end()
 		w.metrics.running.Dec()
-		if a.batch.calling.Add(-1) == 0 && a.batch.abandon.Stop() {
-			w.tasks.Done()
+		if a.batch.calling.Add(-1) == 0 {
+			w.running.remove(a.batch)
+			if a.batch.abandon.Stop() {
+				w.tasks.Done()
+			}
 		}
 	}()
 	failpoint.Hit(failpoint.Started)
@@ -122,6 +133,10 @@ func (w *Worker) execute(a *attempt) {
 		a.ended.Store(true)
 		a.endSpan(unrecorded)
 		w.drop(a)
+		return
+	}
+	if errors.Is(a.ctx.cause(), errCancelled) {
+		w.complete(a, nil, &task.Failure{Code: task.Cancelled, Message: errCancelled.Error() + " before its handler was called"})
 		return
 	}
 	delay, _ := a.task.StartDelay()
@@ -170,18 +185,52 @@ func (w *Worker) complete(a *attempt, result json.RawMessage, failure *task.Fail
 	w.finish(a, 1, result, failure)
 }
 
-// abandonTimedOut ends the attempts of handlers that ignore their context.
-func (w *Worker) abandonTimedOut(b *batch) {
-	defer w.tasks.Done()
+// abandonDeaf ends the attempts of handlers that ignore the end of their context, once that
+// was long enough ago.
+func (w *Worker) abandonDeaf(b *batch) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for i := range b.attempts {
 		a := &b.attempts[i]
-		if !a.ended.CompareAndSwap(false, true) {
+		if a.abandonAt().After(time.Now()) || !a.ended.CompareAndSwap(false, true) {
 			continue
 		}
 		w.tasks.Add(1) // beside the handler, which is still in hand
 		w.log.Error("handler ignores its context and is given up", "task_id", a.task.ID, "task_type", a.task.Type)
 		failure := &task.Failure{Code: task.Timeout, Message: "the handler did not return after its time had passed"}
+		if errors.Is(a.ctx.cause(), errCancelled) {
+			failure = &task.Failure{Code: task.Cancelled, Message: errCancelled.Error() + ", and the handler did not return"}
+		}
 		w.finish(a, 0, nil, failure)
+	}
+	w.setTimer(b)
+}
+
+// abandonAt is when the attempt is given up.
+func (a *attempt) abandonAt() time.Time {
+	end := a.batch.deadline
+	if c := a.cancelledAt; !c.IsZero() && c.Before(end) {
+		end = c
+	}
+	return end.Add(abandonAfter)
+}
+
+// setTimer sets the timer of a batch, which is not running, for the next attempt to be given up.
+func (w *Worker) setTimer(b *batch) {
+	var next time.Time
+	for i := range b.attempts {
+		if a := &b.attempts[i]; !a.ended.Load() && (next.IsZero() || a.abandonAt().Before(next)) {
+			next = a.abandonAt()
+		}
+	}
+	if next.IsZero() {
+		w.tasks.Done()
+		return
+	}
+	b.abandon.Reset(time.Until(next))
+	// Whoever was the last to return may have found it not running.
+	if b.calling.Load() == 0 && b.abandon.Stop() {
+		w.tasks.Done()
 	}
 }
 
@@ -196,16 +245,22 @@ func (w *Worker) failure(ctx context.Context, err error) *task.Failure {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(context.Cause(ctx), errCancelled):
+		return &task.Failure{Code: task.Cancelled, Message: because(errCancelled, err)}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return &task.Failure{Code: task.Timeout, Message: clean(err.Error())}
 	case ctx.Err() != nil && w.drained.Err() != nil:
-		message := errDraining.Error()
-		if !errors.Is(err, errDraining) {
-			message += ": " + err.Error()
-		}
-		return &task.Failure{Code: task.WorkerStopped, Message: clean(message)}
+		return &task.Failure{Code: task.WorkerStopped, Message: because(errDraining, err)}
 	}
 	return &task.Failure{Code: task.HandlerError, Message: clean(err.Error())}
+}
+
+// because words why a context ended, and what its handler returned then.
+func because(cause, err error) string {
+	if errors.Is(err, cause) {
+		return clean(cause.Error())
+	}
+	return clean(cause.Error() + ": " + err.Error())
 }
 
 // clean makes a text that Postgres can store out of any other.

@@ -19,7 +19,7 @@ const (
 // outcomes are those that this worker may count.
 var outcomes = []string{
 	string(task.Done), string(task.HandlerError), string(task.Timeout), string(task.Panic),
-	string(task.WorkerStopped), string(task.UnknownType), lateResult,
+	string(task.WorkerStopped), string(task.UnknownType), string(task.Cancelled), lateResult,
 }
 
 // outcome names how an attempt ended, given what its task became.

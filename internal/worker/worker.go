@@ -36,6 +36,7 @@ type Store interface {
 	StartCounted(ctx context.Context, session uuid.UUID, seq int64, taskType string, ids []task.ID) (
 		started []task.Task, full, retried bool, err error)
 	Refused(ctx context.Context, ids []task.ID) ([]task.DueIn, error)
+	Cancels(ctx context.Context, session uuid.UUID) ([]task.ID, error)
 	Finish(ctx context.Context, session uuid.UUID, ended []task.Finish, closed task.Closed, wait bool) ([]task.Finished, error)
 }
 
@@ -46,7 +47,7 @@ type Index interface {
 	Release(ctx context.Context, dropped []task.Ref, back []task.DueIn) error
 	AddRoom(ctx context.Context, places map[string]int) error
 	IndexIn(ctx context.Context, tasks []task.DueIn) error
-	Wake(ctx context.Context, worker uuid.UUID, group string, f func(task.Entry), typesChanged func())
+	Wake(ctx context.Context, worker uuid.UUID, group string, f func(task.Entry), typesChanged func(), cancels func(session string))
 	Leave(ctx context.Context, worker uuid.UUID, group string) error
 }
 
@@ -143,6 +144,9 @@ type Worker struct {
 	retries  chan struct{}  // holds a token for each statement that tries ends again
 	tasks    sync.WaitGroup // everything between a claim and its end
 
+	running running
+	cancels chan struct{} // holds a token when there is something to cancel
+
 	session sessionHolder
 	// drained ends when the drain time is over, and every handler with it.
 	drained context.Context //nolint:containedctx // it outlives Run's: handlers go on while the worker drains
@@ -156,7 +160,7 @@ func New(store Store, index Index, types Types, lookup Lookup, cfg Config, log *
 	w := &Worker{
 		store: store, index: index, types: types, lookup: lookup, cfg: cfg, log: log.With("component", "worker"),
 		self: uuid.New(), slots: newSlots(cfg.Concurrency, cfg.OwnSlots),
-		lanes: make(chan struct{}, startLanes), retries: make(chan struct{}, retryLanes),
+		lanes: make(chan struct{}, startLanes), retries: make(chan struct{}, retryLanes), cancels: make(chan struct{}, 1),
 	}
 	w.metrics = newMetrics(reg, w.executed)
 	w.session.changed = make(chan struct{})
@@ -180,6 +184,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	var heartbeat sync.WaitGroup
 	heartbeat.Go(func() { w.keepSession(sessionCtx) })
+	heartbeat.Go(func() { w.watchCancels(sessionCtx) })
 
 	w.claimLoop(ctx)
 	w.drain()
