@@ -30,7 +30,7 @@ func encodeCursor(filter *task.Filter, place task.Place) string {
 	if filter.Order == task.SoonestDue {
 		due = place.DueAt.UnixMicro()
 	}
-	raw = binary.BigEndian.AppendUint64(raw, uint64(due)) //nolint:gosec // bits, which decodeCursor turns back
+	raw = binary.BigEndian.AppendUint64(raw, uint64(due))
 	return cursorEncoding.EncodeToString(append(raw, place.ID[:]...))
 }
 

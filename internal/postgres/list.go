@@ -93,7 +93,7 @@ func idsOf(w task.Window) (from, before task.ID) {
 // firstID is less than every id that was made from a time on.
 func firstID(at time.Time) (id task.ID) {
 	const bits = 48
-	ms := uint64(min(max(at.UnixMilli(), 0), 1<<bits-1)) //nolint:gosec // within these bounds
+	ms := uint64(min(max(at.UnixMilli(), 0), 1<<bits-1))
 	for i := range bits / 8 {
 		id[i] = byte(ms >> (bits - 8 - 8*i)) //nolint:gosec // the lowest byte of what is left
 	}

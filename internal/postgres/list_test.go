@@ -151,15 +151,15 @@ func (w *world) filter(rt *rapid.T) (f task.Filter) {
 	for _, id := range w.matching(task.Filter{}) {
 		times = append(times, w.tasks[id].DueAt, w.tasks[id].CreatedAt)
 	}
-	bound := func(name string, odds int) *time.Time {
-		if len(times) == 0 || rapid.IntRange(0, odds).Draw(rt, name) > 0 {
+	bound := func(name string) *time.Time {
+		if len(times) == 0 || rapid.IntRange(0, 3).Draw(rt, name) > 0 {
 			return nil
 		}
 		at := rapid.SampledFrom(times).Draw(rt, name+" at")
 		return &at
 	}
-	f.Due = task.Window{Start: bound("due after", 3), End: bound("due before", 3)}
-	f.Created = task.Window{Start: bound("created after", 3), End: bound("created before", 3)}
+	f.Due = task.Window{Start: bound("due after"), End: bound("due before")}
+	f.Created = task.Window{Start: bound("created after"), End: bound("created before")}
 	if (f.Status == task.Submitted || f.Status == task.Started) && rapid.Bool().Draw(rt, "by due time") {
 		f.Order = task.SoonestDue
 	}
