@@ -56,7 +56,7 @@ func TestARunningTaskIsCancelled(t *testing.T) {
 	require.Equal(t, task.Started, e.get(ids[2]).Status, "its neighbours run on")
 	e.cancel(ids[2], true)
 	e.await(ids[2], task.Failed)
-	require.Eventually(t, func() bool { return e.metric("timewheel_attempts_ended_total") == 3 }, waitFor, tick)
+	require.Eventually(t, func() bool { return e.ended(task.Cancelled) == 3 }, waitFor, tick)
 }
 
 // A worker is gone with a task that was to be cancelled: it is not started once more.

@@ -162,6 +162,21 @@ func (e *env) reap() task.Reaped {
 	return reaped
 }
 
+// ended is how many attempts are counted as ended so.
+func (e *env) ended(code task.Code) (n float64) {
+	e.t.Helper()
+	families, err := e.metrics.Gather()
+	require.NoError(e.t, err)
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "timewheel_attempts_ended_total" && m.GetLabel()[0].GetValue() == string(code) {
+				n += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return n
+}
+
 // metric is the value of a metric without labels.
 func (e *env) metric(name string) float64 {
 	e.t.Helper()

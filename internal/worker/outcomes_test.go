@@ -69,7 +69,7 @@ func TestOutcomesAreThereBeforeTheyOccur(t *testing.T) {
 		}
 		return byType
 	}
-	want := []string{"done", "handler_error", "late_result", "panic", "timeout", "unknown_type", "worker_stopped"}
+	want := []string{"cancelled", "done", "handler_error", "late_result", "panic", "timeout", "unknown_type", "worker_stopped"}
 	require.Equal(t, map[string][]string{"mail": want}, series(), "others lease the other one")
 	types.set("mail", "bill")
 	require.Equal(t, map[string][]string{"mail": want, "bill": want}, series())
