@@ -3,12 +3,17 @@ package app
 import (
 	"context"
 	"log/slog"
+	"net"
+	"net/http"
+	"time"
 
 	"github.com/timewheel/timewheel/internal/config"
 )
 
-// Serve is serve.
-var Serve = serve
+// Serve is serve without TLS.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, delay time.Duration, log *slog.Logger) error {
+	return serve(ctx, listener, nil, handler, delay, log)
+}
 
 // Stores are connections to both stores, for a program that needs no Redis.
 type Stores struct{ *stores }
