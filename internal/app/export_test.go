@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,3 +26,12 @@ func OpenStores(ctx context.Context, cfg config.Shared, log *slog.Logger) (Store
 
 func (s Stores) Ready(ctx context.Context) (map[string]string, bool) { return s.ready(ctx) }
 func (s Stores) Close(ctx context.Context) error                     { return s.close(ctx) }
+
+// DoKeys is KeyCommand on a database.
+func DoKeys(ctx context.Context, cfg config.Database, args []string, out io.Writer) error {
+	do, err := readKeyCommand(ctx, args, out)
+	if err != nil {
+		return err
+	}
+	return withDatabase(ctx, cfg, do)
+}

@@ -29,15 +29,37 @@ const KeyUsage = `api key create --name NAME --scopes SCOPE,... [--types PREFIX,
 // KeyCommand makes, lists and revokes keys in the database that DATABASE_URL names: whoever reaches
 // that needs no key. It is how the first one is made.
 func KeyCommand(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) == 0 {
-		return errors.New("key create, key list or key revoke? See --help")
+	do, err := readKeyCommand(ctx, args, out)
+	if err != nil {
+		return err
 	}
-	var do func(db *postgres.DB) error
+	cfg, err := config.LoadDatabase()
+	if err != nil {
+		return err
+	}
+	return withDatabase(ctx, cfg, do)
+}
+
+func withDatabase(ctx context.Context, cfg config.Database, do func(db *postgres.DB) error) error {
+	log := slog.New(slog.DiscardHandler) // the error says what failed
+	db, err := postgres.Open(ctx, postgres.Options{URL: cfg.DatabaseURL, Work: 1, TransactionPooler: cfg.Pooler == "transaction"}, log)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return do(db)
+}
+
+// readKeyCommand is what a command line asks for.
+func readKeyCommand(ctx context.Context, args []string, out io.Writer) (do func(db *postgres.DB) error, err error) {
+	if len(args) == 0 {
+		return nil, errors.New("key create, key list or key revoke? See --help")
+	}
 	switch command, rest := args[0], args[1:]; command {
 	case "create":
 		wanted, err := readNewKey(rest)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		do = func(db *postgres.DB) error {
 			_, text, err := CreateKey(ctx, db, wanted, nil)
@@ -48,7 +70,7 @@ func KeyCommand(ctx context.Context, args []string, out io.Writer) error {
 		}
 	case "list":
 		if len(rest) > 0 {
-			return fmt.Errorf("key list takes no %q", rest[0])
+			return nil, fmt.Errorf("key list takes no %q", rest[0])
 		}
 		do = func(db *postgres.DB) error {
 			all, err := db.ListKeys(ctx)
@@ -59,27 +81,17 @@ func KeyCommand(ctx context.Context, args []string, out io.Writer) error {
 		}
 	case "revoke":
 		if len(rest) != 1 {
-			return errors.New("key revoke takes one id, as key list prints it")
+			return nil, errors.New("key revoke takes one id, as key list prints it")
 		}
 		id, err := uuid.Parse(rest[0])
 		if err != nil {
-			return errors.New("key revoke takes the id of a key, not the key")
+			return nil, errors.New("key revoke takes the id of a key, not the key")
 		}
 		do = func(db *postgres.DB) error { return db.RevokeKey(ctx, id) }
 	default:
-		return fmt.Errorf("there is no command key %s, see --help", command)
+		return nil, fmt.Errorf("there is no command key %s, see --help", command)
 	}
-	cfg, err := config.LoadDatabase()
-	if err != nil {
-		return err
-	}
-	log := slog.New(slog.DiscardHandler) // the error says what failed
-	db, err := postgres.Open(ctx, postgres.Options{URL: cfg.DatabaseURL, Work: 1, TransactionPooler: cfg.Pooler == "transaction"}, log)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return do(db)
+	return do, nil
 }
 
 func readNewKey(args []string) (wanted access.NewKey, err error) {

@@ -165,8 +165,10 @@ type refuser struct {
 	book *book
 }
 
-func (r *refuser) Find(ctx context.Context, text string) (*access.Key, error) { return r.book.Find(ctx, text) }
-func (r *refuser) Audit(ctx context.Context, e access.Event) error            { return r.book.Audit(ctx, e) }
+func (r *refuser) Find(ctx context.Context, text string) (*access.Key, error) {
+	return r.book.Find(ctx, text)
+}
+func (r *refuser) Audit(ctx context.Context, e access.Event) error { return r.book.Audit(ctx, e) }
 
 func TestAKeyPermitsWhatItsScopeSays(t *testing.T) {
 	s, b := keyed(t)
@@ -255,10 +257,10 @@ func TestKeysOverHTTP(t *testing.T) {
 	requireProblem(t, s.do(t, "DELETE", "/key/"+uuid.NewString(), "", bearer(admin)...), 404, "no_such_key")
 
 	for body, fields := range map[string][]string{
-		`{}`:                               {"name", "scopes"},
-		`{"name":"a","scopes":["root"]}`:   {"scopes[0]", "scopes"},
-		`{"name":"a","scopes":"read"}`:     {"scopes", "scopes"},
-		`{"name":1,"scopes":["read",1]}`:   {"scopes[1]", "scopes[1]", "name"},
+		`{}`:                             {"name", "scopes"},
+		`{"name":"a","scopes":["root"]}`: {"scopes[0]", "scopes"},
+		`{"name":"a","scopes":"read"}`:   {"scopes", "scopes"},
+		`{"name":1,"scopes":["read",1]}`: {"scopes[1]", "scopes[1]", "name"},
 		`{"name":"a","scopes":["read"],"types":["x*",""],"expires_in":"1y","secret":1}`: {"expires_in", "secret", "types[0]", "types[1]"},
 	} {
 		a := s.do(t, "POST", "/key", body, bearer(admin)...)
