@@ -315,3 +315,5 @@ func BenchmarkKeys(b *testing.B) {
 	b.ReportMetric(keys, "keys-µs/request")
 	b.ReportMetric(keys/off, "ratio")
 }
+
+func contains(log *lockedBuffer, text string) bool { return strings.Contains(log.String(), text) }
