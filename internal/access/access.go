@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 )
 
+// What the parts of the system agree on.
 var (
 	// ErrNoSuchKey: there is no such key, or it has expired or was revoked.
 	ErrNoSuchKey = errors.New("key not found")

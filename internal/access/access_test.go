@@ -54,7 +54,9 @@ func TestCovers(t *testing.T) {
 	t.Parallel()
 	free := access.Key{Scopes: access.Admin}
 	bound := access.Key{Scopes: access.Admin | access.Read, Types: []string{"billing."}}
-	key := func(scopes access.Scopes, types ...string) *access.Key { return &access.Key{Scopes: scopes, Types: types} }
+	key := func(scopes access.Scopes, types ...string) *access.Key {
+		return &access.Key{Scopes: scopes, Types: types}
+	}
 	require.True(t, free.Covers(key(access.Read|access.Lease)))
 	require.True(t, bound.Covers(key(access.Read, "billing.")))
 	require.True(t, bound.Covers(key(access.Admin, "billing.eu.", "billing.us.")))

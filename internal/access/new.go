@@ -61,7 +61,7 @@ func ParseExpiry(text string) (time.Duration, error) {
 	if days, is := strings.CutSuffix(text, "d"); is {
 		var n uint64
 		n, err = strconv.ParseUint(days, 10, 16)
-		d = time.Duration(n) * 24 * time.Hour //nolint:gosec // G115: at most 65535
+		d = time.Duration(n) * 24 * time.Hour
 	}
 	if err != nil || d < time.Second || d > MaxExpiry {
 		return 0, ErrExpiry

@@ -275,9 +275,18 @@ func TestKeyCommands(t *testing.T) {
 	require.Empty(t, command(t, database, "revoke", id))
 	require.NotContains(t, command(t, database, "list"), "  -        -\n")
 	for _, args := range [][]string{
-		{}, {"make"}, {"create"}, {"create", "--name", "a"}, {"create", "--name", "a", "--scopes", "root"}, {"create", "--name", "a", "--scopes", "read", "more"},
-		{"create", "--name", "a", "--scopes", "read", "--types", "x*"}, {"create", "--name", "a", "--scopes", "read", "--expires-in", "1y"},
-		{"list", "x"}, {"revoke"}, {"revoke", text}, {"revoke", uuid.NewString()},
+		{},
+		{"make"},
+		{"create"},
+		{"create", "--name", "a"},
+		{"create", "--name", "a", "--scopes", "root"},
+		{"create", "--name", "a", "--scopes", "read", "more"},
+		{"create", "--name", "a", "--scopes", "read", "--types", "x*"},
+		{"create", "--name", "a", "--scopes", "read", "--expires-in", "1y"},
+		{"list", "x"},
+		{"revoke"},
+		{"revoke", text},
+		{"revoke", uuid.NewString()},
 	} {
 		err := app.DoKeys(t.Context(), config.Database{DatabaseURL: database}, args, io.Discard)
 		require.Error(t, err, args)

@@ -49,7 +49,7 @@ func TestEveryRouteNamesItsScope(t *testing.T) {
 		require.True(t, declared, "%s %s is not declared by package routes", r.Method, r.Path)
 		require.NotEqual(t, access.Open, scope, "%s %s is open", r.Method, r.Path)
 		require.Len(t, scope.Names(), 1)
-		if r.Method != "GET" && r.Method != "HEAD" {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			require.NotEqual(t, access.Read, scope, "%s %s changes something", r.Method, r.Path)
 		}
 		found++
@@ -90,10 +90,26 @@ func TestNoRequestGetsThrough(t *testing.T) {
 	revoked.RevokedAt = &past
 	_, good := b.make(everything)
 	bad := [][]string{
-		nil, {""}, {"Bearer"}, {"Bearer "}, {"Bearer tw_"}, {good}, {"Basic " + good}, {"Bearer  " + good}, {"Bearer\t" + good},
-		{"Bearer " + good + " "}, {"Bearer " + good + "x"}, {"Bearer " + strings.ToUpper(good)}, {"Bearer " + good[:54]},
-		{"Bearer " + access.NewText()}, {"Bearer " + expiredText}, {"Bearer " + revokedText},
-		{"Bearer " + good, "Bearer " + good}, {"Bearer " + access.NewText(), "Bearer " + good}, {"Token " + good}, {"tw_", "Bearer " + good},
+		nil,
+		{""},
+		{"Bearer"},
+		{"Bearer "},
+		{"Bearer tw_"},
+		{good},
+		{"Basic " + good},
+		{"Bearer  " + good},
+		{"Bearer\t" + good},
+		{"Bearer " + good + " "},
+		{"Bearer " + good + "x"},
+		{"Bearer " + strings.ToUpper(good)},
+		{"Bearer " + good[:54]},
+		{"Bearer " + access.NewText()},
+		{"Bearer " + expiredText},
+		{"Bearer " + revokedText},
+		{"Bearer " + good, "Bearer " + good},
+		{"Bearer " + access.NewText(), "Bearer " + good},
+		{"Token " + good},
+		{"tw_", "Bearer " + good},
 	}
 	spell := []func(string) string{
 		func(p string) string { return p },
@@ -320,9 +336,9 @@ func TestWithoutKeysNobodyMakesOne(t *testing.T) {
 
 // The text of a key is in no line of the log, at any level.
 func TestNoLogHasAKey(t *testing.T) {
-	s, b := keyed(t, func(o *httpapi.Options) { o.Log = slog.New(slog.DiscardHandler) })
+	b := &book{}
 	var log strings.Builder
-	s, _ = keyed(t, func(o *httpapi.Options) {
+	s, _ := keyed(t, func(o *httpapi.Options) {
 		o.Keys, o.Log = b, slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	_, text := b.make(everything)

@@ -162,7 +162,7 @@ func readAuditQuery(c *gin.Context) (limit int, before *access.Place, err error)
 }
 
 func encodePlace(e access.Event) string {
-	raw := binary.BigEndian.AppendUint64([]byte{cursorVersion}, uint64(e.At.UnixMicro())) //nolint:gosec // G115: read back the same way
+	raw := binary.BigEndian.AppendUint64([]byte{cursorVersion}, uint64(e.At.UnixMicro()))
 	return base64.RawURLEncoding.EncodeToString(append(raw, e.ID[:]...))
 }
 

@@ -53,6 +53,7 @@ func (r *reach) permit(ctx context.Context, id task.ID) error {
 	return err
 }
 
+// Create creates a task of a type that the caller sees.
 func (r *reach) Create(ctx context.Context, draft task.Draft) (task.ID, error) {
 	if !r.sees(ctx, draft.Type) {
 		return task.ID{}, task.ErrUnknownType
@@ -60,6 +61,7 @@ func (r *reach) Create(ctx context.Context, draft task.Draft) (task.ID, error) {
 	return r.tasks.Create(ctx, draft)
 }
 
+// CreateBulk is Create for many.
 func (r *reach) CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.ID, error) {
 	for i := range drafts {
 		if !r.sees(ctx, drafts[i].Type) {
@@ -69,6 +71,7 @@ func (r *reach) CreateBulk(ctx context.Context, key string, drafts []task.Draft)
 	return r.tasks.CreateBulk(ctx, key, drafts)
 }
 
+// Delete deletes a task that the caller sees.
 func (r *reach) Delete(ctx context.Context, id task.ID) error {
 	if err := r.permit(ctx, id); err != nil {
 		return err
@@ -76,6 +79,7 @@ func (r *reach) Delete(ctx context.Context, id task.ID) error {
 	return r.tasks.Delete(ctx, id)
 }
 
+// Change changes a task that the caller sees.
 func (r *reach) Change(
 	ctx context.Context, id task.ID, decide func(*task.Task) (task.Change, error),
 ) (*task.Task, error) {
@@ -85,6 +89,7 @@ func (r *reach) Change(
 	return r.tasks.Change(ctx, id, decide)
 }
 
+// Get reads a task that the caller sees.
 func (r *reach) Get(ctx context.Context, id task.ID) (*task.Task, error) {
 	t, err := r.reader.Get(ctx, id)
 	if err == nil && !r.sees(ctx, t.Type) {
@@ -93,6 +98,7 @@ func (r *reach) Get(ctx context.Context, id task.ID) (*task.Task, error) {
 	return t, err
 }
 
+// List lists the tasks that the caller sees, by the types that are declared.
 func (r *reach) List(ctx context.Context, filter task.Filter) (task.Page, error) {
 	if filter.Type != "" && !r.sees(ctx, filter.Type) {
 		return task.Page{}, nil
@@ -133,6 +139,7 @@ func (r *reach) Find(ctx context.Context, name string) (task.Type, bool, error) 
 	return r.types.Find(name)
 }
 
+// GetType reads a type that the caller sees.
 func (r *reach) GetType(ctx context.Context, name string) (task.Type, error) {
 	if !r.sees(ctx, name) {
 		return task.Type{}, task.ErrNoSuchType
@@ -140,6 +147,7 @@ func (r *reach) GetType(ctx context.Context, name string) (task.Type, error) {
 	return r.types.GetType(ctx, name)
 }
 
+// AllTypes reads the types that the caller sees.
 func (r *reach) AllTypes(ctx context.Context) (seen []task.Type, err error) {
 	all, err := r.types.AllTypes(ctx)
 	for i := range all {
@@ -158,6 +166,7 @@ func (r *reach) PutType(ctx context.Context, t task.Type) (task.Type, bool, erro
 	return r.types.PutType(ctx, t)
 }
 
+// DeleteType deletes a type that the caller sees.
 func (r *reach) DeleteType(ctx context.Context, name string) error {
 	if !r.sees(ctx, name) {
 		return task.ErrNoSuchType
@@ -165,8 +174,9 @@ func (r *reach) DeleteType(ctx context.Context, name string) error {
 	return r.types.DeleteType(ctx, name)
 }
 
-// The type of a schedule may change, so the guard of its changes stands in the statements.
-
+// PutSchedule puts a schedule of a type that the caller sees, in place of none or of such a one.
+// The type of a schedule may change, so the guard stands in the statement, here and in
+// DeleteSchedule.
 func (r *reach) PutSchedule(ctx context.Context, s task.Schedule) (task.Schedule, bool, error) {
 	if !r.sees(ctx, s.TaskType) {
 		return task.Schedule{}, false, task.ErrUnknownType
@@ -174,6 +184,7 @@ func (r *reach) PutSchedule(ctx context.Context, s task.Schedule) (task.Schedule
 	return r.schedules.PutSchedule(ctx, s, r.prefixes(ctx))
 }
 
+// GetSchedule reads a schedule of a type that the caller sees.
 func (r *reach) GetSchedule(ctx context.Context, name string) (task.Schedule, error) {
 	s, err := r.schedules.GetSchedule(ctx, name)
 	if err == nil && !r.sees(ctx, s.TaskType) {
@@ -182,10 +193,12 @@ func (r *reach) GetSchedule(ctx context.Context, name string) (task.Schedule, er
 	return s, err
 }
 
+// Schedules lists those of types that the caller sees.
 func (r *reach) Schedules(ctx context.Context, after string, limit int) ([]task.Schedule, error) {
 	return r.schedules.Schedules(ctx, after, limit, r.prefixes(ctx))
 }
 
+// DeleteSchedule deletes one of a type that the caller sees.
 func (r *reach) DeleteSchedule(ctx context.Context, name string) error {
 	return r.schedules.DeleteSchedule(ctx, name, r.prefixes(ctx))
 }

@@ -1,7 +1,7 @@
 package postgres_test
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -88,7 +88,7 @@ func TestTheAuditIsKeptAsLongAsTheHistory(t *testing.T) {
 	status := 200
 	var events []access.Event
 	for i := range 7 {
-		e := access.Event{ID: uuid.Must(uuid.NewV7()), KeyID: uuid.New(), KeyName: "ci", Method: "DELETE", Route: "/task/:id", Object: fmt.Sprint(i)}
+		e := access.Event{ID: uuid.Must(uuid.NewV7()), KeyID: uuid.New(), KeyName: "ci", Method: "DELETE", Route: "/task/:id", Object: strconv.Itoa(i)}
 		for range 2 { // a copy that is late does nothing
 			require.NoError(t, f.Audit(t.Context(), e))
 		}
