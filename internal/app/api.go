@@ -92,10 +92,7 @@ func RunAPI(ctx context.Context, cfg config.API, out io.Writer) error {
 	}
 	if cfg.Auth == "keys" {
 		ring := keyring.New(stores.db, log)
-		if err := ring.Refresh(ctx); err != nil {
-			return err
-		}
-		if ring.Admins() == 0 {
+		if err := ring.Refresh(ctx); err == nil && ring.Admins() == 0 { // or it is asked for with the first key
 			log.Warn("no key has the scope admin: api key create --name NAME --scopes admin makes one")
 		}
 		followers.Go(func() { _ = ring.Run(following) })
@@ -108,6 +105,7 @@ func RunAPI(ctx context.Context, cfg config.API, out io.Writer) error {
 	if cfg.Auth != "keys" && !isLoopback(listener) {
 		log.Warn("everybody who reaches this address may do everything: AUTH=keys asks for keys", "addr", listener.Addr().String())
 	}
+	options.Loopback, options.Hosts = isLoopback(listener), cfg.Hosts
 	return serve(ctx, listener, pair, httpapi.New(options), cfg.ShutdownDelay, log)
 }
 

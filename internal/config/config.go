@@ -50,6 +50,7 @@ type API struct {
 	ListenAddr    string        `env:"LISTEN_ADDR" envDefault:":8080" form:"addr" help:"host:port of the REST API, health and metrics"`
 	ShutdownDelay time.Duration `env:"API_SHUTDOWN_DELAY" envDefault:"3s" min:"0s" max:"10m" help:"how long the API serves on after SIGTERM, not ready any more, so that balancers and clients go elsewhere"`
 	Auth          string        `env:"AUTH" envDefault:"off" form:"auth" help:"keys: a request needs a key that permits it; off: everybody may do everything"`
+	Hosts         []string      `env:"API_HOSTS" help:"name,name,...: what an API that listens on loopback alone, with AUTH=off, may be called beside localhost, as by a proxy on the same machine"`
 	MaxInFlight   int           `env:"API_MAX_IN_FLIGHT" envDefault:"2048" min:"1" max:"1000000" help:"requests in work at once; more are answered 429"`
 	Shared
 }

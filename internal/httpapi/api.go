@@ -79,6 +79,10 @@ type Options struct {
 	Schedules Schedules
 	// Keys, if it is not nil, says who may call. Without, everybody may.
 	Keys Keys
+	// Loopback says that only this machine reaches the API. Then, without Keys, it answers to
+	// names of this machine and Hosts alone.
+	Loopback bool
+	Hosts    []string
 	// Validate lists what is wrong with a payload, an object or nil, for a
 	// task of a type.
 	Validate func(taskType task.Type, payload json.RawMessage) []FieldError
@@ -139,6 +143,8 @@ func New(o Options) http.Handler {
 	router.Use(a.observe)
 	if a.keys != nil {
 		router.Use(a.authorize)
+	} else {
+		router.Use(a.foreignPages(o.Loopback, o.Hosts))
 	}
 	router.NoRoute(a.answer(func(*gin.Context) error { return errNoSuchRoute }))
 	router.NoMethod(a.answer(func(*gin.Context) error { return errMethodNotAllowed }))

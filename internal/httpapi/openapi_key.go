@@ -20,7 +20,7 @@ func (d describer) secure(operation *huma.Operation, scopes map[route]access.Sco
 		return
 	}
 	operation.Security = []map[string][]string{{keyScheme: scope.Names()}, {}}
-	d.addProblems(operation.Responses, errNoKey, errForbidden, errUnavailable)
+	d.addProblems(operation.Responses, errNoKey, errForbidden, errCrossOrigin, errMisdirected, errUnavailable)
 }
 
 func newKeySchema() *huma.Schema {

@@ -54,6 +54,8 @@ type Ring struct {
 	mu     sync.Mutex // held by the one that asks
 	asked  time.Time  // when the last question began
 	failed error      // what became of it
+	// gone were used, which was not told, and are not good any more.
+	gone []uuid.UUID
 }
 
 // snapshot is never changed, but for the marks of use.
@@ -103,6 +105,11 @@ func (r *Ring) refresh(ctx context.Context) error {
 				e.used.Store(before.used.Load())
 			}
 			next.keys[digest] = e
+		}
+		for digest, before := range known.keys {
+			if next.keys[digest] == nil && before.used.Swap(false) {
+				r.gone = append(r.gone, before.ID)
+			}
 		}
 	}
 	r.known.Store(next)
@@ -204,7 +211,10 @@ func (r *Ring) Run(ctx context.Context) error {
 // tell notes in Postgres which keys were used since it did so last. What fails is left: the next
 // use tells as much.
 func (r *Ring) tell(ctx context.Context) {
-	var used []uuid.UUID
+	r.mu.Lock()
+	used := r.gone
+	r.gone = nil
+	r.mu.Unlock()
 	for _, e := range r.known.Load().keys {
 		if e.used.Swap(false) {
 			used = append(used, e.ID)

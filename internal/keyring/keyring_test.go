@@ -191,3 +191,18 @@ func TestTheLastUseIsWrittenSeldom(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, again.LastUsedAt.Before(*after.LastUsedAt))
 }
+
+func TestTheLastUseOfARevokedKeyIsNoted(t *testing.T) {
+	t.Parallel()
+	db := open(t, testkit.Postgres(t))
+	r := newRing(db)
+	k, text := create(t, db, 0)
+	_, err := r.Find(t.Context(), text)
+	require.NoError(t, err)
+	require.NoError(t, db.RevokeKey(t.Context(), k.ID))
+	require.NoError(t, r.Refresh(t.Context()))
+	r.Tell(t.Context())
+	k, err = db.GetKey(t.Context(), k.ID)
+	require.NoError(t, err)
+	require.Equal(t, k.RevokedAt, k.LastUsedAt)
+}

@@ -96,11 +96,11 @@ const readKeys = `
 	FROM keys_version v
 	LEFT JOIN keys k ON v.version <> $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())`
 
-// NoteUse notes that keys are in use, unless that was noted within the last half minute by
+// NoteUse notes that keys are in use, or were until they ended, unless that was noted within the last half minute by
 // whichever node.
 func (db *DB) NoteUse(ctx context.Context, ids []uuid.UUID) error {
 	_, err := db.pool.Exec(ctx, `
-		UPDATE keys SET last_used_at = clock_timestamp()
+		UPDATE keys SET last_used_at = least(clock_timestamp(), revoked_at, expires_at)
 		WHERE id = ANY($1) AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '30 s')`, uuids(ids))
 	return err
 }
