@@ -116,7 +116,9 @@ func DigestOf(text string) (d Digest, ok bool) {
 	if len(text) != length || !strings.HasPrefix(text, prefix) {
 		return d, false
 	}
-	return sha256.Sum256([]byte(text)), true
+	var whole [length]byte // on the stack
+	copy(whole[:], text)
+	return sha256.Sum256(whole[:]), true
 }
 
 type contextKey struct{}
