@@ -202,7 +202,9 @@ func TestAKeyThatIsBoundToTypes(t *testing.T) {
 	for _, name := range []string{"billing.send", "billing.gone", "billing_send", "hr"} {
 		n.do(t, 201, http.MethodPut, "/type/"+name, admin, `{"handler":"lease"}`)
 	}
-	of := func(name string) string { return strings.Replace(someTask, "foo", name, 1) }
+	of := func(name string) string {
+		return `{"labels":{"a":"b"},` + strings.Replace(someTask, "foo", name, 1)[1:]
+	}
 	ids := map[string]string{}
 	for _, name := range []string{"hr", "billing.send", "billing_send", "billing.gone", "foo"} {
 		ids[name] = n.do(t, 201, http.MethodPost, "/task", admin, of(name))["task_id"].(string)
@@ -218,6 +220,19 @@ func TestAKeyThatIsBoundToTypes(t *testing.T) {
 	require.Equal(t, []string{"billing.gone", "billing.send"}, list(mine, "?status=submitted"))
 	require.Equal(t, []string{"billing.send"}, list(mine, "?type=billing.send"))
 	require.Empty(t, list(mine, "?status=started_executing"))
+	for _, query := range []string{
+		"?status=submitted&order=due", "?due_after=2089-01-01T00:00:00Z", "?status=submitted&created_after=2020-01-01T00:00:00Z",
+		"?created_after=2020-01-01T00:00:00Z", "?label=a:b", "?label=a:b&status=submitted", "?label=a:b&status=submitted&order=due",
+	} {
+		require.ElementsMatch(t, []string{"billing.gone", "billing.send"}, list(mine, query), query)
+		require.Len(t, list(admin, query), 5)
+	}
+	require.Empty(t, list(mine, "?status=done&due_after=2089-01-01T00:00:00Z"))
+	counts := n.do(t, 200, http.MethodGet, "/stats", mine, "")
+	require.Len(t, counts["types"], 2)
+	require.NotContains(t, counts, "overdue")
+	require.NotContains(t, counts, "due")
+	require.Contains(t, n.do(t, 200, http.MethodGet, "/stats", admin, ""), "due")
 	first := n.do(t, 200, http.MethodGet, "/task?limit=1", mine, "")
 	require.Equal(t, []string{"billing.send"}, list(mine, "?limit=1&cursor="+first["next_cursor"].(string)))
 	n.do(t, 404, http.MethodDelete, "/task/"+ids["hr"], mine, "")
