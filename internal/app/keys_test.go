@@ -23,10 +23,8 @@ import (
 	"github.com/timewheel/timewheel/test/testkit"
 )
 
-const patience, glance = 20 * time.Second, 5 * time.Millisecond
-
-// node is an API that runs until the test ends.
-type node struct {
+// apiNode is an API that runs until the test ends.
+type apiNode struct {
 	url    string
 	log    *lockedBuffer
 	client *http.Client
@@ -49,13 +47,13 @@ func (b *lockedBuffer) String() string {
 	return b.all.String()
 }
 
-func runAPI(tb testing.TB, database, redis, auth string) *node {
+func runAPI(tb testing.TB, database, redis, auth string) *apiNode {
 	tb.Helper()
 	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(tb, err)
 	addr := listener.Addr().String()
 	require.NoError(tb, listener.Close())
-	n := &node{
+	n := &apiNode{
 		url: "http://" + addr, log: &lockedBuffer{},
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
@@ -79,7 +77,7 @@ func runAPI(tb testing.TB, database, redis, auth string) *node {
 }
 
 // try sends one request; the status is 0 if there is no answer.
-func (n *node) try(method, path, key, body string) (status int, answer map[string]any) {
+func (n *apiNode) try(method, path, key, body string) (status int, answer map[string]any) {
 	request, err := http.NewRequestWithContext(context.Background(), method, n.url+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil
@@ -100,7 +98,7 @@ func (n *node) try(method, path, key, body string) (status int, answer map[strin
 	return response.StatusCode, answer
 }
 
-func (n *node) do(tb testing.TB, want int, method, path, key, body string) map[string]any {
+func (n *apiNode) do(tb testing.TB, want int, method, path, key, body string) map[string]any {
 	tb.Helper()
 	status, answer := n.try(method, path, key, body)
 	require.Equal(tb, want, status, "%s %s: %v", method, path, answer)
@@ -122,7 +120,7 @@ func TestARevokedKeyIsAcceptedByNoNode(t *testing.T) {
 	t.Parallel()
 	database, redis := testkit.Postgres(t), testkit.Redis(t)
 	admin := command(t, database, "create", "--name", "root", "--scopes", "admin")
-	nodes := []*node{runAPI(t, database, redis, "keys"), runAPI(t, database, redis, "keys")}
+	nodes := []*apiNode{runAPI(t, database, redis, "keys"), runAPI(t, database, redis, "keys")}
 	require.NotContains(t, nodes[0].log.String(), "no key has the scope admin")
 	made := nodes[0].do(t, 201, http.MethodPost, "/key", admin, `{"name":"ci","scopes":["create"]}`)
 	key := made["key"].(string)
@@ -315,11 +313,11 @@ func TestKeyCommands(t *testing.T) {
 func BenchmarkKeys(b *testing.B) {
 	database, redis := testkit.Postgres(b), testkit.Redis(b)
 	key := command(b, database, "create", "--name", "bench", "--scopes", "create", "--types", "foo")
-	nodes := []*node{runAPI(b, database, redis, "off"), runAPI(b, database, redis, "keys")}
+	nodes := []*apiNode{runAPI(b, database, redis, "off"), runAPI(b, database, redis, "keys")}
 	const clients, turn = 16, 10
 	var took [2][]float64
 	var ratios []float64
-	round := func(n *node) float64 {
+	round := func(n *apiNode) float64 {
 		start := time.Now()
 		var running sync.WaitGroup
 		for range clients {
