@@ -13,6 +13,7 @@ import (
 	"github.com/timewheel/timewheel/internal/catalog"
 	"github.com/timewheel/timewheel/internal/config"
 	"github.com/timewheel/timewheel/internal/httpapi"
+	"github.com/timewheel/timewheel/internal/keyring"
 	"github.com/timewheel/timewheel/internal/postgres"
 	"github.com/timewheel/timewheel/internal/scheduler"
 	"github.com/timewheel/timewheel/internal/task"
@@ -64,7 +65,7 @@ func RunAPI(ctx context.Context, cfg config.API, out io.Writer) error {
 	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
 	var followers sync.WaitGroup
 	followers.Go(func() { _ = known.Run(following) }) // which ends without an error
-	end.add("stop following the task types", func(context.Context) error {
+	end.add("stop following the task types and the keys", func(context.Context) error {
 		stopFollowing()
 		followers.Wait()
 		return nil
@@ -73,7 +74,11 @@ func RunAPI(ctx context.Context, cfg config.API, out io.Writer) error {
 		shipped:  tasktype.New(tasktype.Options{BarURL: cfg.BarURL, MaxDuration: cfg.TaskTimeout, Log: log}),
 		compiled: map[string]compiledSchema{},
 	}
-	handler := httpapi.New(httpapi.Options{
+	pair, err := loadPair(cfg.Shared, registry, log)
+	if err != nil {
+		return err
+	}
+	options := httpapi.Options{
 		Tasks: tasks, Reader: stores.db,
 		Types:       types{known, stores.db, stores.wheel},
 		Schedules:   schedules{stores.db, tasks},
@@ -84,12 +89,24 @@ func RunAPI(ctx context.Context, cfg config.API, out io.Writer) error {
 		Log:         log,
 		Tracer:      tracing.Tracer,
 		MaxInFlight: cfg.MaxInFlight,
-	})
+	}
+	if cfg.Auth == "keys" {
+		ring := keyring.New(stores.db, log)
+		if err := ring.Refresh(ctx); err == nil && ring.Admins() == 0 { // or it is asked for with the first key
+			log.Warn("no key has the scope admin: api key create --name NAME --scopes admin makes one")
+		}
+		followers.Go(func() { _ = ring.Run(following) })
+		options.Keys = keys{ring, stores.db}
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.ListenAddr)
 	if err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
-	return serve(ctx, listener, handler, cfg.ShutdownDelay, log)
+	if cfg.Auth != "keys" && !isLoopback(listener) {
+		log.Warn("everybody who reaches this address may do everything: AUTH=keys asks for keys", "addr", listener.Addr().String())
+	}
+	options.Loopback, options.Hosts = isLoopback(listener), cfg.Hosts
+	return serve(ctx, listener, pair, httpapi.New(options), cfg.ShutdownDelay, log)
 }
 
 // types looks at task types and changes them: Postgres decides, and what this node has

@@ -22,8 +22,19 @@ type Command[C any] struct {
 	Load func() (C, error)
 	// Addr is where the service listens, as in LISTEN_ADDR.
 	Addr func(C) string
+	// TLS is whether it serves HTTPS there.
+	TLS func(C) bool
+	// Others are further commands, by their names, which take the rest of the command line.
+	Others map[string]Other
 	// Run does the work until ctx ends, and logs to out.
 	Run func(ctx context.Context, cfg C, out io.Writer) error
+}
+
+// Other is a command beside those that every program has.
+type Other struct {
+	// Usage is a line each for --help.
+	Usage string
+	Do    func(ctx context.Context, args []string, out io.Writer) error
 }
 
 // Main carries out the command line: nothing to run, healthcheck to ask the
@@ -46,9 +57,15 @@ func (c Command[C]) Do(ctx context.Context, args []string, out io.Writer) error 
 	if len(args) > 0 {
 		command = args[0]
 	}
+	if other, ok := c.Others[command]; ok {
+		return other.Do(ctx, args[1:], out)
+	}
 	switch command {
 	case "help", "-h", "-help", "--help":
 		var cfg C
+		for _, other := range c.Others {
+			fmt.Fprintf(out, "Commands of %s:\n\n  %s\n\n", c.Name, other.Usage)
+		}
 		return config.Usage(out, c.Name+" [healthcheck | --version]", cfg)
 	case "version", "-version", "--version":
 		_, err := fmt.Fprintln(out, c.Name, telemetry.Version())
@@ -62,7 +79,7 @@ func (c Command[C]) Do(ctx context.Context, args []string, out io.Writer) error 
 		return err
 	}
 	if command == "healthcheck" {
-		return telemetry.Healthcheck(c.Addr(cfg))
+		return telemetry.Healthcheck(c.Addr(cfg), c.TLS != nil && c.TLS(cfg))
 	}
 	return c.Run(ctx, cfg, out)
 }

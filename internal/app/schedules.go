@@ -16,15 +16,15 @@ type schedules struct {
 }
 
 // PutSchedule creates or replaces a schedule.
-func (s schedules) PutSchedule(ctx context.Context, put task.Schedule) (task.Schedule, bool, error) {
-	put, created, taken, err := s.DB.PutSchedule(context.WithoutCancel(ctx), put)
+func (s schedules) PutSchedule(ctx context.Context, put task.Schedule, types []string) (task.Schedule, bool, error) {
+	put, created, taken, err := s.DB.PutSchedule(context.WithoutCancel(ctx), put, types)
 	s.tasks.Forget(ctx, taken)
 	return put, created, err
 }
 
 // DeleteSchedule deletes a schedule.
-func (s schedules) DeleteSchedule(ctx context.Context, name string) error {
-	taken, err := s.DB.DeleteSchedule(context.WithoutCancel(ctx), name)
+func (s schedules) DeleteSchedule(ctx context.Context, name string, types []string) error {
+	taken, err := s.DB.DeleteSchedule(context.WithoutCancel(ctx), name, types)
 	s.tasks.Forget(ctx, taken)
 	return err
 }

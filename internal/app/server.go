@@ -7,8 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/timewheel/timewheel/internal/certs"
+	"github.com/timewheel/timewheel/internal/config"
 	"github.com/timewheel/timewheel/internal/telemetry"
 )
 
@@ -27,8 +32,11 @@ const (
 // notices: for the time of delay it serves on, but /readyz answers 503, for
 // balancers, and each answer closes its connection, for clients that keep one.
 // Then it takes no new connection, lets the requests in work end within 10 s, and
-// returns. It closes the listener. The error is nil after an orderly stop.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler, delay time.Duration, log *slog.Logger) error {
+// returns. It closes the listener. The error is nil after an orderly stop. With a pair it serves
+// HTTPS.
+func serve(
+	ctx context.Context, listener net.Listener, pair *certs.Pair, handler http.Handler, delay time.Duration, log *slog.Logger,
+) error {
 	server := &http.Server{
 		Handler:           untilStopped(ctx, handler),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -41,8 +49,18 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, del
 	}
 	addr := listener.Addr().String()
 	stopped := make(chan error, 1)
-	go func() { stopped <- server.Serve(listener) }()
-	log.InfoContext(ctx, "http server listening", "addr", addr)
+	if pair == nil {
+		go func() { stopped <- server.Serve(listener) }()
+	} else {
+		server.TLSConfig = pair.Config()
+		watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+		var watch sync.WaitGroup
+		watch.Go(func() { _ = pair.Watch(watching) }) // which ends without an error
+		defer watch.Wait()
+		defer stopWatching()
+		go func() { stopped <- server.ServeTLS(listener, "", "") }()
+	}
+	log.InfoContext(ctx, "http server listening", "addr", addr, "tls", pair != nil)
 
 	select {
 	case err := <-stopped:
@@ -79,4 +97,22 @@ func untilStopped(ctx context.Context, handler http.Handler) http.Handler {
 		}
 		handler.ServeHTTP(w, r)
 	})
+}
+
+// loadPair reads the certificate of a program that serves HTTPS. It is nil for one that does not.
+func loadPair(cfg config.Shared, registry prometheus.Registerer, log *slog.Logger) (*certs.Pair, error) {
+	if cfg.TLSCert == "" {
+		return nil, nil //nolint:nilnil // no pair is what was asked for
+	}
+	pair, err := certs.Load(cfg.TLSCert, cfg.TLSKey, log)
+	if err == nil {
+		pair.Register(registry)
+	}
+	return pair, err
+}
+
+// isLoopback reports whether only this machine reaches a listener.
+func isLoopback(listener net.Listener) bool {
+	addr, ok := listener.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
 }

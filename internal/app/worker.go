@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/timewheel/timewheel/internal/catalog"
+	"github.com/timewheel/timewheel/internal/certs"
 	"github.com/timewheel/timewheel/internal/config"
 	"github.com/timewheel/timewheel/internal/maintenance"
 	"github.com/timewheel/timewheel/internal/tasktype"
@@ -86,12 +87,16 @@ func (w Worker) Run(ctx context.Context, cfg config.Worker, out io.Writer) error
 		Lease:        cfg.Lease,
 		Metrics:      registry,
 	}, log)
+	pair, err := loadPair(cfg.Shared, registry, log)
+	if err != nil {
+		return err
+	}
 	admin := telemetry.Admin(registry, untilDraining(ctx, stores.ready))
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.ListenAddr)
 	if err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
-	return w.work(ctx, runner, loops, types, listener, admin, log)
+	return w.work(ctx, runner, loops, types, server{listener, pair, admin}, log)
 }
 
 // ownSlots are the slots of types that share none: those that are given, or all for a type
@@ -103,16 +108,23 @@ func ownSlots(cfg config.Worker) map[string]int {
 	return cfg.Types.Slots
 }
 
+// server is what a worker serves.
+type server struct {
+	listener net.Listener
+	pair     *certs.Pair
+	handler  http.Handler
+}
+
 // work runs the worker, the maintenance and the server until ctx ends or one of them
 // fails. Maintenance and server stay while the worker drains.
 func (w Worker) work(
 	ctx context.Context, runner *worker.Worker, loops *maintenance.Maintainer, types *catalog.Catalog,
-	listener net.Listener, admin http.Handler, log *slog.Logger,
+	admin server, log *slog.Logger,
 ) error {
 	group, groupCtx := errgroup.WithContext(context.WithoutCancel(ctx))
 	background, stopBackground := context.WithCancel(groupCtx)
 	defer stopBackground()
-	group.Go(func() error { return serve(background, listener, admin, 0, log) })
+	group.Go(func() error { return serve(background, admin.listener, admin.pair, admin.handler, 0, log) })
 	group.Go(func() error { return loops.Run(background) })
 	group.Go(func() error { return types.Run(background) })
 	group.Go(func() error {

@@ -4,6 +4,7 @@
 package config
 
 import (
+	"errors"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -32,6 +33,9 @@ type Shared struct {
 	BarURL      string        `env:"BAR_URL" envDefault:"https://example.com/" form:"http" help:"what a bar task without payload.url gets; the same in every service"`
 	TaskTimeout time.Duration `env:"TASK_TIMEOUT" envDefault:"5m" min:"1ms" max:"24h" help:"how long one attempt of a task may take; the same in every service"`
 
+	TLSCert string `env:"TLS_CERT" help:"the file of the certificate, with those that lead to its root, for HTTPS on LISTEN_ADDR; read again when it changes"`
+	TLSKey  string `env:"TLS_KEY" help:"the file of the key of TLS_CERT"`
+
 	AllowUnsafePostgres bool `env:"ALLOW_UNSAFE_POSTGRES" envDefault:"false" help:"run although Postgres has fsync or synchronous_commit off, and acknowledged tasks may be lost"`
 
 	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" form:"otlp" help:"where traces are sent: http://collector:4318; without it none are made"`
@@ -45,6 +49,8 @@ type Shared struct {
 type API struct {
 	ListenAddr    string        `env:"LISTEN_ADDR" envDefault:":8080" form:"addr" help:"host:port of the REST API, health and metrics"`
 	ShutdownDelay time.Duration `env:"API_SHUTDOWN_DELAY" envDefault:"3s" min:"0s" max:"10m" help:"how long the API serves on after SIGTERM, not ready any more, so that balancers and clients go elsewhere"`
+	Auth          string        `env:"AUTH" envDefault:"off" form:"auth" help:"keys: a request needs a key that permits it; off: everybody may do everything"`
+	Hosts         []string      `env:"API_HOSTS" help:"name,name,...: what an API that listens on loopback alone, with AUTH=off, may be called beside localhost, as by a proxy on the same machine"`
 	MaxInFlight   int           `env:"API_MAX_IN_FLIGHT" envDefault:"2048" min:"1" max:"1000000" help:"requests in work at once; more are answered 429"`
 	Shared
 }
@@ -66,7 +72,7 @@ type Worker struct {
 func LoadAPI() (API, error) {
 	cfg, err := load[API]()
 	cfg.putPasswords()
-	return cfg, err
+	return cfg, errors.Join(err, cfg.checkTLS())
 }
 
 // LoadWorker reads the worker's configuration from the environment. The error
@@ -74,7 +80,7 @@ func LoadAPI() (API, error) {
 func LoadWorker() (Worker, error) {
 	cfg, err := load[Worker]()
 	cfg.putPasswords()
-	return cfg, err
+	return cfg, errors.Join(err, cfg.checkTLS())
 }
 
 // LoadDatabase reads how the system of record is reached, for programs that need
@@ -83,6 +89,14 @@ func LoadDatabase() (Database, error) {
 	cfg, err := load[Database]()
 	cfg.DatabaseURL = withPassword(cfg.DatabaseURL, cfg.DatabasePassword)
 	return cfg, err
+}
+
+// checkTLS says what is wrong with the names of the two files.
+func (s *Shared) checkTLS() error {
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		return errors.New("TLS_CERT and TLS_KEY need each other")
+	}
+	return nil
 }
 
 // putPasswords puts the passwords that are given apart into the URLs.

@@ -48,6 +48,7 @@ func TestDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, config.API{
 		ListenAddr:    ":8080",
+		Auth:          "off",
 		MaxInFlight:   2048,
 		ShutdownDelay: 3 * time.Second,
 		Shared: config.Shared{
@@ -88,6 +89,7 @@ func TestEveryBadVariableIsNamedAndNoValueQuoted(t *testing.T) {
 		"WHEEL_SHARDS":          "257",
 		"WEBHOOK_ALLOW_PRIVATE": secret,
 		"ALLOW_UNSAFE_POSTGRES": secret,
+		"TLS_CERT":              secret,
 		"BAR_URL":               "ftp://" + secret + "@x",
 		"LOG_LEVEL":             secret,
 		"LOG_FORMAT":            secret,
@@ -97,6 +99,7 @@ func TestEveryBadVariableIsNamedAndNoValueQuoted(t *testing.T) {
 	require.NotContains(t, err.Error(), secret)
 	require.ElementsMatch(t, []string{
 		"DATABASE_URL is not a URL that starts with postgres:// or postgresql://",
+		"TLS_CERT and TLS_KEY need each other",
 		"REDIS_URL is required and not set",
 		"LISTEN_ADDR is not an address such as :8080 or 127.0.0.1:8080",
 		"WORKER_CONCURRENCY is not a whole number",

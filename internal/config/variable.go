@@ -127,6 +127,10 @@ func checkForm(form, value string) string {
 		if value != "none" && value != "transaction" {
 			return "is not none or transaction"
 		}
+	case "auth":
+		if value != "off" && value != "keys" {
+			return "is not off or keys"
+		}
 	case "prefix":
 		if strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("{}*?[]", r) }) {
 			return "has a character other than visible ASCII without {}*?[]"

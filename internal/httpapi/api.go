@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 
+	"github.com/timewheel/timewheel/internal/access"
 	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/internal/telemetry"
 )
@@ -58,6 +59,8 @@ type Types interface {
 	// Find knows the types that are declared; it may ask for one that it does not know. The
 	// error is that of the question.
 	Find(name string) (task.Type, bool, error)
+	// Names are those of the types that are known.
+	Names() []string
 	GetType(ctx context.Context, name string) (task.Type, error)
 	AllTypes(ctx context.Context) ([]task.Type, error)
 	// PutType creates or replaces a type, and says whether it is new.
@@ -65,22 +68,29 @@ type Types interface {
 	DeleteType(ctx context.Context, name string) error
 }
 
-// Schedules is how the API looks at schedules and changes them, with the same errors.
+// Schedules is how the API looks at schedules and changes them, with the same errors. Where types
+// are not nil, they are prefixes of the types of schedules: the others are not there.
 type Schedules interface {
 	// PutSchedule creates or replaces a schedule, and says whether it is new.
-	PutSchedule(ctx context.Context, s task.Schedule) (put task.Schedule, created bool, err error)
+	PutSchedule(ctx context.Context, s task.Schedule, types []string) (put task.Schedule, created bool, err error)
 	GetSchedule(ctx context.Context, name string) (task.Schedule, error)
-	Schedules(ctx context.Context, after string, limit int) ([]task.Schedule, error)
-	DeleteSchedule(ctx context.Context, name string) error
+	Schedules(ctx context.Context, after string, limit int, types []string) ([]task.Schedule, error)
+	DeleteSchedule(ctx context.Context, name string, types []string) error
 }
 
-// Options of the API. All of them but Tracer are required.
+// Options of the API. All of them are required, but for Keys and Tracer.
 type Options struct {
 	Tasks  Tasks
 	Reader Reader
 	Types  Types
 
 	Schedules Schedules
+	// Keys, if it is not nil, says who may call. Without, everybody may.
+	Keys Keys
+	// Loopback says that only this machine reaches the API. Then, without Keys, it answers to
+	// names of this machine and Hosts alone.
+	Loopback bool
+	Hosts    []string
 	// Validate lists what is wrong with a payload, an object or nil, for a
 	// task of a type.
 	Validate func(taskType task.Type, payload json.RawMessage) []FieldError
@@ -96,12 +106,11 @@ type Options struct {
 }
 
 type api struct {
-	tasks  Tasks
-	reader Reader
-	types  Types
-	counts counts
-
-	schedules Schedules
+	// reach is the tasks, types and schedules that a request may see.
+	reach *reach
+	keys  Keys
+	// scopes has every route that there is.
+	scopes map[route]access.Scopes
 
 	validate func(task.Type, json.RawMessage) []FieldError
 
@@ -120,11 +129,8 @@ type api struct {
 // panics if they or the routes contradict each other.
 func New(o Options) http.Handler {
 	a := &api{
-		tasks:  o.Tasks,
-		reader: o.Reader,
-		types:  o.Types,
-
-		schedules: o.Schedules,
+		reach: &reach{tasks: o.Tasks, reader: o.Reader, types: o.Types, schedules: o.Schedules, asks: o.Keys != nil},
+		keys:  o.Keys,
 
 		validate: o.Validate,
 
@@ -143,45 +149,57 @@ func New(o Options) http.Handler {
 	router.HandleMethodNotAllowed = true
 	router.RedirectTrailingSlash = false
 	router.Use(a.observe)
+	if a.keys != nil {
+		router.Use(a.authorize)
+	} else {
+		router.Use(a.foreignPages(o.Loopback, o.Hosts))
+	}
 	router.NoRoute(a.answer(func(*gin.Context) error { return errNoSuchRoute }))
 	router.NoMethod(a.answer(func(*gin.Context) error { return errMethodNotAllowed }))
+	r := a.declare(router)
 
-	get := []string{http.MethodGet, http.MethodHead}
-	// A request with a body takes its place when the body has arrived: those who
-	// only announce one keep nobody out.
-	router.POST("/task", a.withBody(plainJSON, task.MaxPayload, errTooLarge, a.create))
-	router.POST("/task/batch", a.withBody(plainJSON, maxBatchBody, errBatchTooLarge, a.createBulk))
-	router.PATCH("/task/:id", a.withBody(patchJSON, task.MaxPayload, errTooLarge, a.change))
-	router.POST("/task/:id/cancel", a.withoutBody, a.limit, a.answer(a.cancel))
-	router.POST("/task/:id/retry", a.withoutBody, a.limit, a.answer(a.retry))
-	router.POST("/task/:id/run", a.withoutBody, a.limit, a.answer(a.run))
-	tasks := router.Group("/task", a.limit)
-	tasks.Match(get, "", a.answer(a.list))
-	tasks.Match(get, "/:id", a.answer(a.get))
-	tasks.Match(get, "/:id/attempts", a.answer(a.attempts))
-	tasks.DELETE("/:id", a.answer(a.delete))
-
-	router.PUT("/type/:name", a.withBody(plainJSON, maxTypeBody, errTooLarge, a.putType))
-	types := router.Group("/type", a.limit)
-	types.Match(get, "", a.answer(a.listTypes))
-	types.Match(get, "/:name", a.answer(a.getType))
-	types.DELETE("/:name", a.answer(a.deleteType))
-
-	router.PUT("/schedule/:name", a.withBody(plainJSON, maxTypeBody, errTooLarge, a.putSchedule))
-	schedules := router.Group("/schedule", a.limit)
-	schedules.Match(get, "", a.answer(a.listSchedules))
-	schedules.Match(get, "/:name", a.answer(a.getSchedule))
-	schedules.Match(get, "/:name/next", a.answer(a.nextOfSchedule))
-	schedules.DELETE("/:name", a.answer(a.deleteSchedule))
-
-	router.Group("", a.limit).Match(get, "/stats", a.answer(a.stats))
-
-	router.Match(get, "/livez", gin.WrapF(telemetry.Livez))
-	router.Match(get, "/readyz", gin.WrapH(telemetry.Readyz(o.Ready)))
-	router.Match(get, "/metrics", gin.WrapH(telemetry.Metrics(o.Registry)))
-	spec := describe()
-	router.Match(get, "/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", spec) })
+	r.open("/livez", gin.WrapF(telemetry.Livez))
+	r.open("/readyz", gin.WrapH(telemetry.Readyz(o.Ready)))
+	r.open("/metrics", gin.WrapH(telemetry.Metrics(o.Registry)))
+	spec := describe(a.scopes)
+	r.open("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", spec) })
 	return router
+}
+
+// declare declares the routes, each with the scope that it needs.
+func (a *api) declare(router *gin.Engine) routes {
+	a.scopes = map[route]access.Scopes{}
+	r := routes{a, router}
+
+	r.post("/task", access.Create, a.withBody(plainJSON, task.MaxPayload, errTooLarge, a.create))
+	r.post("/task/batch", access.Create, a.withBody(plainJSON, maxBatchBody, errBatchTooLarge, a.createBulk))
+	r.patch("/task/:id", access.Change, a.withBody(patchJSON, task.MaxPayload, errTooLarge, a.change))
+	r.act("/task/:id/cancel", access.Change, a.cancel)
+	r.act("/task/:id/retry", access.Create|access.Change, a.retry)
+	r.act("/task/:id/run", access.Change, a.run)
+	r.get("/task", access.Read, a.list)
+	r.get("/task/:id", access.Read, a.get)
+	r.get("/task/:id/attempts", access.Read, a.attempts)
+	r.delete("/task/:id", access.Change, a.delete)
+
+	r.put("/type/:name", access.Admin, a.withBody(plainJSON, maxTypeBody, errTooLarge, a.putType))
+	r.get("/type", access.Read, a.listTypes)
+	r.get("/type/:name", access.Read, a.getType)
+	r.delete("/type/:name", access.Admin, a.deleteType)
+
+	r.put("/schedule/:name", access.Change, a.withBody(plainJSON, maxTypeBody, errTooLarge, a.putSchedule))
+	r.get("/schedule", access.Read, a.listSchedules)
+	r.get("/schedule/:name", access.Read, a.getSchedule)
+	r.get("/schedule/:name/next", access.Read, a.nextOfSchedule)
+	r.delete("/schedule/:name", access.Change, a.deleteSchedule)
+
+	r.get("/stats", access.Read, a.stats)
+
+	r.get("/key", access.Admin, a.listKeys)
+	r.post("/key", access.Admin, a.withBody(plainJSON, maxKeyBody, errTooLarge, a.createKey))
+	r.delete("/key/:id", access.Admin, a.revokeKey)
+	r.get("/audit", access.Admin, a.listAudit)
+	return r
 }
 
 // answer makes a gin handler of one that returns what went wrong.

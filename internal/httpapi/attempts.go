@@ -29,7 +29,7 @@ func (a *api) attempts(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	all, err := a.reader.Attempts(c.Request.Context(), id)
+	all, err := a.reach.Attempts(c.Request.Context(), id)
 	if err != nil {
 		return err
 	}

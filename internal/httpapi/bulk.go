@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -25,11 +26,11 @@ type createdBatch struct {
 // createBulk answers POST /task/batch with this body. It is carried out whole or
 // not at all.
 func (a *api) createBulk(c *gin.Context, body []byte) error {
-	key, drafts, err := a.decodeBatch(body, c.Request.Header[keyHeader])
+	key, drafts, err := a.decodeBatch(c.Request.Context(), body, c.Request.Header[keyHeader])
 	if err != nil {
 		return err
 	}
-	ids, err := a.tasks.CreateBulk(c.Request.Context(), key, drafts)
+	ids, err := a.reach.CreateBulk(c.Request.Context(), key, drafts)
 	if err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func encodeIDs(ids []task.ID) []byte {
 
 // decodeBatch reads the body and the key of POST /task/batch, and lists
 // everything that is wrong with any of the tasks.
-func (a *api) decodeBatch(body []byte, keys []string) (key string, drafts []task.Draft, err error) {
+func (a *api) decodeBatch(ctx context.Context, body []byte, keys []string) (key string, drafts []task.Draft, err error) {
 	var f faults
 	var tasks jsontext.Value
 	err = readBody(body, func(name []byte, value jsontext.Value) {
@@ -73,15 +74,15 @@ func (a *api) decodeBatch(body []byte, keys []string) (key string, drafts []task
 	case tasks.Kind() != '[':
 		f.add("tasks", "must be an array")
 	default:
-		drafts = a.readTasks(tasks, &f)
+		drafts = a.readTasks(ctx, tasks, &f)
 	}
 	key = readKey(keys, &f)
 	return key, drafts, f.err()
 }
 
-func (a *api) readTasks(array jsontext.Value, f *faults) []task.Draft {
+func (a *api) readTasks(ctx context.Context, array jsontext.Value, f *faults) []task.Draft {
 	var drafts []task.Draft
-	members := a.newMembers(f)
+	members := a.newMembers(ctx, f)
 	readElements(array, func(d *jsontext.Decoder) bool {
 		if len(drafts) == maxBatch {
 			f.add("tasks", "must not be more than "+strconv.Itoa(maxBatch))

@@ -15,7 +15,7 @@ func (a *api) cancel(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.tasks.Cancel(c.Request.Context(), id)
+	t, err := a.reach.Cancel(c.Request.Context(), id)
 	if err != nil {
 		return err
 	}

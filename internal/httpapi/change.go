@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -16,6 +17,7 @@ const mergePatchType = "application/merge-patch+json"
 // taskPatch is what the body of PATCH /task/<id> asks for.
 type taskPatch struct {
 	api    *api
+	ctx    context.Context // the request's
 	faults faults
 	// to is what does not depend on the task, and payload and retry are merged into what it
 	// has; nil, if they are not sent.
@@ -33,12 +35,12 @@ func (a *api) change(c *gin.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
-	p := taskPatch{api: a}
+	p := taskPatch{api: a, ctx: c.Request.Context()}
 	expected := readMatch(c.Request.Header.Values(matchHeader), &p.faults)
 	if err := p.read(body); err != nil {
 		return err
 	}
-	changed, err := a.tasks.Change(c.Request.Context(), id, func(t *task.Task) (task.Change, error) {
+	changed, err := a.reach.Change(c.Request.Context(), id, func(t *task.Task) (task.Change, error) {
 		if err := expected.check(t); err != nil {
 			return task.Change{}, err
 		}
@@ -130,7 +132,7 @@ func (p *taskPatch) mergePayload(t *task.Task, to *task.Change, f *faults) {
 		}
 		to.Payload = []byte(merged)
 	}
-	declared, known, err := p.api.types.Find(t.Type)
+	declared, known, err := p.api.reach.Find(p.ctx, t.Type)
 	if !known {
 		f.undeclared("task_type", err)
 		return

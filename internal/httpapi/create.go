@@ -20,11 +20,11 @@ type created struct {
 // create answers POST /task with this body. A draft that was handed to the store is
 // carried out, whether or not the client still waits.
 func (a *api) create(c *gin.Context, body []byte) error {
-	draft, err := a.decodeDraft(body, c.Request.Header[keyHeader])
+	draft, err := a.decodeDraft(c.Request.Context(), body, c.Request.Header[keyHeader])
 	if err != nil {
 		return err
 	}
-	id, err := a.tasks.Create(c.Request.Context(), draft)
+	id, err := a.reach.Create(c.Request.Context(), draft)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (a *api) get(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.reader.Get(c.Request.Context(), id)
+	t, err := a.reach.Get(c.Request.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (a *api) delete(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.tasks.Delete(c.Request.Context(), id); err != nil {
+	if err := a.reach.Delete(c.Request.Context(), id); err != nil {
 		return err
 	}
 	return reply(c, http.StatusOK, deleted{TaskID: id.String(), Status: task.Deleted})

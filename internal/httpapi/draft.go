@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -13,9 +14,9 @@ import (
 
 // decodeDraft reads the body and the key of POST /task, and lists everything
 // that is wrong with them.
-func (a *api) decodeDraft(body []byte, keys []string) (task.Draft, error) {
+func (a *api) decodeDraft(ctx context.Context, body []byte, keys []string) (task.Draft, error) {
 	var f faults
-	members := a.newMembers(&f)
+	members := a.newMembers(ctx, &f)
 	if err := readBody(body, members.take); err != nil {
 		return task.Draft{}, err
 	}
@@ -32,14 +33,15 @@ func (a *api) decodeDraft(body []byte, keys []string) (task.Draft, error) {
 // taskFields.
 type taskMembers struct {
 	api    *api
+	ctx    context.Context // the request's
 	faults *faults
 	raw    []jsontext.Value
 	// taskType is that of the draft, once it is read.
 	taskType task.Type
 }
 
-func (a *api) newMembers(f *faults) *taskMembers {
-	return &taskMembers{api: a, faults: f, raw: make([]jsontext.Value, len(taskFields))}
+func (a *api) newMembers(ctx context.Context, f *faults) *taskMembers {
+	return &taskMembers{api: a, ctx: ctx, faults: f, raw: make([]jsontext.Value, len(taskFields))}
 }
 
 // take keeps a member. Of those with the same name the last one counts.
@@ -80,7 +82,7 @@ func (m *taskMembers) readType(raw jsontext.Value, draft *task.Draft) {
 		m.faults.add("task_type", "must be a string")
 		return
 	}
-	t, declared, err := m.api.types.Find(string(unquote(raw)))
+	t, declared, err := m.api.reach.Find(m.ctx, string(unquote(raw)))
 	if !declared {
 		m.faults.undeclared("task_type", err)
 		return

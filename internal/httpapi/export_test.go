@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/timewheel/timewheel/internal/access"
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -14,7 +16,6 @@ import (
 var (
 	ParseTime = parseTime
 	ParseEnd  = parseEnd
-	Describe  = describe
 )
 
 // EncodeCursor names a place in the list of a filter.
@@ -43,6 +44,9 @@ func (d Declared) Find(name string) (task.Type, bool, error) {
 	return task.Type{Name: name, MaxAttempts: 1}, slices.Contains(d, name), nil
 }
 
+// Names are all of them.
+func (d Declared) Names() []string { return d }
+
 // GetType finds nothing.
 func (d Declared) GetType(context.Context, string) (task.Type, error) {
 	return task.Type{}, task.ErrNoSuchType
@@ -61,7 +65,7 @@ func (d Declared) DeleteType(context.Context, string) error { return task.ErrNoS
 
 func apiOf(types []string) *api {
 	return &api{
-		types:           Declared(types),
+		reach:           &reach{types: Declared(types)},
 		validate:        func(task.Type, json.RawMessage) []FieldError { return nil },
 		checkDefinition: func(task.Type) []FieldError { return nil },
 	}
@@ -69,17 +73,17 @@ func apiOf(types []string) *api {
 
 // ParseFilter reads a query on an API of these types.
 func ParseFilter(types []string, query string) (task.Filter, error) {
-	return apiOf(types).parseFilter(query)
+	return apiOf(types).parseFilter(context.Background(), query)
 }
 
 // DecodeDraft reads a body on an API of these types.
 func DecodeDraft(types []string, body []byte, keys []string) (task.Draft, error) {
-	return apiOf(types).decodeDraft(body, keys)
+	return apiOf(types).decodeDraft(context.Background(), body, keys)
 }
 
 // DecodeBatch reads the body of a batch on an API of these types.
 func DecodeBatch(types []string, body []byte) ([]task.Draft, error) {
-	_, drafts, err := apiOf(types).decodeBatch(body, nil)
+	_, drafts, err := apiOf(types).decodeBatch(context.Background(), body, nil)
 	return drafts, err
 }
 
@@ -107,5 +111,23 @@ func MergePatch(target, patch string) string {
 
 // DecodeSchedule reads the body of a schedule on an API that knows the type foo.
 func DecodeSchedule(name string, body []byte) (task.Schedule, error) {
-	return apiOf([]string{"foo"}).decodeSchedule(name, body)
+	return apiOf([]string{"foo"}).decodeSchedule(context.Background(), name, body)
+}
+
+// Scopes are the routes that are declared, as method and path, and the scope of each.
+func Scopes() map[[2]string]access.Scopes {
+	a := &api{}
+	a.declare(gin.New())
+	scopes := map[[2]string]access.Scopes{}
+	for r, scope := range a.scopes {
+		scopes[[2]string{r.method, r.path}] = scope
+	}
+	return scopes
+}
+
+// Describe makes the OpenAPI document.
+func Describe() []byte {
+	a := &api{}
+	a.declare(gin.New())
+	return describe(a.scopes)
 }

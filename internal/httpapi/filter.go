@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/url"
@@ -20,7 +21,7 @@ var listNames = append(slices.Clone(filterNames), "order", "limit", "cursor")
 
 // parseFilter reads the query of GET /task and lists everything that is wrong
 // with it.
-func (a *api) parseFilter(query string) (task.Filter, error) {
+func (a *api) parseFilter(ctx context.Context, query string) (task.Filter, error) {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return task.Filter{}, invalidFields(FieldError{"query", "is not encoded as a query should be"})
@@ -32,7 +33,7 @@ func (a *api) parseFilter(query string) (task.Filter, error) {
 			delete(values, name)
 		}
 	}
-	filter := a.readFilter(values, &f)
+	filter := a.readFilter(ctx, values, &f)
 	filter.Limit = task.DefaultPage
 	if value, given := once(values, "limit", &f); given {
 		n, err := strconv.ParseUint(value, 10, 31)
@@ -59,7 +60,7 @@ func (a *api) parseFilter(query string) (task.Filter, error) {
 }
 
 // readFilter reads what picks tasks, by the names of filterNames, and nothing else.
-func (a *api) readFilter(values map[string][]string, f *faults) (filter task.Filter) {
+func (a *api) readFilter(ctx context.Context, values map[string][]string, f *faults) (filter task.Filter) {
 	if value, given := once(values, "status", f); given {
 		filter.Status = task.Status(value)
 		if !filter.Status.Valid() {
@@ -68,7 +69,7 @@ func (a *api) readFilter(values map[string][]string, f *faults) (filter task.Fil
 	}
 	if value, given := once(values, "type", f); given {
 		filter.Type = value
-		if _, declared, err := a.types.Find(value); !declared {
+		if _, declared, err := a.reach.Find(ctx, value); !declared {
 			f.undeclared("type", err)
 		}
 	}

@@ -18,11 +18,11 @@ type page struct {
 
 // list answers GET /task.
 func (a *api) list(c *gin.Context) error {
-	filter, err := a.parseFilter(c.Request.URL.RawQuery)
+	filter, err := a.parseFilter(c.Request.Context(), c.Request.URL.RawQuery)
 	if err != nil {
 		return err
 	}
-	found, err := a.reader.List(c.Request.Context(), filter)
+	found, err := a.reach.List(c.Request.Context(), filter)
 	if err != nil {
 		return err
 	}

@@ -75,16 +75,18 @@ func (a *api) recoverPanic(c *gin.Context, cause any) (headersSent bool) {
 	return false
 }
 
-// limit refuses work beyond what may be in flight, before reading any of it.
-func (a *api) limit(c *gin.Context) {
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-		c.Next()
-	default:
-		a.writeProblem(c, errOverloaded)
-		c.Abort()
-	}
+// limited makes a gin handler of one that takes a place among the work in flight, or is refused
+// before anything is read.
+func (a *api) limited(do func(*gin.Context) error) gin.HandlerFunc {
+	return a.answer(func(c *gin.Context) error {
+		select {
+		case a.slots <- struct{}{}:
+			defer func() { <-a.slots }()
+			return do(c)
+		default:
+			return errOverloaded
+		}
+	})
 }
 
 func requestID(c *gin.Context) string { return c.Writer.Header().Get(requestIDHeader) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/timewheel/timewheel/internal/access"
 	"github.com/timewheel/timewheel/internal/task"
 	"github.com/timewheel/timewheel/internal/telemetry"
 )
@@ -18,7 +19,7 @@ import (
 // huma is used for the model alone: its own request handling costs the hot
 // path more than all of ours, and cannot list faults the way the contract
 // does.
-func describe() []byte {
+func describe(scopes map[route]access.Scopes) []byte {
 	d := describer{schemas: huma.NewMapRegistry(schemaPrefix, schemaName)}
 	document := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
@@ -27,7 +28,10 @@ func describe() []byte {
 			Version:     "1.0.0",
 			Description: "Executes a task only once, when its execution time has come.",
 		},
-		Components: &huma.Components{Schemas: d.schemas},
+		Components: &huma.Components{Schemas: d.schemas, SecuritySchemes: map[string]*huma.SecurityScheme{keyScheme: {
+			Type: "http", Scheme: "bearer", BearerFormat: "tw_...",
+			Description: "A key, which is needed with AUTH=keys. Each operation names the scope that the key must have. What a key may not see is answered as if it were not there.",
+		}}},
 	}
 	d.of(reflect.TypeFor[failure]())
 	d.schemas.Map()["Task"] = taskSchema(func(f taskField) (shown, always bool) { return f.show != nil, f.always })
@@ -49,14 +53,24 @@ func describe() []byte {
 		d.runTask(), d.cancelTask(), d.retryTask(), d.listAttempts(),
 		d.putType(), d.getType(), d.listTypes(), d.deleteType(),
 		d.putSchedule(), d.getSchedule(), d.listSchedules(), d.nextOfSchedule(), d.deleteSchedule(),
+		d.createKey(), d.listKeys(), d.revokeKey(), d.listAudit(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
 		d.health("/readyz", "readyz", "Whether tasks can be taken", http.StatusOK, http.StatusServiceUnavailable),
 		d.plain("/metrics", "metrics", "What Prometheus scrapes", "text/plain", &huma.Schema{Type: huma.TypeString}),
 		d.plain("/openapi.json", "openapi", "This document", "application/json", &huma.Schema{Type: huma.TypeObject}),
 	} {
+		d.secure(operation, scopes)
 		document.AddOperation(operation)
 	}
 	d.schemas.Map()["TaskPage"].Properties["next_cursor"].Nullable = true
+	d.schemas.Map()["NewKey"] = newKeySchema()
+	for schema, members := range map[string][]string{
+		"Key": {"made_by", "expires_at", "revoked_at", "last_used_at"}, "AuditEvent": {"status"}, "AuditPage": {"next_cursor"},
+	} {
+		for _, member := range members {
+			d.schemas.Map()[schema].Properties[member].Nullable = true
+		}
+	}
 
 	encoded, err := json.Marshal(document)
 	if err != nil {
@@ -118,6 +132,11 @@ func schemaName(t reflect.Type, _ string) string {
 		reflect.TypeFor[scheduleListed]():   "ScheduleList",
 		reflect.TypeFor[deletedSchedule]():  "DeletedSchedule",
 		reflect.TypeFor[preview]():          "Preview",
+		reflect.TypeFor[keyShown]():         "Key",
+		reflect.TypeFor[keyList]():          "KeyList",
+		reflect.TypeFor[revokedKey]():       "RevokedKey",
+		reflect.TypeFor[eventShown]():       "AuditEvent",
+		reflect.TypeFor[auditPage]():        "AuditPage",
 		reflect.TypeFor[problem]():          "Problem",
 		reflect.TypeFor[FieldError]():       "FieldError",
 		reflect.TypeFor[telemetry.Health](): "Health",
@@ -233,6 +252,11 @@ func (d describer) responses(status int, description string, body reflect.Type, 
 			Content:     map[string]*huma.MediaType{"application/json": {Schema: d.of(body)}},
 		},
 	}
+	d.addProblems(responses, problems...)
+	return responses
+}
+
+func (d describer) addProblems(responses map[string]*huma.Response, problems ...*problem) {
 	for _, p := range problems {
 		response := responses[strconv.Itoa(p.Status)]
 		if response == nil {
@@ -248,9 +272,11 @@ func (d describer) responses(status int, description string, body reflect.Type, 
 		if p.retryAfter > 0 {
 			response.Headers["Retry-After"] = &huma.Param{Description: "seconds to wait", Schema: &huma.Schema{Type: huma.TypeInteger}}
 		}
+		if p.authenticate != "" {
+			response.Headers["WWW-Authenticate"] = &huma.Param{Description: "how to send a key", Schema: &huma.Schema{Type: huma.TypeString}}
+		}
 		response.Content["application/problem+json"].Examples[p.Code] = &huma.Example{Value: exampleOf(*p)}
 	}
-	return responses
 }
 
 func exampleOf(p problem) problem {

@@ -44,7 +44,7 @@ func (d describer) putSchedule() *huma.Operation {
 		Parameters:  []*huma.Param{scheduleParam(), requestIDParam()},
 		RequestBody: body("NewSchedule", map[string]any{"cron": "0 9 * * 1-5", "time_zone": "Europe/Paris", "task": map[string]any{"task_type": "foo"}}),
 		Responses: d.responses(http.StatusOK, "The schedule as it is now.", reflect.TypeFor[scheduleResponse](), nil,
-			errMalformedJSON, errTooManySchedules, errTooLarge, errMediaType, errInvalid, errUndeclared, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
+			errMalformedJSON, errTooManySchedules, errNameTaken, errTooLarge, errMediaType, errInvalid, errUndeclared, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
 	operation.Responses["201"] = &huma.Response{Description: "The schedule is new.", Content: operation.Responses["200"].Content}
 	return operation

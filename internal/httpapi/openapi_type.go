@@ -39,7 +39,7 @@ func (d describer) putType() *huma.Operation {
 		Parameters:  []*huma.Param{nameParam(), requestIDParam()},
 		RequestBody: body("NewType", map[string]any{"handler": "webhook", "webhook": map[string]any{"url": "https://billing.example/hooks"}, "timeout": "30s"}),
 		Responses: d.responses(http.StatusOK, "The type as it is now.", reflect.TypeFor[typeResponse](), nil,
-			errMalformedJSON, errTooManyTypes, errOlderWorkers, errTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
+			errBound, errMalformedJSON, errTooManyTypes, errOlderWorkers, errTooLarge, errMediaType, errInvalid, errRejected, errOverloaded, errInternal, errUnavailable, errOutcomeUnknown),
 	}
 	operation.Responses["201"] = &huma.Response{Description: "The type is new.", Content: operation.Responses["200"].Content}
 	return operation

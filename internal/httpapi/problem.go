@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/timewheel/timewheel/internal/access"
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -32,6 +33,8 @@ type problem struct {
 
 	// retryAfter is in seconds; 0 is for answers that a repeat will not change.
 	retryAfter int
+	// authenticate is the header WWW-Authenticate of a 401.
+	authenticate string
 }
 
 func (p *problem) Error() string { return p.Code + ": " + p.Detail }
@@ -43,6 +46,12 @@ func newProblem(status int, code, detail string) *problem {
 func newTransient(status int, code, detail string) *problem {
 	p := newProblem(status, code, detail)
 	p.retryAfter = 1
+	return p
+}
+
+func newUnauthorized(authenticate, detail string) *problem {
+	p := newProblem(401, "unauthorized", detail)
+	p.authenticate = authenticate
 	return p
 }
 
@@ -58,6 +67,13 @@ var (
 	errInvalidID        = newProblem(400, "invalid_id", "The id in the path is not a UUID.")
 	errInvalidCursor    = newProblem(400, "invalid_cursor", "The cursor is not one that this service gave out.")
 	errOtherCursor      = newProblem(400, "invalid_cursor", "The cursor is that of a list with other filters or another order.")
+	errNoKey            = newUnauthorized("Bearer", "This needs a key, sent as Authorization: Bearer tw_...")
+	errBadKey           = newUnauthorized(`Bearer error="invalid_token"`, "The key that was sent is not one, or has expired, or was revoked. It is sent as Authorization: Bearer tw_...")
+	errForbidden        = newProblem(403, "forbidden", "The key does not permit this.")
+	errBound            = newProblem(403, "bound_to_types", "The key is bound to some task types, and this is not among them or concerns all.")
+	errBeyond           = newProblem(403, "beyond_maker", "A key that is bound to types makes no key that permits more: with other types or scopes, or without types. None makes a key that is good for longer than itself.")
+	errAuthOff          = newProblem(403, "auth_off", "This needs AUTH=keys. Before that, keys are made by: api key create.")
+	errCrossOrigin      = newProblem(403, "cross_origin", "A page of another origin may not change anything here.")
 	errNotFound         = newProblem(404, "not_found", "There is no task of this id.")
 	errNoSuchRoute      = newProblem(404, "no_such_route", "There is nothing at this path; see /openapi.json.")
 	errMethodNotAllowed = newProblem(405, "method_not_allowed", "The path does not take this method; see the Allow header.")
@@ -72,11 +88,15 @@ var (
 	errNoSuchSchedule   = newProblem(404, "no_such_schedule", "There is no schedule of this name.")
 	errTooManySchedules = newProblem(409, "too_many_schedules", "There are as many schedules as there may be.")
 	errOlderWorkers     = newTransient(409, "older_workers", "A worker of an older version is up, which does not know this. Stop it first.")
+	errNoSuchKey        = newProblem(404, "no_such_key", "There is no key of this id.")
+	errTooManyKeys      = newProblem(409, "too_many_keys", "There are as many keys as there may be. Revoke some.")
+	errNameTaken        = newProblem(409, "name_taken", "The name is that of a schedule of types that the key does not reach.")
 	errTooLarge         = newProblem(413, "body_too_large", "The body is larger than 256 KiB.")
 	errBatchTooLarge    = newProblem(413, "body_too_large", "The body is larger than 8 MiB.")
 	errMediaType        = newProblem(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json, in UTF-8 and not compressed.")
 	errPatchMediaType   = newProblem(415, "unsupported_media_type", "The body must be sent as Content-Type: application/merge-patch+json, in UTF-8 and not compressed.")
 	errPrecondition     = newProblem(412, "precondition_failed", "The task is not as If-Match expects it, and nothing was changed. GET it again.")
+	errMisdirected      = newProblem(421, "misdirected", "This API listens on loopback alone and asks for no keys, so it answers to localhost and to the names in API_HOSTS.")
 	errInvalid          = newProblem(422, "invalid", "The request cannot be carried out; see errors.")
 	errUndeclared       = newProblem(422, "undeclared_type", "The task type was deleted a moment ago.")
 	errRejected         = newProblem(422, "rejected_by_store", "The store cannot hold a value of this request.")
@@ -92,6 +112,10 @@ var sentinels = []struct {
 	err     error
 	problem *problem
 }{
+	{access.ErrNoSuchKey, errBadKey},
+	{access.ErrBeyond, errBeyond},
+	{access.ErrTooManyKeys, errTooManyKeys},
+	{task.ErrNameTaken, errNameTaken},
 	{task.ErrNotFound, errNotFound},
 	{task.ErrKeyReused, errKeyReused},
 	{task.ErrPrecondition, errPrecondition},
@@ -189,6 +213,9 @@ func (a *api) writeProblem(c *gin.Context, err error) {
 	}
 	if p.retryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	if p.authenticate != "" {
+		c.Header("WWW-Authenticate", p.authenticate)
 	}
 	body, err := json.Marshal(p)
 	if err != nil { // strings and numbers always encode

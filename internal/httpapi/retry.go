@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -22,14 +23,14 @@ func (a *api) retry(c *gin.Context) error {
 		return err
 	}
 	// What has ended stays as it is, so it is looked at before.
-	old, err := a.reader.Get(c.Request.Context(), id)
+	old, err := a.reach.Get(c.Request.Context(), id)
 	if err != nil {
 		return err
 	}
-	if err := a.checkRetry(old); err != nil {
+	if err := a.checkRetry(c.Request.Context(), old); err != nil {
 		return err
 	}
-	made, err := a.tasks.Retry(c.Request.Context(), id, key)
+	made, err := a.reach.Retry(c.Request.Context(), id, key)
 	if state, is := errors.AsType[*task.StatusError](err); is {
 		return notRetried(state.Status)
 	}
@@ -41,12 +42,12 @@ func (a *api) retry(c *gin.Context) error {
 }
 
 // checkRetry lists what is wrong with a task as a new one: its type may have changed.
-func (a *api) checkRetry(old *task.Task) error {
+func (a *api) checkRetry(ctx context.Context, old *task.Task) error {
 	if old.Status != task.Failed && old.Status != task.Deleted {
 		return notRetried(old.Status)
 	}
 	var f faults
-	declared, known, err := a.types.Find(old.Type)
+	declared, known, err := a.reach.Find(ctx, old.Type)
 	if !known {
 		f.undeclared("task_type", err)
 		return f.err()

@@ -20,7 +20,7 @@ func (a *api) run(c *gin.Context) error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	changed, err := a.tasks.Change(c.Request.Context(), id, func(t *task.Task) (task.Change, error) {
+	changed, err := a.reach.Change(c.Request.Context(), id, func(t *task.Task) (task.Change, error) {
 		return task.Change{Now: true}, expected.check(t)
 	})
 	if err != nil {

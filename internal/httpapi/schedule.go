@@ -111,11 +111,11 @@ type preview struct {
 
 // putSchedule answers PUT /schedule/<name> with this body.
 func (a *api) putSchedule(c *gin.Context, body []byte) error {
-	s, err := a.decodeSchedule(c.Param("name"), body)
+	s, err := a.decodeSchedule(c.Request.Context(), c.Param("name"), body)
 	if err != nil {
 		return err
 	}
-	put, created, err := a.schedules.PutSchedule(c.Request.Context(), s)
+	put, created, err := a.reach.PutSchedule(c.Request.Context(), s)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *api) putSchedule(c *gin.Context, body []byte) error {
 
 // getSchedule answers GET /schedule/<name>.
 func (a *api) getSchedule(c *gin.Context) error {
-	s, err := a.schedules.GetSchedule(c.Request.Context(), c.Param("name"))
+	s, err := a.reach.GetSchedule(c.Request.Context(), c.Param("name"))
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (a *api) getSchedule(c *gin.Context) error {
 
 // listSchedules answers GET /schedule.
 func (a *api) listSchedules(c *gin.Context) error {
-	all, err := a.schedules.Schedules(c.Request.Context(), c.Query("after"), scheduleList+1)
+	all, err := a.reach.Schedules(c.Request.Context(), c.Query("after"), scheduleList+1)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (a *api) listSchedules(c *gin.Context) error {
 // deleteSchedule answers DELETE /schedule/<name>.
 func (a *api) deleteSchedule(c *gin.Context) error {
 	name := c.Param("name")
-	if err := a.schedules.DeleteSchedule(c.Request.Context(), name); err != nil {
+	if err := a.reach.DeleteSchedule(c.Request.Context(), name); err != nil {
 		return err
 	}
 	return reply(c, http.StatusOK, deletedSchedule{name})
@@ -170,7 +170,7 @@ func (a *api) nextOfSchedule(c *gin.Context) error {
 			return invalidFields(FieldError{"n", "must be a whole number from 1 to " + strconv.Itoa(maxNext)})
 		}
 	}
-	s, err := a.schedules.GetSchedule(c.Request.Context(), c.Param("name"))
+	s, err := a.reach.GetSchedule(c.Request.Context(), c.Param("name"))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
@@ -15,7 +16,7 @@ const maxJitter = 24 * time.Hour
 
 // decodeSchedule reads a schedule and lists everything that is wrong with it. What is not
 // named, or is null, has its default.
-func (a *api) decodeSchedule(name string, body []byte) (task.Schedule, error) {
+func (a *api) decodeSchedule(ctx context.Context, name string, body []byte) (task.Schedule, error) {
 	var f faults
 	s := task.Schedule{Name: name, Zone: "UTC", CatchUp: task.CatchUpLast, Overlap: task.OverlapAllow}
 	if !task.ValidTypeName(name) {
@@ -76,7 +77,7 @@ func (a *api) decodeSchedule(name string, body []byte) (task.Schedule, error) {
 	if definition == nil {
 		f.add("task", "is required")
 	} else {
-		a.readDefinition(definition, &s, &f)
+		a.readDefinition(ctx, definition, &s, &f)
 	}
 	return s, f.err()
 }
@@ -125,13 +126,13 @@ func checkChoices(s *task.Schedule, f *faults) {
 }
 
 // readDefinition reads what each task is: the members of POST /task but for execution_time.
-func (a *api) readDefinition(raw jsontext.Value, s *task.Schedule, f *faults) {
+func (a *api) readDefinition(ctx context.Context, raw jsontext.Value, s *task.Schedule, f *faults) {
 	if raw.Kind() != '{' {
 		f.add("task", "must be an object")
 		return
 	}
 	var inner faults
-	members := a.newMembers(&inner)
+	members := a.newMembers(ctx, &inner)
 	err := readMembers(newDecoder(raw), raw, func(name []byte, value jsontext.Value) {
 		if n := string(name); n == "execution_time" || n == "not_after" {
 			inner.add(n, "is that of the occurrence")

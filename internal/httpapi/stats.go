@@ -40,9 +40,9 @@ func (count) Schema(huma.Registry) *huma.Schema {
 type stats struct {
 	AsOf          string                `json:"as_of" format:"date-time" doc:"the moment of the counts"`
 	Types         map[string]typeCounts `json:"types" doc:"the types that have tasks"`
-	Overdue       count                 `json:"overdue" doc:"what is due and has not started"`
+	Overdue       *count                `json:"overdue,omitempty" doc:"what is due and has not started; this and what follows are absent for a key that is bound to types"`
 	OldestOverdue *string               `json:"oldest_overdue" format:"date-time" doc:"when the first of it was due, or null"`
-	Due           dueCounts             `json:"due" doc:"what falls due within so long; each count includes the ones before"`
+	Due           *dueCounts            `json:"due,omitempty" doc:"what falls due within so long; each count includes the ones before"`
 }
 
 type typeCounts struct {
@@ -64,14 +64,15 @@ func (a *api) stats(c *gin.Context) error {
 	if c.Request.URL.RawQuery != "" {
 		return invalidFields(FieldError{"query", "is not known; there are no parameters"})
 	}
-	s, err := a.counts.get(c.Request.Context(), a.reader.Stats)
+	s, whole, err := a.reach.Stats(c.Request.Context())
 	if err != nil {
 		return err
 	}
-	body := stats{
-		AsOf: formatTime(s.At), Types: make(map[string]typeCounts, len(s.Types)),
-		Overdue: count(s.Overdue), OldestOverdue: timeOrNil(s.OldestOverdue),
-		Due: dueCounts{Minute: count(s.DueIn.Minute), Hour: count(s.DueIn.Hour), Day: count(s.DueIn.Day)},
+	body := stats{AsOf: formatTime(s.At), Types: make(map[string]typeCounts, len(s.Types))}
+	if whole {
+		overdue := count(s.Overdue)
+		body.Overdue, body.OldestOverdue = &overdue, timeOrNil(s.OldestOverdue)
+		body.Due = &dueCounts{Minute: count(s.DueIn.Minute), Hour: count(s.DueIn.Hour), Day: count(s.DueIn.Day)}
 	}
 	for name, n := range s.Types {
 		body.Types[name] = typeCounts{

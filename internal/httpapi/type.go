@@ -47,7 +47,7 @@ func (a *api) putType(c *gin.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
-	put, created, err := a.types.PutType(c.Request.Context(), t)
+	put, created, err := a.reach.PutType(c.Request.Context(), t)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (a *api) checkType(t *task.Type, f *faults) {
 
 // getType answers GET /type/<name>.
 func (a *api) getType(c *gin.Context) error {
-	t, err := a.types.GetType(c.Request.Context(), c.Param("name"))
+	t, err := a.reach.GetType(c.Request.Context(), c.Param("name"))
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (a *api) getType(c *gin.Context) error {
 
 // listTypes answers GET /type.
 func (a *api) listTypes(c *gin.Context) error {
-	types, err := a.types.AllTypes(c.Request.Context())
+	types, err := a.reach.AllTypes(c.Request.Context())
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (a *api) listTypes(c *gin.Context) error {
 // deleteType answers DELETE /type/<name>.
 func (a *api) deleteType(c *gin.Context) error {
 	name := c.Param("name")
-	if err := a.types.DeleteType(c.Request.Context(), name); err != nil {
+	if err := a.reach.DeleteType(c.Request.Context(), name); err != nil {
 		return err
 	}
 	return reply(c, http.StatusOK, deletedType{name})

@@ -42,6 +42,7 @@ type Store interface {
 	ForgetOccurrences(ctx context.Context, limit int) error
 	ExtendHistory(ctx context.Context, keep time.Duration) error
 	DropEnded(ctx context.Context, keep time.Duration) (dropped int64, err error)
+	ForgetAudit(ctx context.Context, keep time.Duration, limit int) (deleted int, err error)
 	DeleteRest(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
 	ForgetLabels(ctx context.Context, keep time.Duration, limit int) (deleted int, done bool, err error)
 }

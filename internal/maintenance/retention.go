@@ -32,6 +32,9 @@ func (m *Maintainer) retain(ctx context.Context) error {
 	if labelErr := m.forgetLabels(ctx); labelErr != nil {
 		err = errors.Join(err, fmt.Errorf("labels: %w", labelErr))
 	}
+	if auditErr := m.forgetAudit(ctx); auditErr != nil {
+		err = errors.Join(err, fmt.Errorf("audit: %w", auditErr))
+	}
 	return err
 }
 
@@ -65,6 +68,17 @@ func (m *Maintainer) forgetLabels(ctx context.Context) error {
 	for page := 1; m.leads.Load(); page++ {
 		deleted, done, err := m.store.ForgetLabels(ctx, m.cfg.Retention, labelPage)
 		if err != nil || done || time.Since(start) > labelBudget || page >= labelPages && deleted == 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetAudit deletes, page by page, what the audit has for longer than tasks are kept.
+func (m *Maintainer) forgetAudit(ctx context.Context) error {
+	for start := time.Now(); m.leads.Load() && time.Since(start) < retainBudget; {
+		deleted, err := m.store.ForgetAudit(ctx, m.cfg.Retention, pageSize)
+		if err != nil || deleted < pageSize {
 			return err
 		}
 	}

@@ -23,7 +23,7 @@ func every(period time.Duration) task.Schedule {
 
 func put(t *testing.T, db *postgres.DB, s task.Schedule) (task.Schedule, []task.Ref) {
 	t.Helper()
-	stored, _, taken, err := db.PutSchedule(t.Context(), s)
+	stored, _, taken, err := db.PutSchedule(t.Context(), s, nil)
 	require.NoError(t, err)
 	return stored, taken
 }
@@ -84,7 +84,7 @@ func TestAChangeTakesBackWhatHasNotStarted(t *testing.T) {
 			require.Equal(t, 61, f.count(t, submitted))
 		}
 		if round%4 == 3 {
-			_, err := f.db.DeleteSchedule(t.Context(), "tick")
+			_, err := f.db.DeleteSchedule(t.Context(), "tick", nil)
 			require.NoError(t, err)
 		} else {
 			s.Paused = true
@@ -94,7 +94,7 @@ func TestAChangeTakesBackWhatHasNotStarted(t *testing.T) {
 		require.Zero(t, f.count(t, submitted))
 	}
 	require.Positive(t, f.count(t, `status = 'deleted'`))
-	_, err := f.db.DeleteSchedule(t.Context(), "none")
+	_, err := f.db.DeleteSchedule(t.Context(), "none", nil)
 	require.ErrorIs(t, err, task.ErrNoSuchSchedule)
 }
 
@@ -173,10 +173,10 @@ func TestATypeOfAScheduleStays(t *testing.T) {
 	s.TaskType = "mine"
 	put(t, f.db, s)
 	require.ErrorIs(t, f.db.DeleteType(t.Context(), "mine"), task.ErrTypeInUse)
-	_, err = f.db.DeleteSchedule(t.Context(), "tick")
+	_, err = f.db.DeleteSchedule(t.Context(), "tick", nil)
 	require.NoError(t, err)
 	require.NoError(t, f.db.DeleteType(t.Context(), "mine"))
-	_, _, _, err = f.db.PutSchedule(t.Context(), s)
+	_, _, _, err = f.db.PutSchedule(t.Context(), s, nil)
 	require.ErrorIs(t, err, task.ErrUnknownType)
 }
 

@@ -21,7 +21,7 @@ const pageBytes = 4 << 20
 // has looked at so many tasks that do not match. Then the page is short, and goes on from there.
 // started_executing also costs by what runs right now. The error is task.ErrUnavailable.
 func (db *DB) List(ctx context.Context, f task.Filter) (page task.Page, err error) {
-	if f.Status != "" && !f.Status.Valid() || f.Labels.Contradict() {
+	if f.Status != "" && !f.Status.Valid() || f.Labels.Contradict() || f.Types != nil && len(f.Types) == 0 {
 		return page, nil // No task has it.
 	}
 	if field, why := f.Missing(); field != "" {
@@ -53,6 +53,7 @@ func (db *DB) list(ctx context.Context, f *task.Filter) (task.Page, error) {
 
 // matches is whether the row t passes a filter.
 const matches = `(@status = '' OR t.status = @status) AND (@type = '' OR t.task_type = @type)
+		      AND (@types::text[] IS NULL OR t.task_type = ANY(@types::text[]))
 		      AND t.due_at >= coalesce(@due_start::timestamptz, '-infinity') AND t.due_at < coalesce(@due_end::timestamptz, 'infinity')
 		      AND t.created_at >= coalesce(@created_start::timestamptz, '-infinity')
 		      AND t.created_at < coalesce(@created_end::timestamptz, 'infinity')
@@ -65,7 +66,7 @@ func arguments(f *task.Filter) pgx.NamedArgs {
 		before = f.After.ID
 	}
 	return pgx.NamedArgs{
-		"status": string(f.Status), "type": f.Type, "labels": []string(f.Labels),
+		"status": string(f.Status), "type": f.Type, "types": f.Types, "labels": []string(f.Labels),
 		"due_start": f.Due.Start, "due_end": f.Due.End, "created_start": f.Created.Start, "created_end": f.Created.End,
 		"from": from, "before": before,
 	}
@@ -106,11 +107,14 @@ func isLess(a, b task.ID) bool { return string(a[:]) < string(b[:]) }
 func (db *DB) listPlain(ctx context.Context, f *task.Filter) (page task.Page, err error) {
 	args := arguments(f)
 	query := listEnded
+	if f.Type != "" {
+		args["types"] = []string{f.Type}
+	}
 	switch f.Status {
 	case "":
 		args["outcomes"] = []string{"open", "done", "failed", "deleted"}
 		query = listOfType
-		if f.Type == "" {
+		if f.Type == "" && f.Types == nil {
 			query = listAll
 		}
 	case task.Submitted:
@@ -179,19 +183,19 @@ var listAll = `
 	WHERE t.id < @before
 	ORDER BY t.id DESC LIMIT @limit`
 
-// One index head for each outcome and type that may match, merged. The types
-// are found by hopping from one to the next along the same index, so a type
+// One index head for each outcome and type that may match, merged. Types that are
+// not given are found by hopping from one to the next along the same index, so a type
 // that no code knows any more is listed too. Both steps bound task_type by a
 // range, and the second names it in its order, where an equality would do: that
 // keeps the planner from the primary key, whose price stale statistics hide.
 func listByIndex(table string) string {
 	return strings.ReplaceAll(`
 	WITH RECURSIVE head (outcome, task_type) AS (
-		SELECT o, (SELECT min(task_type) FROM TASKS WHERE outcome = o AND task_type >= @type)
-		FROM unnest(@outcomes::text[]::task_outcome[]) o
+		SELECT o, coalesce(given, (SELECT min(task_type) FROM TASKS WHERE outcome = o))
+		FROM unnest(@outcomes::text[]::task_outcome[]) o CROSS JOIN unnest(coalesce(@types::text[], '{NULL}')) AS given
 		UNION ALL
 		SELECT outcome, (SELECT min(t.task_type) FROM TASKS t WHERE t.outcome = head.outcome AND t.task_type > head.task_type)
-		FROM head WHERE head.task_type IS NOT NULL AND @type = ''
+		FROM head WHERE head.task_type IS NOT NULL AND @types::text[] IS NULL
 	)
 	SELECT `+readColumns+`
 	FROM head
@@ -200,7 +204,7 @@ func listByIndex(table string) string {
 		WHERE outcome = head.outcome AND task_type >= head.task_type AND (task_type, id) < (head.task_type, @before)
 		      AND (@status = '' OR status = @status)
 		ORDER BY task_type DESC, id DESC LIMIT @limit) t
-	WHERE head.task_type = @type OR @type = '' AND head.task_type IS NOT NULL
+	WHERE head.task_type IS NOT NULL
 	ORDER BY t.id DESC LIMIT @limit`, "TASKS", table)
 }
 

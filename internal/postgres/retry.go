@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/timewheel/timewheel/internal/access"
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -114,7 +115,8 @@ func classify(err error) verdict {
 	case errors.Is(err, task.ErrNotFound), errors.Is(err, task.ErrKeyReused), errors.Is(err, task.ErrDeleted),
 		errors.Is(err, task.ErrUnknownType), errors.Is(err, task.ErrNoSuchType), errors.Is(err, task.ErrTypeInUse),
 		errors.Is(err, task.ErrTooManyTypes), errors.Is(err, task.ErrChanged), errors.Is(err, task.ErrNoSuchSchedule),
-		errors.Is(err, task.ErrTooManySchedules), errors.Is(err, task.ErrOlderWorkers), errors.As(err, &conflict):
+		errors.Is(err, task.ErrTooManySchedules), errors.Is(err, task.ErrOlderWorkers), errors.As(err, &conflict),
+		errors.Is(err, task.ErrNameTaken), errors.Is(err, access.ErrNoSuchKey), errors.Is(err, access.ErrTooManyKeys), errors.Is(err, access.ErrBeyond):
 		// Not a failure but the answer.
 		return definite
 	case errors.As(err, &connect), pgconn.SafeToRetry(err):

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -49,17 +50,18 @@ const putSchedule = `
 	      IS DISTINCT FROM
 	      (excluded.cron, excluded.every, excluded.time_zone, excluded.starts_at, excluded.ends_at, excluded.jitter,
 	       excluded.catch_up, excluded.overlap, excluded.task_type, excluded.payload::text, excluded.max_attempts, excluded.timeout,
-	       excluded.retry, excluded.paused, excluded.labels)`
+	       excluded.retry, excluded.paused, excluded.labels)
+	      AND ($18::text[] IS NULL OR EXISTS (SELECT FROM unnest($18::text[]) p WHERE starts_with(s.task_type, p)))`
 
 // takeBack ends the tasks of a schedule that have not started, if this transaction has changed
-// the schedule. It is a statement of its own, after the one that holds the schedule's row, so
+// the schedule, or it is gone. It is a statement of its own, after the one that holds the schedule's row, so
 // it sees all that was ever made. The key does not go with them: the same instant may be
 // made again, while one that a client deleted, or that ran ahead of its time, keeps
 // its key, and is not. What was due already is counted.
 var takeBack = `
 	WITH gone AS (
 		DELETE FROM occurrences
-		WHERE schedule = $1 AND ($2 OR EXISTS (SELECT FROM schedules WHERE name = $1 AND xmin = pg_current_xact_id()::xid))
+		WHERE schedule = $1 AND NOT EXISTS (SELECT FROM schedules WHERE name = $1 AND xmin <> pg_current_xact_id()::xid)
 		RETURNING task_id, at
 	), ` + endOccurrences + `, missed AS (
 		SELECT count(*) AS n, max(gone.at) AS at FROM ended JOIN gone ON gone.task_id = ended.id WHERE ended.due_at <= clock_timestamp()
@@ -84,7 +86,12 @@ var endOccurrences = `t AS (
 // more: those that had not started were taken back, and are returned. Errors are
 // task.ErrUnknownType, task.ErrTooManySchedules, task.ErrUnavailable,
 // task.ErrUnknownOutcome and *task.RejectedError.
-func (db *DB) PutSchedule(ctx context.Context, s task.Schedule) (put task.Schedule, created bool, taken []task.Ref, err error) {
+//
+// A schedule whose type begins with none of types is not replaced, and the error is
+// task.ErrNameTaken. Nil is all types.
+func (db *DB) PutSchedule(
+	ctx context.Context, s task.Schedule, types []string,
+) (put task.Schedule, created bool, taken []task.Ref, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	err = db.retry(ctx, "put schedule", func(ctx context.Context) error {
@@ -94,9 +101,10 @@ func (db *DB) PutSchedule(ctx context.Context, s task.Schedule) (put task.Schedu
 		taken, put, there = taken[:0], task.Schedule{}, false
 		var batch pgx.Batch
 		batch.Queue(putSchedule, s.Name, s.Cron, s.Every, s.Zone, s.StartsAt, s.EndsAt, s.Jitter, s.CatchUp, s.Overlap,
-			s.TaskType, textOrNil(s.Payload), s.MaxAttempts, s.Paused, task.MaxSchedules, s.Timeout, retryText(s.Retry), []string(s.Labels)).
+			s.TaskType, textOrNil(s.Payload), s.MaxAttempts, s.Paused, task.MaxSchedules, s.Timeout, retryText(s.Retry), []string(s.Labels),
+			types).
 			Exec(func(tag pgconn.CommandTag) error { changed = tag.RowsAffected(); return nil })
-		batch.Queue(takeBack, s.Name, false).Query(collectRefs(&taken))
+		batch.Queue(takeBack, s.Name).Query(collectRefs(&taken))
 		batch.Queue(`SELECT EXISTS (SELECT FROM types WHERE name = $1)`, s.TaskType).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&declared) })
 		batch.Queue(`SELECT `+scheduleColumns+` FROM schedules s WHERE name = $1`, s.Name).Query(func(rows pgx.Rows) error {
@@ -111,6 +119,8 @@ func (db *DB) PutSchedule(ctx context.Context, s task.Schedule) (put task.Schedu
 			return task.ErrUnknownType
 		case !there:
 			return task.ErrTooManySchedules
+		case !within(types, put.TaskType):
+			return task.ErrNameTaken
 		}
 		put.Payload = raw(payload)
 		created = changed == 1 && put.Revision == 1
@@ -119,7 +129,15 @@ func (db *DB) PutSchedule(ctx context.Context, s task.Schedule) (put task.Schedu
 	if refusal, data := isData(err); data {
 		err = &task.RejectedError{Reason: refusal.Message}
 	}
+	if err != nil {
+		put = task.Schedule{}
+	}
 	return put, created, taken, err
+}
+
+// within reports whether a type begins with one of these, or may be any.
+func within(prefixes []string, taskType string) bool {
+	return prefixes == nil || slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(taskType, p) })
 }
 
 func collectRefs(refs *[]task.Ref) func(pgx.Rows) error {
@@ -133,9 +151,10 @@ func collectRefs(refs *[]task.Ref) func(pgx.Rows) error {
 	}
 }
 
-// DeleteSchedule removes a schedule and takes back its tasks, see PutSchedule. The error is
+// DeleteSchedule removes a schedule and takes back its tasks, see PutSchedule. One whose type
+// begins with none of types is not there. The error is
 // task.ErrNoSuchSchedule, task.ErrUnavailable or task.ErrUnknownOutcome.
-func (db *DB) DeleteSchedule(ctx context.Context, name string) (taken []task.Ref, err error) {
+func (db *DB) DeleteSchedule(ctx context.Context, name string, types []string) (taken []task.Ref, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	tries := 0
@@ -144,10 +163,10 @@ func (db *DB) DeleteSchedule(ctx context.Context, name string) (taken []task.Ref
 		var deleted int64
 		taken = taken[:0]
 		var batch pgx.Batch
-		batch.Queue(`DELETE FROM schedules WHERE name = $1`, name).
+		batch.Queue(`DELETE FROM schedules WHERE name = $1 AND `+ofTypes, name, types).
 			Exec(func(tag pgconn.CommandTag) error { deleted = tag.RowsAffected(); return nil })
 		// If it is put again meanwhile, that waits for this transaction.
-		batch.Queue(takeBack, name, true).Query(collectRefs(&taken))
+		batch.Queue(takeBack, name).Query(collectRefs(&taken))
 		if err := db.pool.SendBatch(ctx, &batch).Close(); err != nil {
 			return err
 		}
@@ -158,6 +177,9 @@ func (db *DB) DeleteSchedule(ctx context.Context, name string) (taken []task.Ref
 	})
 	return taken, err
 }
+
+// ofTypes is true of a schedule of these types, which are parameter 2.
+const ofTypes = `($2::text[] IS NULL OR EXISTS (SELECT FROM unnest($2::text[]) p WHERE starts_with(task_type, p)))`
 
 // GetSchedule reads one. The error is task.ErrNoSuchSchedule or task.ErrUnavailable.
 func (db *DB) GetSchedule(ctx context.Context, name string) (task.Schedule, error) {
@@ -171,9 +193,10 @@ func (db *DB) GetSchedule(ctx context.Context, name string) (task.Schedule, erro
 	return all[0], nil
 }
 
-// Schedules reads those after a name, in the order of their names.
-func (db *DB) Schedules(ctx context.Context, after string, limit int) ([]task.Schedule, error) {
-	return db.readSchedules(ctx, `WHERE name > $1 ORDER BY name LIMIT $2`, after, limit)
+// Schedules reads those after a name whose type begins with one of types, in the order of their
+// names.
+func (db *DB) Schedules(ctx context.Context, after string, limit int, types []string) ([]task.Schedule, error) {
+	return db.readSchedules(ctx, `WHERE name > $1 AND `+ofTypes+` ORDER BY name LIMIT $3`, after, types, limit)
 }
 
 func (db *DB) readSchedules(ctx context.Context, where string, args ...any) (all []task.Schedule, err error) {

@@ -48,6 +48,8 @@ var (
 
 	// ErrNoSuchSchedule: there is no schedule of that name.
 	ErrNoSuchSchedule = errors.New("schedule not found")
+	// ErrNameTaken: the name is that of a schedule of types that the caller does not see.
+	ErrNameTaken = errors.New("the name of the schedule is taken")
 	// ErrTooManySchedules: there is no room for another schedule.
 	ErrTooManySchedules = errors.New("there are as many schedules as there may be")
 )

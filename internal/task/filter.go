@@ -6,6 +6,8 @@ import "time"
 type Filter struct {
 	Status Status
 	Type   string
+	// Types, if it is not nil, are all that may be returned.
+	Types []string
 	// Labels must all be those of the task.
 	Labels Labels
 	// Due and Created are when the task is due next, and when it was committed.

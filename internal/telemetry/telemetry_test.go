@@ -78,11 +78,11 @@ func TestHealthcheck(t *testing.T) {
 
 	for _, listen := range []string{addr, ":" + port, "0.0.0.0:" + port} {
 		ready <- true
-		require.NoError(t, telemetry.Healthcheck(listen))
+		require.NoError(t, telemetry.Healthcheck(listen, false))
 	}
 	ready <- false
-	require.ErrorContains(t, telemetry.Healthcheck(addr), "status 503")
+	require.ErrorContains(t, telemetry.Healthcheck(addr, false), "status 503")
 	server.Close()
-	require.ErrorContains(t, telemetry.Healthcheck(addr), "refused")
-	require.Error(t, telemetry.Healthcheck("nonsense"))
+	require.ErrorContains(t, telemetry.Healthcheck(addr, false), "refused")
+	require.Error(t, telemetry.Healthcheck("nonsense", false))
 }

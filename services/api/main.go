@@ -12,6 +12,10 @@ func main() {
 		Name: "api",
 		Load: config.LoadAPI,
 		Addr: func(cfg config.API) string { return cfg.ListenAddr },
+		TLS:  func(cfg config.API) bool { return cfg.TLSCert != "" },
 		Run:  app.RunAPI,
+		Others: map[string]app.Other{
+			"key": {Usage: app.KeyUsage, Do: app.KeyCommand},
+		},
 	}.Main()
 }

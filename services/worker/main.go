@@ -12,6 +12,7 @@ func main() {
 		Name: "worker",
 		Load: config.LoadWorker,
 		Addr: func(cfg config.Worker) string { return cfg.ListenAddr },
+		TLS:  func(cfg config.Worker) bool { return cfg.TLSCert != "" },
 		Run:  app.Worker{}.Run,
 	}.Main()
 }
