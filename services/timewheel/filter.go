@@ -88,11 +88,10 @@ func (f *filter) json(now time.Time) ([]byte, error) {
 		o.add(given[0], given[1])
 	}
 	if len(f.labels) > 0 {
-		labels, err := labelObject(f.labels)
-		if err != nil {
+		if _, err := labelObject(f.labels); err != nil {
 			return nil, err
 		}
-		o.addRaw("labels", labels)
+		o.add("label", f.labels)
 	}
 	return o.bytes(), nil
 }

@@ -80,7 +80,14 @@ func (c *cli) startOperation(ctx context.Context, action string, m *many) error 
 			return err
 		}
 	}
-	return c.show(answer)
+	if err := c.show(answer); err != nil || !m.wait {
+		return err
+	}
+	var ended operationState
+	if err := json.Unmarshal(answer, &ended); err != nil || ended.State != "done" {
+		return &failure{exitFailure, "the operation did not come to its end: it is " + printable(ended.State)}
+	}
+	return nil
 }
 
 // words are the filter as a part of a sentence.
@@ -107,10 +114,10 @@ func (m *many) words() string {
 
 // operationState is what has to be known of an operation to wait for it.
 type operationState struct {
-	ID     string          `json:"operation_id"`
-	Status string          `json:"status"`
-	Done   json.RawMessage `json:"done"`
-	Left   json.RawMessage `json:"left"`
+	ID    string          `json:"operation_id"`
+	State string          `json:"state"`
+	Done  json.RawMessage `json:"done"`
+	Left  json.RawMessage `json:"left"`
 }
 
 // awaitOperation asks until an operation has ended.
@@ -120,7 +127,7 @@ func (c *cli) awaitOperation(ctx context.Context, answer json.RawMessage) (json.
 		if err := json.Unmarshal(answer, &state); err != nil || state.ID == "" {
 			return nil, fmt.Errorf("the answer names no operation: %w", err)
 		}
-		if !slices.Contains([]string{"pending", "waiting", "running"}, state.Status) {
+		if !slices.Contains([]string{"waiting", "running"}, state.State) {
 			return answer, nil
 		}
 		if isTerminal(c.errOut) {
@@ -201,7 +208,7 @@ func (c *cli) opList() *cobra.Command {
 				return err
 			}
 			return c.printList(answer, "operations",
-				columns("ID=operation_id ACTION=action STATUS=status DONE=done SKIPPED=skipped LEFT=left CREATED=created_at"))
+				columns("ID=operation_id ACTION=action STATE=state DONE=done SKIPPED=skipped LEFT=left CREATED=created_at"))
 		},
 		ValidArgsFunction: nothing,
 	}

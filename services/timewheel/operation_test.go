@@ -21,7 +21,7 @@ func TestOperationsAreSent(t *testing.T) {
 		}
 		sent.Store(r.Method + " " + r.URL.Path + " " + string(body))
 		w.WriteHeader(http.StatusAccepted)
-		_, _ = io.WriteString(w, `{"operation_id": "op", "status": "running"}`)
+		_, _ = io.WriteString(w, `{"operation_id": "op", "state": "running"}`)
 	}))
 	defer server.Close()
 	for _, c := range []struct {
@@ -33,7 +33,7 @@ func TestOperationsAreSent(t *testing.T) {
 		{[]string{"task", "retry", "--status", "failed", "--dry-run"}, `{"action":"retry","filter":{"status":"failed"},"dry_run":true}`},
 		{
 			[]string{"task", "run", "--label", "a:b", "--label", "c:d:e"},
-			`{"action":"run","filter":{"labels":{"a":"b","c":"d:e"}}}`,
+			`{"action":"run","filter":{"label":["a:b","c:d:e"]}}`,
 		},
 		{
 			[]string{"task", "move", "--type", "foo", "--due-before", "2030-01-01T00:00:00+02:00", "--by", "-30m"},
@@ -61,11 +61,19 @@ func TestAnOperationIsWaitedFor(t *testing.T) {
 		if n == 3 {
 			state = "done"
 		}
-		fmt.Fprintf(w, `{"operation_id": "op", "status": %q, "done": %d}`, state, n)
+		fmt.Fprintf(w, `{"operation_id": "op", "state": %q, "done": %d}`, state, n)
 	}))
 	defer server.Close()
 	code, out, errOut := runHere(t, map[string]string{"TIMEWHEEL_URL": server.URL}, "task", "run", "--all", "--yes", "--wait", "-o", "json")
 	require.Zero(t, code, errOut)
-	require.JSONEq(t, `{"operation_id": "op", "status": "done", "done": 3}`, out)
+	require.JSONEq(t, `{"operation_id": "op", "state": "done", "done": 3}`, out)
 	require.Empty(t, errOut)
+}
+
+// An operation that is waited for and does not come to its end is a failure.
+func TestAnOperationThatIsStopped(t *testing.T) {
+	url := answers(t, 200, "application/json", `{"operation_id": "op", "state": "stopped"}`)
+	code, _, errOut := runHere(t, map[string]string{"TIMEWHEEL_URL": url}, "task", "run", "--all", "--yes", "--wait")
+	require.Equal(t, exitFailure, code)
+	require.Contains(t, errOut, "stopped")
 }

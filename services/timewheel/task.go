@@ -199,7 +199,7 @@ func (c *cli) taskAttempts() *cobra.Command {
 				return err
 			}
 			return c.printList(answer, "attempts",
-				columns("ATTEMPT=attempt STARTED=started_at ENDED=ended_at OUTCOME=outcome WORKER=worker_id MESSAGE=message"))
+				columns("ATTEMPT=attempt STARTED=started_at ENDED=ended_at OUTCOME=outcome WORKER=worker_id CODE=failure.code MESSAGE=failure.message"))
 		},
 		ValidArgsFunction: nothing,
 	}
