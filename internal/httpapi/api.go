@@ -175,7 +175,7 @@ func (a *api) declare(router *gin.Engine) routes {
 	r.post("/task/batch", access.Create, a.withBody(plainJSON, maxBatchBody, errBatchTooLarge, a.createBulk))
 	r.patch("/task/:id", access.Change, a.withBody(patchJSON, task.MaxPayload, errTooLarge, a.change))
 	r.act("/task/:id/cancel", access.Change, a.cancel)
-	r.act("/task/:id/retry", access.Create|access.Change, a.retry)
+	r.act("/task/:id/retry", access.Change, a.retry)
 	r.act("/task/:id/run", access.Change, a.run)
 	r.get("/task", access.Read, a.list)
 	r.get("/task/:id", access.Read, a.get)
