@@ -52,7 +52,7 @@ func defaults() scene {
 			APIs: 2, Workers: 4, Concurrency: 100, Lease: 3 * time.Second, Horizon: time.Minute, Outage: 12 * time.Second,
 			Redis: rig.Single, Types: 1,
 		},
-		load:     users.Load{Rate: 300, Soon: 3 * time.Second, Deletes: 10, Retried: 10, Keyed: 50, Slow: 10, Moves: 10, Expiring: 10, Stay: 1, Watched: 2, Walks: true},
+		load:     users.Load{Rate: 300, Soon: 3 * time.Second, Deletes: 10, Retried: 10, Keyed: 50, Slow: 10, Moves: 10, Expiring: 10, Cancels: 10, Stay: 1, Watched: 2, Walks: true},
 		duration: time.Minute, every: 5 * time.Second, patience: 40 * time.Second, faults: regexp.MustCompile(""),
 	}
 }

@@ -29,11 +29,11 @@ const (
 func Schedule(r *Record, v *Verdict) {
 	deleted, maybe := map[uuid.UUID]time.Time{}, map[uuid.UUID]bool{}
 	for _, c := range r.Calls {
-		if c.Op != "delete" {
+		if c.Op != "delete" && c.Op != "cancel" {
 			continue
 		}
-		v.Counts["deletes "+string(c.Outcome)]++
-		if c.Outcome == OK {
+		v.Counts[c.Op+"s "+string(c.Outcome)]++
+		if c.Outcome == OK && (c.Op == "delete" || c.Status == client.Deleted) {
 			deleted[c.Task] = c.Returned
 		}
 		maybe[c.Task] = maybe[c.Task] || c.Outcome != Fail

@@ -25,7 +25,7 @@ const (
 
 // Call is one request as its client saw it, all tries of a create together.
 type Call struct {
-	Op string `json:"op"` // create, move, delete, get or list
+	Op string `json:"op"` // create, move, cancel, delete, get or list
 	// N names the create that this is, or that made the task. It stands in the
 	// task's payload too, so that a task can be told whose it is although no
 	// answer came.

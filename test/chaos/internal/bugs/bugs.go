@@ -66,6 +66,8 @@ var All = []Bug{
 	{Name: "delete by check-then-act", Load: users.Load{Deletes: 100, Slow: 50}},
 	{Name: "move by check-then-act", Load: users.Load{Moves: 100, Slow: 50}},
 	{Name: "not after left to the sweep", Inject: often("postgres is slow", 200*time.Millisecond), Load: users.Load{Expiring: 100}},
+	{Name: "cancel forgotten when the attempt ends", Inject: often("kill a worker", time.Second), Load: users.Load{Cancels: 100, Retried: 100}},
+	{Name: "cancel marks what runs as ended", Load: users.Load{Cancels: 100}},
 	{Name: "expire without status", Load: users.Load{Expiring: 100, Slow: 50}},
 	{
 		// APIs die while most of their creates do not get through to Postgres and are tried

@@ -96,6 +96,11 @@ func All(h *History) *judge.Verdict {
 // done, and why one failed.
 func schedule(h *History, v *judge.Verdict) {
 	judge.Schedule(&h.Record, v)
+	for _, c := range h.Calls {
+		if c.Op == "cancel" && c.Outcome == judge.OK && c.Status == string(task.Started) {
+			cancelled(h, v, c)
+		}
+	}
 	for id, row := range h.Rows {
 		v.Counts["rows"]++
 		switch task.Status(row.Status) {
@@ -112,6 +117,16 @@ func schedule(h *History, v *judge.Verdict) {
 		default: // nothing more is known of it
 		}
 		v.Counts["ended "+row.Status]++
+	}
+}
+
+// cancelled judges that no attempt starts after a cancel that was answered.
+func cancelled(h *History, v *judge.Verdict, c judge.Call) {
+	v.Counts["cancelled while they ran"]++
+	for _, step := range h.Transitions[c.Task] {
+		if step.To == string(task.Started) && step.From != step.To && step.At.After(c.Returned) {
+			v.Breach("cancelled but started", Schedule, "%s was cancelled in attempt %d, and started again", c.Task, step.Attempt-1)
+		}
 	}
 }
 

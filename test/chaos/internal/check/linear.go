@@ -136,6 +136,21 @@ func next(s state, in step) (bool, state) {
 			return in.status == s.status && s.status != task.Submitted, s
 		}
 		return in.outcome == judge.Unknown || s.status == task.Submitted, s
+	case "cancel":
+		switch {
+		case in.outcome == judge.Fail:
+			return in.status == s.status && s.status.Terminal(), s
+		case in.outcome == judge.Unknown:
+			if s.status == task.Submitted {
+				return true, state{status: task.Deleted, attempt: s.attempt}
+			}
+			return true, s
+		case in.status == task.Started:
+			return s.status == task.Started, s
+		case s.status == task.Submitted:
+			return true, state{status: task.Deleted, attempt: s.attempt}
+		}
+		return s.status == task.Deleted, s // by an earlier try
 	case "expire":
 		return s.status == task.Submitted && s.attempt == in.attempt, state{status: task.Failed, attempt: s.attempt}
 	case "get":

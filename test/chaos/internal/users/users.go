@@ -30,6 +30,8 @@ type Load struct {
 	// Moves and Expiring are how many of a hundred are moved around their due time, and may
 	// not start later than a moment after it.
 	Moves, Expiring int
+	// Cancels is how many of a hundred are cancelled, most of them while they run.
+	Cancels int
 	// Stay is how many tasks of a hundred are due after the run, so that something is
 	// left to compare the two stores by, and comes within the horizon while that is done.
 	Stay    int
@@ -121,6 +123,8 @@ type plan struct {
 	// deleteAt and getAt are when somebody deletes it or looks at it; zero:
 	// never.
 	deleteAt, getAt time.Time
+	// cancelAt is when somebody cancels it; zero: nobody does.
+	cancelAt time.Time
 	// moveAt is when somebody moves it, and moveTo where to; zero: nobody does.
 	moveAt, moveTo time.Time
 	// watchFrom is from when on somebody looks at it until it has ended; zero: nobody does.
@@ -157,6 +161,9 @@ func (c *Clients) plan(n int64, now time.Time) plan {
 			p.moveAt = now.Add(c.within(c.load.Soon))
 		}
 		p.moveTo = p.moveAt.Add(c.within(c.load.Soon)).Truncate(time.Microsecond).UTC()
+	} else if c.chance(c.load.Cancels) && p.deleteAt.IsZero() {
+		behaviour = "slow"
+		p.cancelAt = latest(due, now).Add(c.within(300 * time.Millisecond))
 	} else if c.chance(c.load.Expiring) {
 		until := p.task.ExecutionTime.Add(c.within(maxWindow))
 		p.task.NotAfter = &until
@@ -219,6 +226,7 @@ func (c *Clients) create(ctx context.Context, p plan) {
 	case judge.OK:
 		c.Acknowledged.Add(1)
 		c.later(ctx, p.deleteAt, judge.Call{Op: "delete", N: p.n, Task: call.Task}, c.delete)
+		c.later(ctx, p.cancelAt, judge.Call{Op: "cancel", N: p.n, Task: call.Task}, c.cancel)
 		c.later(ctx, p.moveAt, judge.Call{Op: "move", N: p.n, Task: call.Task, Due: p.moveTo}, c.move)
 		c.later(ctx, p.getAt, judge.Call{Op: "get", N: p.n, Task: call.Task}, c.get)
 		if !p.watchFrom.IsZero() {
@@ -248,6 +256,21 @@ func (c *Clients) delete(ctx context.Context, call *judge.Call) {
 	if call.Outcome == judge.OK {
 		c.Deleted.Add(1)
 	}
+}
+
+func (c *Clients) cancel(ctx context.Context, call *judge.Call) {
+	found, err := c.anyAPI().Cancel(ctx, call.Task)
+	call.Answer(err)
+	if err == nil {
+		call.Status = found.Status
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (c *Clients) move(ctx context.Context, call *judge.Call) {
