@@ -41,6 +41,12 @@ type Tasks interface {
 	// Change makes of a task that has not started what decide says, which may be asked more than
 	// once, and returns it. An error of decide is returned as it is.
 	Change(ctx context.Context, id task.ID, decide func(*task.Task) (task.Change, error)) (*task.Task, error)
+	// PutByKey creates the task of the draft's key or replaces the one that has not started, and
+	// says whether it is new. What is open, or nil, is shown to allow, which may be asked more than
+	// once. An error of allow is returned as it is.
+	PutByKey(ctx context.Context, draft task.Draft, allow func(open *task.Task) error) (put *task.Task, created bool, err error)
+	// DeleteByKey is Delete of the open task of a key, or else of the one that was created last.
+	DeleteByKey(ctx context.Context, key string) (task.ID, error)
 }
 
 // Reader is how the API looks at tasks, with the same errors.
@@ -48,6 +54,8 @@ type Reader interface {
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	// Attempts are those of one task, in order.
 	Attempts(ctx context.Context, id task.ID) ([]task.Attempt, error)
+	// GetByKey returns the open task of a key, or else the one that was created last.
+	GetByKey(ctx context.Context, key string) (*task.Task, error)
 	// List returns at most filter.Limit tasks in the order of the filter.
 	List(ctx context.Context, filter task.Filter) (task.Page, error)
 	Stats(ctx context.Context) (task.Stats, error)
@@ -177,6 +185,9 @@ func (a *api) declare(router *gin.Engine) routes {
 	r.act("/task/:id/cancel", access.Change, a.cancel)
 	r.act("/task/:id/retry", access.Change, a.retry)
 	r.act("/task/:id/run", access.Change, a.run)
+	r.put("/task/by-key/*key", access.Change, a.withBody(plainJSON, task.MaxPayload, errTooLarge, a.putByKey))
+	r.get("/task/by-key/*key", access.Read, a.getByKey)
+	r.delete("/task/by-key/*key", access.Change, a.deleteByKey)
 	r.get("/task", access.Read, a.list)
 	r.get("/task/:id", access.Read, a.get)
 	r.get("/task/:id/attempts", access.Read, a.attempts)

@@ -145,10 +145,18 @@ func readKey(values []string, f *faults) string {
 	if len(values) > 1 || !visible(values[0], task.MaxKeyLength) {
 		f.add(keyHeader, "must be one value of 1 to "+strconv.Itoa(task.MaxKeyLength)+" visible ASCII characters")
 	}
-	if strings.HasPrefix(values[0], task.ScheduleKeys) {
-		f.add(keyHeader, "must not begin with "+task.ScheduleKeys+": such keys name the occurrences of schedules")
-	}
+	refuseReserved(keyHeader, values[0], f)
 	return values[0]
+}
+
+// refuseReserved notes a key of those that timewheel gives out itself.
+func refuseReserved(field, key string, f *faults) {
+	switch {
+	case strings.HasPrefix(key, task.ScheduleKeys):
+		f.add(field, "must not begin with "+task.ScheduleKeys+": such keys name the occurrences of schedules")
+	case strings.HasPrefix(key, task.OnEndKeys):
+		f.add(field, "must not begin with "+task.OnEndKeys+": such keys name the tasks that tell of an end")
+	}
 }
 
 // shorten keeps a name that the client made up readable.

@@ -12,7 +12,7 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-const matchHeader = "If-Match"
+const matchHeader, noneMatchHeader = "If-Match", "If-None-Match"
 
 // etagOf is the strong entity tag of a representation: it is another one for other bytes.
 func etagOf(representation []byte) string {

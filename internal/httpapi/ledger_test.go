@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -233,4 +234,65 @@ func (l *ledger) Stats(ctx context.Context) (s task.Stats, err error) {
 		return s, err
 	}
 	return l.stats, nil
+}
+
+// PutByKey knows nothing of attempts.
+func (l *ledger) PutByKey(ctx context.Context, draft task.Draft, allow func(*task.Task) error) (*task.Task, bool, error) {
+	open, err := l.GetByKey(ctx, draft.Key)
+	if errors.Is(err, task.ErrNotFound) || err == nil && open.Status.Terminal() {
+		open, err = nil, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if open != nil && open.Status != task.Submitted {
+		return nil, false, &task.StatusError{Status: open.Status}
+	}
+	if err := allow(open); err != nil {
+		return nil, false, err
+	}
+	if open == nil {
+		l.mu.Lock()
+		delete(l.keys, draft.Key)
+		l.mu.Unlock()
+		id, err := l.Create(ctx, draft)
+		if err != nil {
+			return nil, false, err
+		}
+		draft.ID = id
+		l.keys[draft.Key] = draft
+		put, err := l.Get(ctx, id)
+		return put, true, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.tasks {
+		if t := &l.tasks[i]; t.ID == open.ID {
+			t.Type, t.Payload, t.MaxAttempts, t.ExecutionTime, t.DueAt = draft.Type, draft.Payload, draft.MaxAttempts, draft.ExecutionTime, draft.ExecutionTime
+			put := *t
+			return &put, false, nil
+		}
+	}
+	return nil, false, task.ErrNotFound
+}
+
+func (l *ledger) GetByKey(ctx context.Context, key string) (*task.Task, error) {
+	if err := l.failing(ctx); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	draft, known := l.keys[key]
+	l.mu.Unlock()
+	if !known {
+		return nil, task.ErrNotFound
+	}
+	return l.Get(ctx, draft.ID)
+}
+
+func (l *ledger) DeleteByKey(ctx context.Context, key string) (task.ID, error) {
+	found, err := l.GetByKey(ctx, key)
+	if err != nil {
+		return task.ID{}, err
+	}
+	return found.ID, l.Delete(ctx, found.ID)
 }

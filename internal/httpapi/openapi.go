@@ -51,6 +51,7 @@ func describe(scopes map[route]access.Scopes) []byte {
 	for _, operation := range []*huma.Operation{
 		d.createTask(), d.createBulk(), d.listTasks(), d.countTasks(), d.getTask(), d.changeTask(), d.deleteTask(),
 		d.runTask(), d.cancelTask(), d.retryTask(), d.listAttempts(),
+		d.putByKey(), d.getByKey(), d.deleteByKey(),
 		d.putType(), d.getType(), d.listTypes(), d.deleteType(),
 		d.putSchedule(), d.getSchedule(), d.listSchedules(), d.nextOfSchedule(), d.deleteSchedule(),
 		d.createKey(), d.listKeys(), d.revokeKey(), d.listAudit(),

@@ -15,7 +15,7 @@ const keyScheme = "key"
 
 // secure says which scope an operation needs, and how it is refused.
 func (d describer) secure(operation *huma.Operation, scopes map[route]access.Scopes) {
-	scope := scopes[route{operation.Method, strings.NewReplacer("{", ":", "}", "").Replace(operation.Path)}]
+	scope := scopes[route{operation.Method, strings.NewReplacer("{key}", "*key", "{", ":", "}", "").Replace(operation.Path)}]
 	if scope == access.Open {
 		return
 	}

@@ -43,8 +43,8 @@ func (r *reach) prefixes(ctx context.Context) []string {
 	return nil
 }
 
-// permit says that a task is not there if the caller may not see it. What it looks at, the task's
-// type, never changes, so the answer holds.
+// permit says that a task is not there if the caller may not see it. Of a task only PutByKey changes
+// the type that it looks at. Whoever acts on the task at that moment could have done so before.
 func (r *reach) permit(ctx context.Context, id task.ID) error {
 	if r.prefixes(ctx) == nil {
 		return nil
@@ -69,6 +69,41 @@ func (r *reach) CreateBulk(ctx context.Context, key string, drafts []task.Draft)
 		}
 	}
 	return r.tasks.CreateBulk(ctx, key, drafts)
+}
+
+// PutByKey creates or replaces a task by one of a type that the caller sees, as it was and as it shall
+// be.
+func (r *reach) PutByKey(
+	ctx context.Context, draft task.Draft, allow func(open *task.Task) error,
+) (*task.Task, bool, error) {
+	if !r.sees(ctx, draft.Type) {
+		return nil, false, task.ErrUnknownType
+	}
+	return r.tasks.PutByKey(ctx, draft, func(open *task.Task) error {
+		if open != nil && !r.sees(ctx, open.Type) {
+			return task.ErrNotFound
+		}
+		return allow(open)
+	})
+}
+
+// GetByKey reads the task of a key that the caller sees.
+func (r *reach) GetByKey(ctx context.Context, key string) (*task.Task, error) {
+	t, err := r.reader.GetByKey(ctx, key)
+	if err == nil && !r.sees(ctx, t.Type) {
+		return nil, task.ErrNotFound
+	}
+	return t, err
+}
+
+// DeleteByKey deletes the task of a key that the caller sees.
+func (r *reach) DeleteByKey(ctx context.Context, key string) (task.ID, error) {
+	if r.prefixes(ctx) != nil {
+		if _, err := r.GetByKey(ctx, key); err != nil {
+			return task.ID{}, err
+		}
+	}
+	return r.tasks.DeleteByKey(ctx, key)
 }
 
 // Delete deletes a task that the caller sees.

@@ -86,13 +86,19 @@ func changeOf(read *task.Task, to *task.Change) (query string, args []any) {
 	// What finds the task by its labels changes with them.
 	args = append(args, []string(read.Labels))
 	return `
-	WITH t AS (` + update + `t.*), dropped AS (
+	WITH t AS (` + update + `t.*)` + relabelled("$"+strconv.Itoa(len(args))) + `
+	SELECT ` + readColumns + `, clock_timestamp() FROM t`, args
+}
+
+// relabelled notes the labels of a task t that has been changed, and drops those of before that it
+// has no longer.
+func relabelled(before string) string {
+	return `, dropped AS (
 		DELETE FROM task_labels l USING t
-		WHERE l.label = ANY($` + strconv.Itoa(len(args)) + `::text[]) AND l.id = t.id AND (l.label = ANY(t.labels)) IS NOT TRUE
+		WHERE l.label = ANY(` + before + `::text[]) AND l.id = t.id AND (l.label = ANY(t.labels)) IS NOT TRUE
 	), noted AS (
 		INSERT INTO task_labels (label, id) SELECT unnest(t.labels), t.id FROM t ON CONFLICT DO NOTHING
-	)
-	SELECT ` + readColumns + `, clock_timestamp() FROM t`, args
+	)`
 }
 
 // changeCast is how a parameter becomes a value of the column.

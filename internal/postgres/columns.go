@@ -206,6 +206,7 @@ var (
 	createColumns                = draftColumnsBy(func(*createColumn) bool { return true })
 	lookUpColumns                = draftColumnsBy(func(c *createColumn) bool { return c.names || c.compared })
 	comparedColumns              = draftColumnsBy(func(c *createColumn) bool { return c.compared })
+	replacedColumns              = draftColumnsBy(func(c *createColumn) bool { return !c.names })
 )
 
 func (c column) plain() string { return "t." + c.name }

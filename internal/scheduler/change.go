@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/timewheel/timewheel/internal/task"
-	"github.com/timewheel/timewheel/test/failpoint"
 )
 
 // Change changes a task that has not started (T7), and returns it as it is then. Nil means that
@@ -37,13 +36,8 @@ func (s *Scheduler) Change(
 		if err != nil {
 			return nil, err
 		}
-		if to.Moves() && changed.Status == task.Submitted {
-			failpoint.Hit(failpoint.Inserted)
-			u := indexUpdate{upserts: []task.Due{{ID: id, Type: changed.Type, At: changed.DueAt}}}
-			if delay > s.horizon+Margin { // the cascade brings it
-				u = indexUpdate{removals: []task.Ref{{ID: id, Type: changed.Type}}}
-			}
-			s.applyOrDefer(ctx, u)
+		if to.Moves() {
+			s.reindex(ctx, read, changed, delay)
 		}
 		return changed, nil
 	}

@@ -29,6 +29,10 @@ type Store interface {
 	Retry(ctx context.Context, old, id task.ID, key string) (made *task.Task, delay time.Duration, err error)
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	Change(ctx context.Context, read *task.Task, to task.Change) (changed *task.Task, delay time.Duration, err error)
+	OpenByKey(ctx context.Context, key string) (open *task.Task, asOf time.Time, err error)
+	GetByKey(ctx context.Context, key string) (*task.Task, error)
+	CreateByKey(ctx context.Context, draft task.Draft, asOf time.Time) (created *task.Task, delay time.Duration, err error)
+	Replace(ctx context.Context, read *task.Task, draft task.Draft) (replaced *task.Task, delay time.Duration, err error)
 }
 
 // Index is the due index in Redis as the API needs it.

@@ -64,8 +64,12 @@ const (
 	OverlapSkip  Overlap = "skip"
 )
 
-// ScheduleKeys begins the idempotency key of every occurrence.
-const ScheduleKeys = "schedule/"
+// ScheduleKeys begins the idempotency key of every occurrence, and OnEndKeys that of every task
+// that tells of another one's end.
+const (
+	ScheduleKeys = "schedule/"
+	OnEndKeys    = "on_end/"
+)
 
 // MaxSchedules is how many schedules there may be.
 const MaxSchedules = 100_000

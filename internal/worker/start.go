@@ -110,7 +110,8 @@ func (w *Worker) addRoom(places map[string]int) {
 }
 
 // releaseClaims ends claims. What the start refused gives back its slot, and is put back
-// if it still has to run, when Postgres says that it is due: Redis may be ahead.
+// if it still has to run, when Postgres says that it is due: Redis may be ahead. One that has
+// another type by now goes to the ring of that, and out of this one.
 func (w *Worker) releaseClaims(s *session, claims []task.Claimed, started []task.Task) {
 	dropped := refs(claims)
 	var back []task.DueIn
@@ -180,12 +181,12 @@ func without(tasks []task.Ref, started []task.Task) (rest []task.Ref) {
 }
 
 func withoutDelayed(tasks []task.Ref, waits []task.DueIn) (rest []task.Ref) {
-	has := make(map[task.ID]bool, len(waits))
+	has := make(map[task.Ref]bool, len(waits))
 	for _, w := range waits {
-		has[w.ID] = true
+		has[task.Ref{ID: w.ID, Type: w.Type}] = true
 	}
 	for _, t := range tasks {
-		if !has[t.ID] {
+		if !has[t] {
 			rest = append(rest, t)
 		}
 	}
