@@ -171,7 +171,7 @@ func leaveOldKey(ctx context.Context, r *rig.Rig) error {
 // they noted when the task was created.
 func slowCommits(ctx context.Context, r *rig.Rig) error {
 	return every(ctx, 500*time.Millisecond, func(ctx context.Context) error {
-		return locked(ctx, r, `audit IN EXCLUSIVE MODE`, 3*time.Second, func() error { return nil })
+		return locked(ctx, r, `witnessed IN EXCLUSIVE MODE`, 3*time.Second, func() error { return nil })
 	})
 }
 

@@ -36,7 +36,7 @@ func endsGoOn(ctx context.Context, t *Target) error {
 		err = t.DB.QueryRow(ctx, `
 			SELECT max(at) > clock_timestamp() - interval '1 second' OR NOT EXISTS (
 				SELECT FROM tasks_open WHERE due_at < clock_timestamp() - interval '1 second')
-			FROM audit WHERE new_status IN ('done', 'failed', 'deleted')`).Scan(&gone)
+			FROM witnessed WHERE new_status IN ('done', 'failed', 'deleted')`).Scan(&gone)
 		return gone, err
 	})
 	if err == nil && !gone {

@@ -1,5 +1,5 @@
 -- What every change of a task was, written in the transaction that made it.
-CREATE TABLE audit (
+CREATE TABLE witnessed (
     seq          bigserial PRIMARY KEY,
     task         uuid NOT NULL,
     old_status   text NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE audit (
     tx           xid8 NOT NULL DEFAULT pg_current_xact_id()
 );
 -- A move waits for its second half: there are few of them at a time.
-CREATE INDEX audit_moving ON audit (task) WHERE new_status = '';
+CREATE INDEX witnessed_moving ON witnessed (task) WHERE new_status = '';
 
 -- What has ended, as it was when it did. Retention does not reach it. An id may be in it twice:
 -- that is for the checkers to find.
@@ -30,15 +30,15 @@ CREATE FUNCTION audit_open() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE now record;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO audit (task, old_status, new_status, attempt, max_attempts, worker, session_dead, failure, due)
+        INSERT INTO witnessed (task, old_status, new_status, attempt, max_attempts, worker, session_dead, failure, due)
         VALUES (NEW.id, '', NEW.status, NEW.attempt, NEW.max_attempts, NEW.worker_id, false, '', NEW.due_at);
     ELSIF TG_OP = 'DELETE' THEN
         -- The first half of a move. Without the second, the row is gone.
-        INSERT INTO audit (task, old_status, new_status, attempt, max_attempts, worker, session_dead, failure, due)
+        INSERT INTO witnessed (task, old_status, new_status, attempt, max_attempts, worker, session_dead, failure, due)
         VALUES (OLD.id, OLD.status, '', OLD.attempt, OLD.max_attempts, OLD.worker_id, false, '', OLD.due_at);
     ELSE
         SELECT * INTO now FROM noted(NEW.worker_id);
-        INSERT INTO audit (task, old_status, new_status, attempt, max_attempts, worker, process, session_dead, failure, due)
+        INSERT INTO witnessed (task, old_status, new_status, attempt, max_attempts, worker, process, session_dead, failure, due)
         VALUES (NEW.id, OLD.status, NEW.status, NEW.attempt, NEW.max_attempts, NEW.worker_id, now.process, now.dead,
                 coalesce(NEW.failure_code, ''), OLD.due_at);
     END IF;
@@ -53,11 +53,11 @@ CREATE FUNCTION audit_ended() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE now record;
 BEGIN
     SELECT * INTO now FROM noted(NEW.worker_id);
-    UPDATE audit SET new_status = NEW.status, attempt = NEW.attempt, worker = NEW.worker_id, process = now.process,
+    UPDATE witnessed SET new_status = NEW.status, attempt = NEW.attempt, worker = NEW.worker_id, process = now.process,
         session_dead = now.dead, failure = coalesce(NEW.failure_code, ''), at = clock_timestamp()
     WHERE TG_OP = 'INSERT' AND task = NEW.id AND new_status = '' AND tx = pg_current_xact_id();
     IF NOT FOUND THEN
-        INSERT INTO audit (task, old_status, new_status, attempt, max_attempts, worker, process, session_dead, failure, due)
+        INSERT INTO witnessed (task, old_status, new_status, attempt, max_attempts, worker, process, session_dead, failure, due)
         VALUES (NEW.id, '', NEW.status, NEW.attempt, NEW.max_attempts, NEW.worker_id, now.process, now.dead,
                 coalesce(NEW.failure_code, ''), NEW.due_at);
     END IF;

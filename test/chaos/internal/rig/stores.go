@@ -27,7 +27,7 @@ var dumps = []struct{ file, sql string }{
 	{history.TransitionsFile, `
 		SELECT seq, task, old_status AS "from", new_status AS "to", attempt, max_attempts AS max, worker, session_dead,
 		       failure, due, at, process
-		FROM audit ORDER BY seq`},
+		FROM witnessed ORDER BY seq`},
 }
 
 // Dump writes what both stores hold into the history; Postgres as of one
