@@ -55,7 +55,7 @@ type createColumn struct {
 	// left out.
 	digest func(*task.Draft) []byte
 	// retried is the value in a task that repeats another one, t, if it is not the same: $2
-	// and $3 are the id and the idempotency key of the new one.
+	// to $4 are the id, the idempotency key and the trace of the new one.
 	retried string
 }
 
@@ -179,7 +179,7 @@ var taskColumns = []column{
 	{
 		name: "traceparent", started: true, scan: func(t *task.Task) any { return (*zeronull.Text)(&t.TraceParent) },
 		create: &createColumn{
-			array:  "text[]",
+			array: "text[]", retried: "$4",
 			values: optional(func(d *task.Draft) (*string, bool) { return &d.TraceParent, d.TraceParent != "" }),
 		},
 	},

@@ -11,15 +11,15 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// Retry creates a task, of this new id, with the content of one that has failed or was deleted, and
-// returns it and how far ahead it is due, which is now. That one stays as it is. The key may be empty; if it names
-// a task that repeats the same one, that is returned. Errors are task.ErrNotFound,
+// Retry creates a task with the content of one that has failed or was deleted, and returns it and how
+// far ahead it is due, which is now. That one stays as it is. Of the draft it takes the id,
+// the key and the trace; if the key names a task that repeats the same one, that is returned. Errors are task.ErrNotFound,
 // *task.StatusError for a task of another status, task.ErrKeyReused, task.ErrDeleted,
 // task.ErrUnknownType, task.ErrUnavailable and task.ErrUnknownOutcome.
-func (db *DB) Retry(ctx context.Context, old, id task.ID, key string) (*task.Task, time.Duration, error) {
+func (db *DB) Retry(ctx context.Context, old task.ID, draft task.Draft) (*task.Task, time.Duration, error) {
 	var made task.Task
 	var now time.Time
-	names := namesOf([]task.Draft{{ID: id, Key: key}})
+	names := namesOf([]task.Draft{draft})
 	if names.keys == nil {
 		// Each copy of this looks through what has ended, so none needs a mark.
 		names.keys = []string{}
@@ -28,7 +28,7 @@ func (db *DB) Retry(ctx context.Context, old, id task.ID, key string) (*task.Tas
 		made = task.Task{}
 		var batch pgx.Batch
 		var inserted error
-		batch.Queue(retryOne, old, id, nullIfEmpty(key)).QueryRow(func(row pgx.Row) error {
+		batch.Queue(retryOne, old, draft.ID, nullIfEmpty(draft.Key), nullIfEmpty(draft.TraceParent)).QueryRow(func(row pgx.Row) error {
 			if inserted = row.Scan(targets(&made, readScans, &now)...); errors.Is(inserted, pgx.ErrNoRows) {
 				return nil
 			}
@@ -40,7 +40,7 @@ func (db *DB) Retry(ctx context.Context, old, id task.ID, key string) (*task.Tas
 			return fmt.Errorf("resolve a conflicting retry: %w", errVanished)
 		}
 		if err == nil && inserted != nil {
-			now, err = db.whyNotRetried(ctx, old, id, key, &made)
+			now, err = db.whyNotRetried(ctx, old, draft.ID, draft.Key, &made)
 		}
 		return err
 	})

@@ -12,10 +12,13 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
+// again is what a retry takes.
+func again(key string) task.Draft { return task.Draft{ID: uuid.Must(uuid.NewV7()), Key: key} }
+
 // retry repeats a task under a new id.
 func (f *fixture) retry(t *testing.T, old task.ID, key string) *task.Task {
 	t.Helper()
-	made, delay, err := f.Retry(t.Context(), old, uuid.Must(uuid.NewV7()), key)
+	made, delay, err := f.Retry(t.Context(), old, again(key))
 	require.NoError(t, err)
 	require.LessOrEqual(t, delay, time.Duration(0))
 	return made
@@ -35,6 +38,7 @@ func TestRetryRepeatsWhatHasFailedOrWasDeleted(t *testing.T) {
 	d.Payload, d.MaxAttempts, d.Key = json.RawMessage(`{ "n" : 1.10 }`), 2, "mine"
 	until, timeout := time.Now().UTC().Add(time.Hour).Truncate(time.Microsecond), 90*time.Second
 	d.NotAfter, d.Timeout, d.Retry = &until, &timeout, &task.Retry{Delay: time.Second, Factor: 3, MaxDelay: time.Minute, Jitter: 0.5}
+	d.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" // which was the create's
 	d.SkipAfter, d.Labels = &until, task.Labels{"a:b", "c:d"}
 	failed, session := f.create(t, d)[0], f.session(t)
 	f.start(t, session, failed)
@@ -73,12 +77,12 @@ func TestRetryIsRefused(t *testing.T) {
 	f.finish(t, session, ids[2], 1, "")
 	all := f.count(t, `SELECT count(*) FROM tasks`)
 	for i, want := range []task.Status{task.Submitted, task.Started, task.Done} {
-		_, _, err := f.Retry(t.Context(), ids[i], uuid.Must(uuid.NewV7()), "")
+		_, _, err := f.Retry(t.Context(), ids[i], again(""))
 		var refused *task.StatusError
 		require.ErrorAs(t, err, &refused)
 		require.Equal(t, want, refused.Status)
 	}
-	_, _, err := f.Retry(t.Context(), uuid.New(), uuid.Must(uuid.NewV7()), "k")
+	_, _, err := f.Retry(t.Context(), uuid.New(), again("k"))
 	require.ErrorIs(t, err, task.ErrNotFound)
 
 	d := draft()
@@ -86,7 +90,7 @@ func TestRetryIsRefused(t *testing.T) {
 	gone := f.create(t, d)[0]
 	require.NoError(t, f.Delete(t.Context(), gone))
 	f.exec(t, `DELETE FROM types WHERE name = 'zz'`)
-	_, _, err = f.Retry(t.Context(), gone, uuid.Must(uuid.NewV7()), "")
+	_, _, err = f.Retry(t.Context(), gone, again(""))
 	require.ErrorIs(t, err, task.ErrUnknownType)
 	require.Equal(t, all+1, f.count(t, `SELECT count(*) FROM tasks`))
 }
@@ -104,7 +108,7 @@ func TestRetryUnderAKey(t *testing.T) {
 	var all errgroup.Group
 	for i := range made {
 		all.Go(func() (err error) {
-			made[i], _, err = f.Retry(t.Context(), ids[0], uuid.Must(uuid.NewV7()), "k")
+			made[i], _, err = f.Retry(t.Context(), ids[0], again("k"))
 			return err
 		})
 	}
@@ -114,7 +118,7 @@ func TestRetryUnderAKey(t *testing.T) {
 	}
 	refused := func(old task.ID, want error) {
 		t.Helper()
-		_, _, err := f.Retry(t.Context(), old, uuid.Must(uuid.NewV7()), "k")
+		_, _, err := f.Retry(t.Context(), old, again("k"))
 		require.ErrorIs(t, err, want)
 	}
 	refused(ids[1], task.ErrKeyReused)
@@ -127,11 +131,10 @@ func TestRetryUnderAKey(t *testing.T) {
 	d := draft()
 	d.Key = "taken"
 	f.create(t, d)
-	_, _, err := f.Retry(t.Context(), ids[0], uuid.Must(uuid.NewV7()), "taken")
+	_, _, err := f.Retry(t.Context(), ids[0], again("taken"))
 	require.ErrorIs(t, err, task.ErrKeyReused)
-	again := f.retry(t, ids[0], "other")
-	require.NoError(t, f.Delete(t.Context(), again.ID))
-	_, _, err = f.Retry(t.Context(), ids[0], uuid.Must(uuid.NewV7()), "other")
+	require.NoError(t, f.Delete(t.Context(), f.retry(t, ids[0], "other").ID))
+	_, _, err = f.Retry(t.Context(), ids[0], again("other"))
 	require.ErrorIs(t, err, task.ErrDeleted)
 	require.Equal(t, 2+3, f.count(t, `SELECT count(*) FROM tasks`))
 }
@@ -147,14 +150,14 @@ func TestRetryWhoseReplyWasLost(t *testing.T) {
 	require.NoError(t, f.Delete(t.Context(), old))
 	id := uuid.Must(uuid.NewV7())
 	through.loseReply("SELECT")
-	made, _, err := db.Retry(t.Context(), old, id, "")
+	made, _, err := db.Retry(t.Context(), old, task.Draft{ID: id})
 	require.NoError(t, err)
 	require.Equal(t, 1, through.losses())
 	require.Equal(t, id, made.ID)
 	late := func() {
 		t.Helper()
 		before := f.row(t, id)
-		again, _, err := f.Retry(t.Context(), old, id, "")
+		again, _, err := f.Retry(t.Context(), old, task.Draft{ID: id})
 		require.NoError(t, err)
 		require.Equal(t, id, again.ID)
 		require.Equal(t, before, f.row(t, id))

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/internal/telemetry"
 	"github.com/timewheel/timewheel/test/failpoint"
 )
 
@@ -12,11 +13,11 @@ import (
 func (s *Scheduler) Retry(ctx context.Context, old task.ID, key string) (*task.Task, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	var draft task.Draft
+	draft := task.Draft{Key: key, TraceParent: telemetry.Creator(ctx)}
 	if err := prepare(&draft); err != nil {
 		return nil, err
 	}
-	made, delay, err := s.store.Retry(ctx, old, draft.ID, key)
+	made, delay, err := s.store.Retry(ctx, old, draft)
 	if err != nil {
 		return nil, err
 	}

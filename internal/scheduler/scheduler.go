@@ -26,7 +26,7 @@ type Store interface {
 	CreateBulk(ctx context.Context, key string, drafts []task.Draft) ([]task.Created, error)
 	Delete(ctx context.Context, id task.ID) (taskType string, err error)
 	Cancel(ctx context.Context, id task.ID) (*task.Task, error)
-	Retry(ctx context.Context, old, id task.ID, key string) (made *task.Task, delay time.Duration, err error)
+	Retry(ctx context.Context, old task.ID, draft task.Draft) (made *task.Task, delay time.Duration, err error)
 	Get(ctx context.Context, id task.ID) (*task.Task, error)
 	Change(ctx context.Context, read *task.Task, to task.Change) (changed *task.Task, delay time.Duration, err error)
 	OpenByKey(ctx context.Context, key string) (open *task.Task, asOf time.Time, err error)
