@@ -59,7 +59,7 @@ func (db *DB) CreateOperation(ctx context.Context, o task.Operation) (task.Opera
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer cancel()
 	var stored task.Operation
-	args := []any{o.ID, nullIfNoKey(o.Key), o.Action, rowOf(&o.Filter), o.ExecutionTime, o.Shift, o.DryRun}
+	args := []any{o.ID, nullIfEmpty(o.Key), o.Action, rowOf(&o.Filter), o.ExecutionTime, o.Shift, o.DryRun}
 	err := db.retry(ctx, "create operation", func(ctx context.Context) error {
 		var batch pgx.Batch
 		same := false
@@ -88,13 +88,6 @@ func (db *DB) CreateOperation(ctx context.Context, o task.Operation) (task.Opera
 		err = &task.RejectedError{Reason: refusal.Message}
 	}
 	return stored, err
-}
-
-func nullIfNoKey(key string) *string {
-	if key == "" {
-		return nil
-	}
-	return &key
 }
 
 // GetOperation reads one. The error is task.ErrNoSuchOperation or task.ErrUnavailable.
