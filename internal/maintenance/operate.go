@@ -15,7 +15,7 @@ const (
 	operatePace = 4
 	// operateRest is the time between two pages, as a part of what the page took: others use the
 	// stores meanwhile.
-	operateRest = 2
+	operateRest = 4
 	// operateMargin is how far beyond the horizon a task is still indexed: the cascade may look
 	// there before the page is committed.
 	operateMargin = time.Minute
