@@ -1,6 +1,7 @@
 -- What acts on all tasks that match a filter. before is the place of its walk, which goes from the
 -- newest id to the oldest: whoever acts on a page moves it in the same statement. remaining is
--- NULL until it is known.
+-- NULL until it is known. types are
+-- prefixes of the names of the types that it may touch, NULL is all, and made_by is the key that asked for it.
 SET LOCAL lock_timeout = '300ms';
 CREATE TABLE operations (
     id             uuid PRIMARY KEY,
@@ -10,6 +11,8 @@ CREATE TABLE operations (
     execution_time timestamptz,
     shift          interval,
     dry_run        boolean NOT NULL,
+    types          text[],
+    made_by        uuid,
     state          text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'stopped', 'failed')),
     before         uuid NOT NULL DEFAULT 'ffffffff-ffff-ffff-ffff-ffffffffffff',
     done           bigint NOT NULL DEFAULT 0,

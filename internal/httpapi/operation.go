@@ -27,8 +27,8 @@ type Operations interface {
 	// key names.
 	CreateOperation(ctx context.Context, o task.Operation) (task.Operation, error)
 	GetOperation(ctx context.Context, id uuid.UUID) (task.Operation, error)
-	// Operations are those before an id, newest first.
-	Operations(ctx context.Context, before uuid.UUID, limit int) ([]task.Operation, error)
+	// Operations are those before an id, newest first, within these prefixes of types.
+	Operations(ctx context.Context, before uuid.UUID, limit int, types []string) ([]task.Operation, error)
 	// StopOperation returns the operation, which changes nothing after that.
 	StopOperation(ctx context.Context, id uuid.UUID) (task.Operation, error)
 }
@@ -90,14 +90,14 @@ type operationListed struct {
 
 // createOperation answers POST /operation with this body.
 func (a *api) createOperation(c *gin.Context, body []byte) error {
-	o, err := a.decodeOperation(c.Request.URL.RawQuery, c.Request.Header[keyHeader], body)
+	o, err := a.decodeOperation(c.Request.Context(), c.Request.URL.RawQuery, c.Request.Header[keyHeader], body)
 	if err != nil {
 		return err
 	}
 	if o.ID, err = uuid.NewV7(); err != nil {
 		return err
 	}
-	o, err = a.operations.CreateOperation(c.Request.Context(), o)
+	o, err = a.reach.CreateOperation(c.Request.Context(), o)
 	if err != nil {
 		return err
 	}
@@ -107,12 +107,12 @@ func (a *api) createOperation(c *gin.Context, body []byte) error {
 
 // getOperation answers GET /operation/<id>.
 func (a *api) getOperation(c *gin.Context) error {
-	return a.oneOperation(c, a.operations.GetOperation)
+	return a.oneOperation(c, a.reach.GetOperation)
 }
 
 // stopOperation answers DELETE /operation/<id>.
 func (a *api) stopOperation(c *gin.Context) error {
-	return a.oneOperation(c, a.operations.StopOperation)
+	return a.oneOperation(c, a.reach.StopOperation)
 }
 
 func (a *api) oneOperation(c *gin.Context, do func(context.Context, uuid.UUID) (task.Operation, error)) error {
@@ -139,7 +139,7 @@ func (a *api) listOperations(c *gin.Context) error {
 			return invalidFields(FieldError{"before", "is not the id of an operation"})
 		}
 	}
-	all, err := a.operations.Operations(c.Request.Context(), before, operationList+1)
+	all, err := a.reach.Operations(c.Request.Context(), before, operationList+1)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"slices"
@@ -25,7 +26,7 @@ type operationMembers struct {
 // decodeOperation reads an operation and lists everything that is wrong with it. It may act on every
 // task that there is, so nothing is passed over: neither what is not known, nor null, nor a
 // member that is sent twice, nor a filter that says nothing.
-func (a *api) decodeOperation(query string, keys []string, body []byte) (task.Operation, error) {
+func (a *api) decodeOperation(ctx context.Context, query string, keys []string, body []byte) (task.Operation, error) {
 	m := operationMembers{given: map[string]bool{}}
 	m.o.Key = readKey(keys, &m.faults)
 	if query != "" {
@@ -33,7 +34,7 @@ func (a *api) decodeOperation(query string, keys []string, body []byte) (task.Op
 	}
 	err := readBody(body, func(name []byte, raw jsontext.Value) {
 		if m.once(m.given, string(name), "") {
-			a.readOperationMember(&m, string(name), raw)
+			a.readOperationMember(ctx, &m, string(name), raw)
 		}
 	})
 	if err != nil {
@@ -53,7 +54,7 @@ func (m *operationMembers) once(given map[string]bool, name, under string) bool 
 	return true
 }
 
-func (a *api) readOperationMember(m *operationMembers, name string, raw jsontext.Value) {
+func (a *api) readOperationMember(ctx context.Context, m *operationMembers, name string, raw jsontext.Value) {
 	switch name {
 	case "action":
 		m.o.Action = task.Action(textOf(raw))
@@ -61,7 +62,7 @@ func (a *api) readOperationMember(m *operationMembers, name string, raw jsontext
 			m.add("action", "must be delete, reschedule, run, retry or cancel")
 		}
 	case "filter":
-		a.readOperationFilter(m, raw)
+		a.readOperationFilter(ctx, m, raw)
 	case "all":
 		m.all = m.readBool("all", raw)
 	case "dry_run":
@@ -87,7 +88,7 @@ func (m *operationMembers) readBool(name string, raw jsontext.Value) bool {
 }
 
 // readOperationFilter reads the members of GET /task's query, with the labels in an array.
-func (a *api) readOperationFilter(m *operationMembers, raw jsontext.Value) {
+func (a *api) readOperationFilter(ctx context.Context, m *operationMembers, raw jsontext.Value) {
 	if raw.Kind() != '{' {
 		m.add("filter", "must be an object")
 		return
@@ -111,7 +112,7 @@ func (a *api) readOperationFilter(m *operationMembers, raw jsontext.Value) {
 		m.add("filter", "is not one JSON value")
 	}
 	var inner faults
-	m.o.Filter = a.readFilter(values, &inner)
+	m.o.Filter = a.readFilter(ctx, values, &inner)
 	for _, fault := range inner.list {
 		m.add("filter."+fault.Field, fault.Message)
 	}

@@ -50,11 +50,11 @@ func (r *register) GetOperation(_ context.Context, id uuid.UUID) (task.Operation
 	return task.Operation{}, task.ErrNoSuchOperation
 }
 
-func (r *register) Operations(_ context.Context, before uuid.UUID, limit int) (found []task.Operation, err error) {
+func (r *register) Operations(_ context.Context, before uuid.UUID, limit int, types []string) (found []task.Operation, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := len(r.all) - 1; i >= 0 && len(found) < limit; i-- {
-		if r.all[i].ID.String() < before.String() {
+		if r.all[i].ID.String() < before.String() && r.all[i].Within(types) {
 			found = append(found, r.all[i])
 		}
 	}

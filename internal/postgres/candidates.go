@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,12 +13,15 @@ import (
 // for. The walk goes from its place on.
 func pickingArgs(o *task.Operation) pgx.NamedArgs {
 	args := arguments(&o.Filter)
-	args["before"] = o.Before
+	args["before"], args["reach"] = o.Before, o.Reach
 	if end := o.Filter.Created.End; end == nil || end.After(o.CreatedAt) {
 		args["created_end"] = o.CreatedAt
 	}
 	return args
 }
+
+// withinReach is whether the operation may touch a task.
+const withinReach = ` AND (@reach::text[] IS NULL OR EXISTS (SELECT FROM unnest(@reach::text[]) p WHERE starts_with(t.task_type, p)))`
 
 // retriable is which ended tasks can be done again.
 const retriable = ` AND t.status IN ('failed', 'deleted')`
@@ -26,8 +30,8 @@ var (
 	walkRetriable       = lookingFor(matches+retriable, orderedByID("tasks_ended"))
 	walkRetriableOfType = walkByType("failed", "deleted")
 
-	placesRetriable = placesOf("t.id", "tasks_ended") + retriable
-	placesOpen      = placesOf("t.id", "tasks_open")
+	placesRetriable = placesOf("t.id", "tasks_ended") + withinReach + retriable
+	placesOpen      = placesOf("t.id", "tasks_open") + withinReach
 
 	// walkStarted goes along the receipts of the starts.
 	walkStarted = `
@@ -61,13 +65,17 @@ func (db *DB) Candidates(ctx context.Context, o *task.Operation) (found task.Can
 func (db *DB) candidates(ctx context.Context, o *task.Operation) (found task.Candidates, err error) {
 	var w walked
 	args := pickingArgs(o)
-	if o.Filter.Labels != nil && o.Filter.Status != task.Started {
-		w, err = db.labelledCandidates(ctx, o, args, &found)
+	byLabel := o.Filter.Labels != nil && o.Filter.Status != task.Started
+	if byLabel {
+		w, err = db.walkOpenLabels(ctx, o, args)
 	} else {
 		w, err = db.walk(ctx, walkOf(o), args, maxLooked)
-		for i := range w.places {
-			found.IDs = append(found.IDs, w.places[i].ID)
-		}
+	}
+	for i := range w.places {
+		found.IDs = append(found.IDs, w.places[i].ID)
+	}
+	if err == nil && (byLabel || o.Reach != nil) {
+		found.IDs, err = db.matchingOf(ctx, o, args, found.IDs)
 	}
 	switch {
 	case err != nil:
@@ -101,33 +109,30 @@ func walkOf(o *task.Operation) string {
 	}
 }
 
-// labelledCandidates finds tasks by their labels, and looks then which of them match the rest.
-func (db *DB) labelledCandidates(ctx context.Context, o *task.Operation, args pgx.NamedArgs, found *task.Candidates) (w walked, err error) {
-	byLabel, query := task.Filter{Labels: o.Filter.Labels, Status: task.Submitted}, placesOpen
+// walkOpenLabels finds tasks by their labels, and those that are open where the action needs that.
+func (db *DB) walkOpenLabels(ctx context.Context, o *task.Operation, args pgx.NamedArgs) (walked, error) {
+	byLabel := task.Filter{Labels: o.Filter.Labels, Status: task.Submitted}
 	if o.Action == task.ActionRetry {
-		byLabel.Status, query = "", placesRetriable
+		byLabel.Status = ""
 	}
-	if w, err = db.walkLabels(ctx, &byLabel, args, maxLooked); err != nil {
-		return w, err
-	}
-	ids := make([]task.ID, len(w.places))
-	for i := range w.places {
-		ids[i] = w.places[i].ID
+	return db.walkLabels(ctx, &byLabel, args, maxLooked)
+}
+
+// matchingOf are those of the tasks that match all of what the operation picks by.
+func (db *DB) matchingOf(ctx context.Context, o *task.Operation, args pgx.NamedArgs, ids []task.ID) (matching []task.ID, err error) {
+	query := placesOpen
+	if o.Action == task.ActionRetry {
+		query = placesRetriable
 	}
 	args["ids"] = uuids(ids)
 	rows, err := db.reads.Query(ctx, query, args)
 	if err != nil {
-		return w, err
+		return nil, err
 	}
-	matching := make(map[task.ID]bool, len(ids))
+	match := make(map[task.ID]bool, len(ids))
 	var id task.ID
-	if _, err = pgx.ForEachRow(rows, []any{scanUUID(&id)}, func() error { matching[id] = true; return nil }); err != nil {
-		return w, err
+	if _, err := pgx.ForEachRow(rows, []any{scanUUID(&id)}, func() error { match[id] = true; return nil }); err != nil {
+		return nil, err
 	}
-	for _, id := range ids {
-		if matching[id] {
-			found.IDs = append(found.IDs, id)
-		}
-	}
-	return w, nil
+	return slices.DeleteFunc(ids, func(id task.ID) bool { return !match[id] }), nil
 }

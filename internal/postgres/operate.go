@@ -162,12 +162,13 @@ func (a pageAction) statement(lock string) string {
 	}
 	return `
 	WITH op AS MATERIALIZED (
-		SELECT id, jsonb_array_length(samples) AS samples FROM operations WHERE id = @op AND finished_at IS NULL AND before = @place FOR NO KEY UPDATE
+		SELECT id, jsonb_array_length(samples) AS samples FROM operations o
+		WHERE id = @op AND finished_at IS NULL AND before = @place AND ` + keyIsGood + ` FOR NO KEY UPDATE OF o
 	)` + a.before + `, held AS MATERIALIZED (
 		SELECT id, task_type, status, due_at, created_at, labels, not_after FROM ` + a.table + `
 		WHERE id = ANY(ARRAY(SELECT unnest(@ids::uuid[]) FROM op)) ORDER BY id` + lock + `
 	), looked AS MATERIALIZED (
-		SELECT t.id, t.status, CASE WHEN (` + matches + `) IS NOT TRUE THEN '` + task.SkipChanged + `' ELSE ` + a.refuses + ` END AS reason FROM held t
+		SELECT t.id, t.status, CASE WHEN (` + matches + withinReach + `) IS NOT TRUE THEN '` + task.SkipChanged + `' ELSE ` + a.refuses + ` END AS reason FROM held t
 	)` + a.acts + `, samples AS (
 		SELECT coalesce(jsonb_agg(jsonb_build_object('task_id', id, 'reason', coalesce(
 		           (SELECT reason FROM looked WHERE looked.id = missed.id),

@@ -414,18 +414,18 @@ func TestOperationsAreBounded(t *testing.T) {
 	active, err := f.ActiveOperations(t.Context())
 	require.NoError(t, err)
 	require.Len(t, active, task.MaxOperations)
-	all, err := f.Operations(t.Context(), uuid.Max, 1000)
+	all, err := f.Operations(t.Context(), uuid.Max, 1000, nil)
 	require.NoError(t, err)
 	require.Len(t, all, task.MaxOperations+1)
 	require.True(t, slices.IsSortedFunc(all, func(a, b task.Operation) int { return strings.Compare(b.ID.String(), a.ID.String()) }))
-	rest, err := f.Operations(t.Context(), all[0].ID, 2)
+	rest, err := f.Operations(t.Context(), all[0].ID, 2, nil)
 	require.NoError(t, err)
 	require.Equal(t, all[1:3], rest)
 
 	require.NoError(t, f.ForgetOperations(t.Context(), time.Hour, 1000))
 	f.exec(t, `UPDATE operations SET finished_at = finished_at - interval '2 h'`)
 	require.NoError(t, f.ForgetOperations(t.Context(), time.Hour, 1000))
-	all, err = f.Operations(t.Context(), uuid.Max, 1000)
+	all, err = f.Operations(t.Context(), uuid.Max, 1000, nil)
 	require.NoError(t, err)
 	require.Equal(t, task.MaxOperations, len(all), "those that have not ended stay")
 }
@@ -448,4 +448,64 @@ func TestAnOperationThatIsRefusedFails(t *testing.T) {
 	active, err := f.ActiveOperations(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, active)
+}
+
+// An operation of a key that is bound to types touches and shows those alone, and stops with its key.
+func TestAnOperationReachesWhatItsKeyDoes(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	all := drafts(6)
+	for i := range all {
+		all[i].Type = []string{"foo", "foo2", "bar"}[i%3]
+		all[i].Labels = task.Labels{"a:1"}
+	}
+	ids := f.create(t, all...)
+	for _, filter := range []task.Filter{{}, only("a:1"), {Status: task.Submitted}} {
+		o, _ := f.operate(t, task.Operation{Action: task.ActionDelete, Filter: filter, Reach: []string{"foo2", "baz"}, DryRun: true})
+		require.Equal(t, [2]int64{2, 0}, [2]int64{o.Done, o.Skipped})
+	}
+	o := f.ask(t, task.Operation{Action: task.ActionDelete, Reach: []string{"foo2"}})
+	_, err := f.DB.Operate(t.Context(), &o, task.OperationPage{IDs: ids, Next: uuid.Nil, Last: true})
+	require.NoError(t, err)
+	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM tasks WHERE status = 'deleted' AND task_type = 'foo2'`))
+	require.Equal(t, 4, f.count(t, `SELECT count(*) FROM tasks_open`))
+
+	whole := f.ask(t, task.Operation{Action: task.ActionRun, DryRun: true})
+	typed := f.ask(t, task.Operation{Action: task.ActionRun, Filter: task.Filter{Type: "foo2"}})
+	for _, prefixes := range [][]string{nil, {}, {"foo"}, {"foo2"}, {"foo2", "baz"}, {"bar"}} {
+		listed, err := f.Operations(t.Context(), uuid.Max, 100, prefixes)
+		require.NoError(t, err)
+		seen := map[uuid.UUID]bool{}
+		for i := range listed {
+			seen[listed[i].ID] = true
+			require.True(t, listed[i].Within(prefixes))
+		}
+		for _, one := range []task.Operation{o, whole, typed} {
+			require.Equal(t, one.Within(prefixes), seen[one.ID], "%v", prefixes)
+		}
+		require.Equal(t, prefixes == nil, seen[whole.ID])
+	}
+
+	made := f.goodKey(t)
+	mine := f.ask(t, task.Operation{Action: task.ActionDelete, MadeBy: made})
+	f.exec(t, `UPDATE keys SET revoked_at = clock_timestamp() WHERE id = $1`, made)
+	acted, err := f.DB.Operate(t.Context(), &mine, wholeOf(f.look(t, mine)))
+	require.NoError(t, err)
+	require.Equal(t, task.Acted{}, acted)
+	active, err := f.ActiveOperations(t.Context())
+	require.NoError(t, err)
+	require.NotContains(t, active, mine)
+	mine, err = f.GetOperation(t.Context(), mine.ID)
+	require.NoError(t, err)
+	require.Equal(t, task.OperationStopped, mine.State)
+	require.Equal(t, "the key that asked for it was revoked or has expired", mine.Failure)
+	require.Equal(t, 4, f.count(t, `SELECT count(*) FROM tasks_open`))
+}
+
+// goodKey is a key that is good.
+func (f *fixture) goodKey(t *testing.T) (id uuid.UUID) {
+	t.Helper()
+	require.NoError(t, f.sql.QueryRow(t.Context(), `INSERT INTO keys (id, name, digest, hint, scopes, types)
+		VALUES (gen_random_uuid(), 'ci', sha256(random()::text::bytea), 'tw_', '{change}', '{}') RETURNING id`).Scan(&id))
+	return id
 }

@@ -13,12 +13,13 @@ import (
 )
 
 const operationColumns = `o.id, o.key, o.action, o.filter, o.execution_time, o.shift, o.dry_run, o.state, o.before, o.done, o.skipped,
-	o.remaining, o.samples, o.failure, o.created_at, o.started_at, o.finished_at`
+	o.remaining, o.samples, o.failure, o.created_at, o.started_at, o.finished_at, o.types, o.made_by`
 
 func scanOperation(row pgx.Row) (o task.Operation, err error) {
 	var filter filterRow
 	err = row.Scan(scanUUID(&o.ID), (*zeronull.Text)(&o.Key), &o.Action, &filter, &o.ExecutionTime, &o.Shift, &o.DryRun, &o.State,
-		scanUUID(&o.Before), &o.Done, &o.Skipped, &o.Left, &o.Samples, (*zeronull.Text)(&o.Failure), &o.CreatedAt, &o.StartedAt, &o.FinishedAt)
+		scanUUID(&o.Before), &o.Done, &o.Skipped, &o.Left, &o.Samples, (*zeronull.Text)(&o.Failure), &o.CreatedAt, &o.StartedAt, &o.FinishedAt,
+		&o.Reach, (*zeronull.UUID)(&o.MadeBy))
 	o.Filter = filter.filter()
 	return o, err
 }
@@ -47,9 +48,9 @@ func (r filterRow) filter() task.Filter {
 
 // A late copy finds the id. So many are looked at, at most, as there may be.
 const createOperation = `
-	INSERT INTO operations (id, key, action, filter, execution_time, shift, dry_run)
-	SELECT $1::uuid, $2::text, $3::text, $4::jsonb, $5::timestamptz, $6::interval, $7::boolean
-	WHERE (SELECT count(*) FROM (SELECT FROM operations WHERE finished_at IS NULL LIMIT $8) active) < $8
+	INSERT INTO operations (id, key, action, filter, execution_time, shift, dry_run, types, made_by)
+	SELECT $1::uuid, $2::text, $3::text, $4::jsonb, $5::timestamptz, $6::interval, $7::boolean, $8::text[], $9::uuid
+	WHERE (SELECT count(*) FROM (SELECT FROM operations WHERE finished_at IS NULL LIMIT $10) active) < $10
 	ON CONFLICT DO NOTHING`
 
 // CreateOperation stores an operation for later. If its key names one already that asks for the same,
@@ -59,11 +60,11 @@ func (db *DB) CreateOperation(ctx context.Context, o task.Operation) (task.Opera
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer cancel()
 	var stored task.Operation
-	args := []any{o.ID, nullIfEmpty(o.Key), o.Action, rowOf(&o.Filter), o.ExecutionTime, o.Shift, o.DryRun}
+	args := []any{o.ID, nullIfEmpty(o.Key), o.Action, rowOf(&o.Filter), o.ExecutionTime, o.Shift, o.DryRun, o.Reach}
 	err := db.retry(ctx, "create operation", func(ctx context.Context) error {
 		var batch pgx.Batch
 		same := false
-		batch.Queue(createOperation, append(args, task.MaxOperations)...)
+		batch.Queue(createOperation, append(args, zeronull.UUID(o.MadeBy), task.MaxOperations)...)
 		batch.Queue(`
 			SELECT `+operationColumns+` FROM operations o
 			WHERE o.id = $1 OR o.key = $2 ORDER BY o.id = $1 DESC LIMIT 1`, args[:2]...).QueryRow(func(row pgx.Row) (err error) {
@@ -72,8 +73,8 @@ func (db *DB) CreateOperation(ctx context.Context, o task.Operation) (task.Opera
 		})
 		batch.Queue(`
 			SELECT EXISTS (SELECT FROM operations o WHERE (o.id = $1 OR o.key = $2)
-			       AND (o.action, o.filter, o.execution_time, o.shift, o.dry_run) IS NOT DISTINCT FROM
-			           ($3::text, $4::jsonb, $5::timestamptz, $6::interval, $7::boolean))`, args...).
+			       AND (o.action, o.filter, o.execution_time, o.shift, o.dry_run, o.types) IS NOT DISTINCT FROM
+			           ($3::text, $4::jsonb, $5::timestamptz, $6::interval, $7::boolean, $8::text[]))`, args...).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&same) })
 		err := db.pool.SendBatch(ctx, &batch).Close()
 		switch {
@@ -102,13 +103,34 @@ func (db *DB) GetOperation(ctx context.Context, id uuid.UUID) (task.Operation, e
 	return all[0], nil
 }
 
-// Operations reads those before an id, newest first.
-func (db *DB) Operations(ctx context.Context, before uuid.UUID, limit int) ([]task.Operation, error) {
-	return db.readOperations(ctx, `WHERE o.id < $1 ORDER BY o.id DESC LIMIT $2`, before, limit)
+// Operations reads those before an id, newest first, that are within these prefixes of types, see
+// task.Operation.Within.
+func (db *DB) Operations(ctx context.Context, before uuid.UUID, limit int, types []string) ([]task.Operation, error) {
+	return db.readOperations(ctx, `WHERE o.id < $1 AND `+operationWithin+` ORDER BY o.id DESC LIMIT $2`, before, limit, types)
 }
 
-// ActiveOperations reads those that have not ended, oldest first.
+// operationWithin is task.Operation.Within.
+const operationWithin = `($3::text[] IS NULL OR CASE
+		WHEN o.filter ? 'type' THEN EXISTS (SELECT FROM unnest($3::text[]) p WHERE starts_with(o.filter->>'type', p))
+		ELSE o.types IS NOT NULL AND NOT EXISTS (
+			SELECT FROM unnest(o.types) own WHERE NOT EXISTS (SELECT FROM unnest($3::text[]) p WHERE starts_with(own, p))) END)`
+
+// keyIsGood is that the key which asked for an operation o has not been revoked meanwhile.
+const keyIsGood = `(o.made_by IS NULL OR EXISTS (
+			SELECT FROM keys k WHERE k.id = o.made_by AND k.revoked_at IS NULL AND coalesce(k.expires_at > clock_timestamp(), true)))`
+
+// ActiveOperations reads those that have not ended, oldest first. Those whose key is good no more
+// it stops.
 func (db *DB) ActiveOperations(ctx context.Context) ([]task.Operation, error) {
+	err := db.retry(ctx, "stop operations of revoked keys", func(ctx context.Context) error {
+		_, err := db.pool.Exec(ctx, `
+			UPDATE operations o SET state = 'stopped', finished_at = clock_timestamp(), failure = 'the key that asked for it was revoked or has expired'
+			WHERE o.finished_at IS NULL AND NOT `+keyIsGood)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	return db.readOperations(ctx, `WHERE o.finished_at IS NULL ORDER BY o.id`)
 }
 

@@ -2,6 +2,7 @@ package task
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,6 +80,10 @@ type Operation struct {
 	// later than it was. Nil for other actions.
 	ExecutionTime *time.Time
 	Shift         *time.Duration
+	// Reach are prefixes of the names of the types that it may touch, or nil: all. MadeBy is the key
+	// that asked for it, or the zero UUID: it stops when that is revoked or expires.
+	Reach  []string
+	MadeBy uuid.UUID
 	// DryRun: it counts, and changes nothing.
 	DryRun bool
 
@@ -97,6 +102,20 @@ type Operation struct {
 
 	// Before is the place of its walk: what has a lesser id is still to be looked at.
 	Before ID
+}
+
+// Within reports whether all that the operation may touch is of types with these prefixes. Nil is all.
+func (o *Operation) Within(prefixes []string) bool {
+	reached := func(name string) bool {
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+	}
+	switch {
+	case prefixes == nil:
+		return true
+	case o.Filter.Type != "":
+		return reached(o.Filter.Type)
+	}
+	return o.Reach != nil && !slices.ContainsFunc(o.Reach, func(own string) bool { return !reached(own) })
 }
 
 // Skip is a task that an operation skipped.
