@@ -82,6 +82,7 @@ func RunAPI(ctx context.Context, cfg config.API, out io.Writer) error {
 		Tasks: tasks, Reader: stores.db,
 		Types:       types{known, stores.db, stores.wheel},
 		Schedules:   schedules{stores.db, tasks},
+		Operations:  stores.db,
 		Validate:    checks.Validate,
 		CheckType:   checks.CheckType,
 		Ready:       stores.ready,

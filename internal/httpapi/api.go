@@ -93,6 +93,8 @@ type Options struct {
 	Types  Types
 
 	Schedules Schedules
+
+	Operations Operations
 	// Keys, if it is not nil, says who may call. Without, everybody may.
 	Keys Keys
 	// Loopback says that only this machine reaches the API. Then, without Keys, it answers to
@@ -137,7 +139,7 @@ type api struct {
 // panics if they or the routes contradict each other.
 func New(o Options) http.Handler {
 	a := &api{
-		reach: &reach{tasks: o.Tasks, reader: o.Reader, types: o.Types, schedules: o.Schedules, asks: o.Keys != nil},
+		reach: &reach{tasks: o.Tasks, reader: o.Reader, types: o.Types, schedules: o.Schedules, operations: o.Operations, asks: o.Keys != nil},
 		keys:  o.Keys,
 
 		validate: o.Validate,
@@ -203,6 +205,11 @@ func (a *api) declare(router *gin.Engine) routes {
 	r.get("/schedule/:name", access.Read, a.getSchedule)
 	r.get("/schedule/:name/next", access.Read, a.nextOfSchedule)
 	r.delete("/schedule/:name", access.Change, a.deleteSchedule)
+
+	r.post("/operation", access.Change, a.withBody(plainJSON, maxTypeBody, errTooLarge, a.createOperation))
+	r.get("/operation", access.Read, a.listOperations)
+	r.get("/operation/:id", access.Read, a.getOperation)
+	r.delete("/operation/:id", access.Change, a.stopOperation)
 
 	r.get("/stats", access.Read, a.stats)
 

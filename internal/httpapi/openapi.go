@@ -47,6 +47,8 @@ func describe(scopes map[route]access.Scopes) []byte {
 	d.schemas.Map()["NewBatch"] = newBatchSchema()
 	d.of(reflect.TypeFor[scheduleShown]())
 	d.schemas.Map()["NewSchedule"] = newScheduleSchema()
+	d.of(reflect.TypeFor[operationShown]())
+	d.schemas.Map()["NewOperation"] = newOperationSchema()
 	d.schemas.Map()["Type"], d.schemas.Map()["NewType"] = typeSchema(true), typeSchema(false)
 	for _, operation := range []*huma.Operation{
 		d.createTask(), d.createBulk(), d.listTasks(), d.countTasks(), d.getTask(), d.changeTask(), d.deleteTask(),
@@ -55,6 +57,7 @@ func describe(scopes map[route]access.Scopes) []byte {
 		d.putType(), d.getType(), d.listTypes(), d.deleteType(),
 		d.putSchedule(), d.getSchedule(), d.listSchedules(), d.nextOfSchedule(), d.deleteSchedule(),
 		d.createKey(), d.listKeys(), d.revokeKey(), d.listAudit(),
+		d.createOperation(), d.getOperation(), d.listOperations(), d.stopOperation(),
 		d.health("/livez", "livez", "Whether the process serves at all", http.StatusOK),
 		d.health("/readyz", "readyz", "Whether tasks can be taken", http.StatusOK, http.StatusServiceUnavailable),
 		d.plain("/metrics", "metrics", "What Prometheus scrapes", "text/plain", &huma.Schema{Type: huma.TypeString}),
@@ -138,6 +141,9 @@ func schemaName(t reflect.Type, _ string) string {
 		reflect.TypeFor[revokedKey]():       "RevokedKey",
 		reflect.TypeFor[eventShown]():       "AuditEvent",
 		reflect.TypeFor[auditPage]():        "AuditPage",
+		reflect.TypeFor[operationShown]():   "Operation",
+		reflect.TypeFor[operationListed]():  "OperationList",
+		reflect.TypeFor[skipShown]():        "SkippedTask",
 		reflect.TypeFor[problem]():          "Problem",
 		reflect.TypeFor[FieldError]():       "FieldError",
 		reflect.TypeFor[telemetry.Health](): "Health",

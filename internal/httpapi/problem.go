@@ -126,6 +126,8 @@ var sentinels = []struct {
 	{task.ErrTooManyTypes, errTooManyTypes},
 	{task.ErrNoSuchSchedule, errNoSuchSchedule},
 	{task.ErrTooManySchedules, errTooManySchedules},
+	{task.ErrNoSuchOperation, errNoSuchOperation},
+	{task.ErrTooManyOperations, errTooManyOperations},
 	{task.ErrOlderWorkers, errOlderWorkers},
 	{task.ErrDeleted, errKeyDeleted},
 	{task.ErrOverloaded, errOverloaded},

@@ -3,6 +3,8 @@ package httpapi
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"github.com/timewheel/timewheel/internal/access"
 	"github.com/timewheel/timewheel/internal/task"
 )
@@ -15,7 +17,10 @@ type reach struct {
 	reader    Reader
 	types     Types
 	schedules Schedules
-	counts    counts
+
+	operations Operations
+
+	counts counts
 	// asks is whether keys are asked for. Then a request without one sees nothing.
 	asks bool
 }
@@ -260,4 +265,36 @@ func (r *reach) Schedules(ctx context.Context, after string, limit int) ([]task.
 // DeleteSchedule deletes one of a type that the caller sees.
 func (r *reach) DeleteSchedule(ctx context.Context, name string) error {
 	return r.schedules.DeleteSchedule(ctx, name, r.prefixes(ctx))
+}
+
+// CreateOperation creates one that touches what the caller sees, for as long as its key is good.
+func (r *reach) CreateOperation(ctx context.Context, o task.Operation) (task.Operation, error) {
+	o.Reach = r.prefixes(ctx)
+	if key := access.From(ctx); r.asks && key != nil {
+		o.MadeBy = key.ID
+	}
+	return r.operations.CreateOperation(ctx, o)
+}
+
+// GetOperation reads one that touches nothing but what the caller sees. What it touches never
+// changes.
+func (r *reach) GetOperation(ctx context.Context, id uuid.UUID) (task.Operation, error) {
+	o, err := r.operations.GetOperation(ctx, id)
+	if err == nil && !o.Within(r.prefixes(ctx)) {
+		return task.Operation{}, task.ErrNoSuchOperation
+	}
+	return o, err
+}
+
+// Operations lists such.
+func (r *reach) Operations(ctx context.Context, before uuid.UUID, limit int) ([]task.Operation, error) {
+	return r.operations.Operations(ctx, before, limit, r.prefixes(ctx))
+}
+
+// StopOperation stops such a one.
+func (r *reach) StopOperation(ctx context.Context, id uuid.UUID) (task.Operation, error) {
+	if _, err := r.GetOperation(ctx, id); err != nil {
+		return task.Operation{}, err
+	}
+	return r.operations.StopOperation(ctx, id)
 }

@@ -40,3 +40,9 @@ func (m *Maintainer) AgeBacklog(by time.Duration) {
 	m.backlog.at = m.backlog.at.Add(-by)
 	m.nextLook = m.nextLook.Add(-by)
 }
+
+// OperateOnce carries out all operations, on a node that leads.
+func (m *Maintainer) OperateOnce(ctx context.Context) error {
+	m.leads.Store(true)
+	return m.operateWhenLeading(ctx)
+}

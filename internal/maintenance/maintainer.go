@@ -10,6 +10,7 @@
 //	reap       dead sessions                                          reap.go
 //	schedule   occurrences of schedules, by the leader                schedule.go
 //	backlog    what is overdue, for the metrics, by the leader        backlog.go
+//	operate    operations on all tasks that match, by the leader      operate.go
 //	retain     partitions of the history, by the leader               retention.go
 package maintenance
 
@@ -40,6 +41,10 @@ type Store interface {
 	DueSchedules(ctx context.Context, until time.Time, limit int) ([]task.DueSchedule, error)
 	MakeOccurrences(ctx context.Context, steps []task.Advance) ([]task.Due, error)
 	ForgetOccurrences(ctx context.Context, limit int) error
+	ActiveOperations(ctx context.Context) ([]task.Operation, error)
+	Candidates(ctx context.Context, o *task.Operation) (task.Candidates, error)
+	Operate(ctx context.Context, o *task.Operation, page task.OperationPage) (task.Acted, error)
+	ForgetOperations(ctx context.Context, keep time.Duration, limit int) error
 	ExtendHistory(ctx context.Context, keep time.Duration) error
 	DropEnded(ctx context.Context, keep time.Duration) (dropped int64, err error)
 	ForgetAudit(ctx context.Context, keep time.Duration, limit int) (deleted int, err error)
@@ -59,6 +64,8 @@ type Index interface {
 	Scan(ctx context.Context, taskType string, f func([]task.ID) error) error
 	Repair(ctx context.Context, tasks []task.Due) (int, error)
 	Remove(ctx context.Context, tasks []task.Ref) error
+	CancelRequested(ctx context.Context, session uuid.UUID) error
+	Index(ctx context.Context, tasks []task.Due) error
 	IndexIn(ctx context.Context, tasks []task.DueIn) error
 	Revived() int
 	RaiseRoom(ctx context.Context, rooms map[string]int) error
@@ -150,6 +157,7 @@ func (m *Maintainer) Run(ctx context.Context) error {
 	group.Go(func() error { return m.every(ctx, "legacy", 30*m.cfg.Tick, m.dropLegacy) })
 	group.Go(func() error { return m.every(ctx, "reap", m.cfg.Tick, m.reapWhenDue) })
 	group.Go(func() error { return m.every(ctx, "schedule", m.cfg.Tick, m.makeWhenLeading) })
+	group.Go(func() error { return m.every(ctx, "operate", m.cfg.Tick/operatePace, m.operateWhenLeading) })
 	group.Go(func() error { return m.every(ctx, "expire", m.cfg.Tick, m.expireWhenLeading) })
 	group.Go(func() error { return m.every(ctx, "backlog", m.cfg.Tick, m.lookAtBacklog) })
 	group.Go(func() error { return m.every(ctx, "retain", 10*m.cfg.Tick, m.retain) })

@@ -49,7 +49,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 		}),
 		failures: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "timewheel_loop_failures_total",
-			Help: "Rounds of the background loops that failed, by loop: lead, audit, reap, schedule, expire, backlog, retain, legacy.",
+			Help: "Rounds of the background loops that failed, by loop: lead, audit, reap, schedule, operate, expire, backlog, retain, legacy.",
 		}, []string{"loop"}),
 	}
 	// From the beginning, or the first of each would not be seen as a rise. The other loops have

@@ -35,6 +35,9 @@ func (m *Maintainer) retain(ctx context.Context) error {
 	if auditErr := m.forgetAudit(ctx); auditErr != nil {
 		err = errors.Join(err, fmt.Errorf("audit: %w", auditErr))
 	}
+	if operationErr := m.store.ForgetOperations(ctx, m.cfg.Retention, pageSize); operationErr != nil {
+		err = errors.Join(err, fmt.Errorf("operations: %w", operationErr))
+	}
 	return err
 }
 

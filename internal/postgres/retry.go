@@ -116,7 +116,8 @@ func classify(err error) verdict {
 		errors.Is(err, task.ErrUnknownType), errors.Is(err, task.ErrNoSuchType), errors.Is(err, task.ErrTypeInUse),
 		errors.Is(err, task.ErrTooManyTypes), errors.Is(err, task.ErrChanged), errors.Is(err, task.ErrNoSuchSchedule),
 		errors.Is(err, task.ErrTooManySchedules), errors.Is(err, task.ErrOlderWorkers), errors.As(err, &conflict),
-		errors.Is(err, task.ErrNameTaken), errors.Is(err, access.ErrNoSuchKey), errors.Is(err, access.ErrTooManyKeys), errors.Is(err, access.ErrBeyond):
+		errors.Is(err, task.ErrNameTaken), errors.Is(err, task.ErrNoSuchOperation), errors.Is(err, task.ErrTooManyOperations),
+		errors.Is(err, access.ErrNoSuchKey), errors.Is(err, access.ErrTooManyKeys), errors.Is(err, access.ErrBeyond):
 		// Not a failure but the answer.
 		return definite
 	case errors.As(err, &connect), pgconn.SafeToRetry(err):

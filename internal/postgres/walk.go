@@ -56,11 +56,14 @@ func (db *DB) walkSome(ctx context.Context, query string, args pgx.NamedArgs, wa
 
 // looking makes a query for walk of one that gives rows in order. Nothing is read beyond what
 // is wanted.
-func looking(ordered string) string {
+func looking(ordered string) string { return lookingFor(matches, ordered) }
+
+// lookingFor is looking with a condition of its own.
+func lookingFor(hit, ordered string) string {
 	return `
 	SELECT id, due_at, hit, n = @look
 	FROM (
-		SELECT t.id, t.due_at, row_number() OVER () AS n, ` + matches + ` AS hit
+		SELECT t.id, t.due_at, row_number() OVER () AS n, ` + hit + ` AS hit
 		FROM (` + ordered + ` LIMIT @look) t
 	) t
 	WHERE hit OR n = @look LIMIT @want`
@@ -68,9 +71,12 @@ func looking(ordered string) string {
 
 const walkColumns = `id, task_type, status, due_at, created_at, labels`
 
-func walkByID(table string) string {
-	return looking(`
-			SELECT ` + walkColumns + ` FROM ` + table + ` WHERE id < @before AND id >= @from ORDER BY id DESC`)
+func walkByID(table string) string { return looking(orderedByID(table)) }
+
+// orderedByID is what a walk by the id goes along.
+func orderedByID(table string) string {
+	return `
+			SELECT ` + walkColumns + ` FROM ` + table + ` WHERE id < @before AND id >= @from ORDER BY id DESC`
 }
 
 // Both bounds name the type beside the id, as the order does: so only the index of both will do.

@@ -40,6 +40,10 @@ var (
 	ErrTypeInUse = errors.New("tasks of the type are open")
 	// ErrTypeShips: the type is one of those that are always there.
 	ErrTypeShips = errors.New("the type ships and cannot be deleted")
+	// ErrNoSuchOperation: there is no operation of this id.
+	ErrNoSuchOperation = errors.New("there is no such operation")
+	// ErrTooManyOperations: as many operations wait and run as may.
+	ErrTooManyOperations = errors.New("there are as many operations as there may be")
 	// ErrOlderWorkers: a worker is up that does not know what is asked for: a pause, a limit, or
 	// a task that is cancelled while it runs. Nothing was changed.
 	ErrOlderWorkers = errors.New("a worker of an older version is up")

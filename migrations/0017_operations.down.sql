@@ -1,0 +1,2 @@
+SET LOCAL lock_timeout = '300ms';
+DROP TABLE operations;
