@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/timewheel/timewheel/internal/access"
 	"github.com/timewheel/timewheel/internal/httpapi"
 	"github.com/timewheel/timewheel/internal/task"
 )
@@ -224,4 +225,36 @@ func TestFaultsOfAnOperation(t *testing.T) {
 	a := s.do(t, "POST", "/operation", `{"action":"delete","filter":{"type":"foo"}}`, "Idempotency-Key", "a b")
 	require.Equal(t, []string{"Idempotency-Key"}, a.fields())
 	require.Empty(t, r.all)
+}
+
+// What a key may not see, no operation of it touches, and none of others shows.
+func TestOperationsAndKeys(t *testing.T) {
+	r := &register{}
+	s, b := keyed(t, func(o *httpapi.Options) { o.Operations = r })
+	_, all := b.make(everything)
+	bound, narrow := b.make(access.Read|access.Change, "foo")
+	_, reads := b.make(access.Read)
+	post := func(text, body string) answer { return s.do(t, "POST", "/operation", body, bearer(text)...) }
+	requireProblem(t, post(reads, `{"action":"run","filter":{"type":"foo"}}`), 403, "forbidden")
+	require.Equal(t, 202, post(all, `{"action":"run","filter":{},"all":true}`).Code)
+	require.Equal(t, 202, post(all, `{"action":"run","filter":{"type":"bar"}}`).Code)
+	require.Equal(t, 202, post(all, `{"action":"run","filter":{"type":"foo"}}`).Code)
+	requireProblem(t, post(narrow, `{"action":"run","filter":{"type":"bar"}}`), 422, "invalid")
+	require.Equal(t, 202, post(narrow, `{"action":"run","filter":{},"all":true}`).Code)
+	require.Nil(t, r.all[0].Reach)
+	require.Equal(t, []string{"foo"}, r.all[3].Reach)
+	require.Equal(t, bound.ID, r.all[3].MadeBy)
+	seen := s.do(t, "GET", "/operation", "", bearer(narrow)...).body["operations"].([]any)
+	require.Len(t, seen, 2)
+	require.Len(t, s.do(t, "GET", "/operation", "", bearer(all)...).body["operations"], 4)
+	for i, o := range r.all {
+		for _, method := range []string{"GET", "DELETE"} {
+			a := s.do(t, method, "/operation/"+o.ID.String(), "", bearer(narrow)...)
+			if i < 2 {
+				requireProblem(t, a, 404, "no_such_operation")
+			} else {
+				require.Equal(t, 200, a.Code)
+			}
+		}
+	}
 }
