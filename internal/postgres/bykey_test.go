@@ -12,10 +12,10 @@ import (
 	"github.com/timewheel/timewheel/internal/task"
 )
 
-// keyed is a task of a key that has been due for a minute.
-func keyed(key string) task.Draft {
+// ofKey is a task of the key k that has been due for a minute.
+func ofKey() task.Draft {
 	d := draft()
-	d.Key = key
+	d.Key = "k"
 	return d
 }
 
@@ -43,7 +43,7 @@ func TestCreateByKeyAfterEachEnd(t *testing.T) {
 	_, err := f.GetByKey(t.Context(), "k")
 	require.ErrorIs(t, err, task.ErrNotFound)
 	for _, code := range []task.Code{"", task.HandlerError, task.Timeout, "delete", ""} {
-		d := keyed("k")
+		d := ofKey()
 		created := f.createByKey(t, d)
 		require.Equal(t, f.get(t, d.ID), created)
 		found, err := f.GetByKey(t.Context(), "k")
@@ -67,7 +67,7 @@ func TestCreateByKeyAfterEachEnd(t *testing.T) {
 func TestALateCreateByKey(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	first, other := keyed("k"), keyed("k")
+	first, other := ofKey(), ofKey()
 	first.Labels = task.Labels{"a:b"}
 	asOf := f.free(t, "k")
 	_, _, err := f.CreateByKey(t.Context(), first, asOf)
@@ -88,7 +88,7 @@ func TestALateCreateByKey(t *testing.T) {
 
 	// The one that replaced it has ended as well.
 	asOf = f.free(t, "k")
-	taken := f.createByKey(t, keyed("k"))
+	taken := f.createByKey(t, ofKey())
 	replaced, _, err := f.Replace(t.Context(), taken, other)
 	require.NoError(t, err)
 	require.NoError(t, f.Delete(t.Context(), replaced.ID))
@@ -102,11 +102,11 @@ func TestACreateByKeyThatWaitsForTheEnd(t *testing.T) {
 	t.Parallel()
 	f := open(t)
 	asOf := f.free(t, "k")
-	created := f.createByKey(t, keyed("k"))
+	created := f.createByKey(t, ofKey())
 	commit := f.hold(t, `DELETE FROM tasks_open WHERE id = $1`, created.ID)
 	var creating errgroup.Group
 	creating.Go(func() error {
-		_, _, err := f.CreateByKey(t.Context(), keyed("k"), asOf)
+		_, _, err := f.CreateByKey(t.Context(), ofKey(), asOf)
 		return err
 	})
 	f.awaitBlocked(t, 1)
@@ -120,10 +120,10 @@ func TestACreateByKeyThatWaitsForTheEnd(t *testing.T) {
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	d := keyed("k")
+	d := ofKey()
 	d.Payload, d.MaxAttempts = json.RawMessage(`{ "n": 1.50 }`), 3
 	read := f.createByKey(t, d)
-	to := keyed("k")
+	to := ofKey()
 	to.Labels = task.Labels{"a:b", "c:d"}
 	to.Type, to.ExecutionTime, to.Payload = "web", task.Ceil(time.Now().UTC().Add(time.Hour)), json.RawMessage(`{"m":2.0 }`)
 	replaced, delay, err := f.Replace(t.Context(), read, to)
@@ -136,14 +136,14 @@ func TestReplace(t *testing.T) {
 	require.Equal(t, &want, f.get(t, read.ID))
 	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM task_labels WHERE id = $1`, read.ID))
 
-	_, _, err = f.Replace(t.Context(), read, keyed("k"))
+	_, _, err = f.Replace(t.Context(), read, ofKey())
 	require.ErrorIs(t, err, task.ErrChanged, "it is not as it was read")
-	bare, _, err := f.Replace(t.Context(), replaced, keyed("k"))
+	bare, _, err := f.Replace(t.Context(), replaced, ofKey())
 	require.NoError(t, err)
 	require.Nil(t, bare.Payload)
 	require.Zero(t, f.count(t, `SELECT count(*) FROM task_labels`))
 
-	gone := keyed("k")
+	gone := ofKey()
 	gone.Type = "nobody"
 	_, _, err = f.Replace(t.Context(), bare, gone)
 	require.ErrorIs(t, err, task.ErrUnknownType)
@@ -162,13 +162,13 @@ func TestReplace(t *testing.T) {
 func TestReplaceOfATaskThatWaitsForAnotherAttempt(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	d := keyed("k")
+	d := ofKey()
 	d.MaxAttempts = 2
 	f.createByKey(t, d)
 	session := f.session(t)
 	f.start(t, session, d.ID)
 	require.Equal(t, task.Submitted, f.finish(t, session, d.ID, 1, task.HandlerError).Status)
-	replaced, _, err := f.Replace(t.Context(), f.get(t, d.ID), keyed("k"))
+	replaced, _, err := f.Replace(t.Context(), f.get(t, d.ID), ofKey())
 	require.NoError(t, err)
 	require.Equal(t, 1, replaced.Attempt)
 	require.Equal(t, 2, replaced.MaxAttempts, "one more than were made")
@@ -182,14 +182,14 @@ func TestByKeyWhoseReplyWasLost(t *testing.T) {
 	f := open(t)
 	through, url := newProxy(t, f.url)
 	db := f.connect(t, url)
-	d := keyed("k")
+	d := ofKey()
 	asOf := f.free(t, "k")
 	through.loseReply("SELECT")
 	created, _, err := db.CreateByKey(t.Context(), d, asOf)
 	require.NoError(t, err)
 	require.Equal(t, 1, through.losses())
 	require.Equal(t, d.ID, created.ID)
-	to := keyed("k")
+	to := ofKey()
 	to.Payload = json.RawMessage(`{"a":1.0}`)
 	through.loseReply("UPDATE")
 	replaced, _, err := db.Replace(t.Context(), created, to)
@@ -199,7 +199,7 @@ func TestByKeyWhoseReplyWasLost(t *testing.T) {
 	require.Equal(t, to.Payload, replaced.Payload)
 
 	// A copy arrives when it has been replaced by something else.
-	_, _, err = f.Replace(t.Context(), replaced, keyed("k"))
+	_, _, err = f.Replace(t.Context(), replaced, ofKey())
 	require.NoError(t, err)
 	_, _, err = f.Replace(t.Context(), created, to)
 	require.ErrorIs(t, err, task.ErrChanged)

@@ -155,16 +155,17 @@ func (c *Clients) plan(n int64, now time.Time) plan {
 			p.deleteAt = now.Add(c.within(c.load.Soon))
 		}
 	}
-	if c.chance(c.load.Moves) && p.deleteAt.IsZero() && p.task.MaxAttempts == 1 {
+	switch {
+	case c.chance(c.load.Moves) && p.deleteAt.IsZero() && p.task.MaxAttempts == 1:
 		p.moveAt = due.Add(c.within(40*time.Millisecond) - 20*time.Millisecond)
 		if p.moveAt.After(c.end) {
 			p.moveAt = now.Add(c.within(c.load.Soon))
 		}
 		p.moveTo = p.moveAt.Add(c.within(c.load.Soon)).Truncate(time.Microsecond).UTC()
-	} else if c.chance(c.load.Cancels) && p.deleteAt.IsZero() {
+	case c.chance(c.load.Cancels) && p.deleteAt.IsZero():
 		behaviour = "slow"
 		p.cancelAt = latest(due, now).Add(c.within(300 * time.Millisecond))
-	} else if c.chance(c.load.Expiring) {
+	case c.chance(c.load.Expiring):
 		until := p.task.ExecutionTime.Add(c.within(maxWindow))
 		p.task.NotAfter = &until
 	}
