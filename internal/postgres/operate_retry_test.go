@@ -55,7 +55,7 @@ func TestACancelMeetsATaskThatStartsMeanwhile(t *testing.T) {
 	commit := f.hold(t, `UPDATE tasks_open SET status = 'started_executing', worker_id = $2, attempt = 1, started_at = now() WHERE id = $1`, ids[1], session)
 	acted := make(chan task.Acted, 1)
 	go func() {
-		did, _ := f.DB.Operate(t.Context(), &o, page)
+		did, _ := f.Operate(t.Context(), &o, page)
 		acted <- did
 	}()
 	f.awaitBlocked(t, 1)
@@ -96,7 +96,7 @@ func TestACancelOfWhatRunsAndWaits(t *testing.T) {
 	o := f.ask(t, task.Operation{Action: task.ActionCancel})
 	found := f.look(t, o)
 	for part := range slices.Chunk(found.IDs, 25) {
-		_, err := f.DB.Operate(t.Context(), &o, task.OperationPage{IDs: part, Next: part[len(part)-1]})
+		_, err := f.Operate(t.Context(), &o, task.OperationPage{IDs: part, Next: part[len(part)-1]})
 		require.NoError(t, err)
 		o.Before = part[len(part)-1]
 	}

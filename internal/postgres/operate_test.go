@@ -41,7 +41,7 @@ func (f *fixture) operate(t *testing.T, o task.Operation) (task.Operation, task.
 	o = f.ask(t, o)
 	var all task.Acted
 	for o.FinishedAt == nil {
-		acted, err := f.DB.Operate(t.Context(), &o, wholeOf(f.look(t, o)))
+		acted, err := f.Operate(t.Context(), &o, wholeOf(f.look(t, o)))
 		require.NoError(t, err)
 		require.True(t, acted.Moved)
 		all.Ended = append(all.Ended, acted.Ended...)
@@ -130,23 +130,21 @@ func TestAnOperationPicksByAllOfItsFilter(t *testing.T) {
 		"created after":          {task.Filter{Created: task.Window{Start: &created}}, func(int) bool { return true }},
 		"created after later":    {task.Filter{Created: task.Window{Start: &later}}, func(int) bool { return false }},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var want []task.ID
-			for i, id := range ids {
-				if c.picks(i) {
-					want = append(want, id)
-				}
+		var want []task.ID
+		for i, id := range ids {
+			if c.picks(i) {
+				want = append(want, id)
 			}
-			slices.Reverse(want)
-			for _, action := range []task.Action{task.ActionDelete, task.ActionRun, task.ActionReschedule} {
-				o := task.Operation{Action: action, Filter: c.filter, DryRun: true, ExecutionTime: at(0)}
-				found := f.look(t, f.ask(t, o))
-				require.True(t, found.End)
-				require.Equal(t, want, found.IDs)
-				dry, _ := f.operate(t, o)
-				require.EqualValues(t, len(want), dry.Done)
-			}
-		})
+		}
+		slices.Reverse(want)
+		for _, action := range []task.Action{task.ActionDelete, task.ActionRun, task.ActionReschedule} {
+			o := task.Operation{Action: action, Filter: c.filter, DryRun: true, ExecutionTime: at(0)}
+			found := f.look(t, f.ask(t, o))
+			require.True(t, found.End, name)
+			require.Equal(t, want, found.IDs, name)
+			dry, _ := f.operate(t, o)
+			require.EqualValues(t, len(want), dry.Done)
+		}
 	}
 	require.Equal(t, 60, f.count(t, `SELECT count(*) FROM tasks_open WHERE changes IS NULL`))
 }
@@ -231,9 +229,9 @@ func TestADryRunChangesNothing(t *testing.T) {
 		require.Positive(t, dry.Done)
 	}
 	dry, _ := f.operate(t, task.Operation{Action: task.ActionDelete, Filter: only("a:1"), DryRun: true})
-	real, _ := f.operate(t, task.Operation{Action: task.ActionDelete, Filter: only("a:1")})
-	require.Equal(t, [2]int64{dry.Done, dry.Skipped}, [2]int64{real.Done, real.Skipped})
-	require.Equal(t, [2]int64{12, 4}, [2]int64{real.Done, real.Skipped})
+	acted, _ := f.operate(t, task.Operation{Action: task.ActionDelete, Filter: only("a:1")})
+	require.Equal(t, [2]int64{dry.Done, dry.Skipped}, [2]int64{acted.Done, acted.Skipped})
+	require.Equal(t, [2]int64{12, 4}, [2]int64{acted.Done, acted.Skipped})
 	require.NotEqual(t, before, rows())
 }
 
@@ -259,7 +257,7 @@ func TestAPageIsDoneOnce(t *testing.T) {
 	done := make(chan task.Acted)
 	for range 8 {
 		go func() {
-			acted, err := f.DB.Operate(t.Context(), &o, page)
+			acted, err := f.Operate(t.Context(), &o, page)
 			if err != nil {
 				acted.Moved = true
 			}
@@ -290,7 +288,7 @@ func TestNothingIsChangedAfterAStop(t *testing.T) {
 	commit := f.hold(t, `SELECT FROM tasks_open WHERE id = $1 FOR UPDATE`, page.IDs[0])
 	acting, stopping := make(chan error, 1), make(chan error, 1)
 	go func() {
-		_, err := f.DB.Operate(t.Context(), &o, page)
+		_, err := f.Operate(t.Context(), &o, page)
 		acting <- err
 	}()
 	f.awaitBlocked(t, 1)
@@ -309,7 +307,7 @@ func TestNothingIsChangedAfterAStop(t *testing.T) {
 	require.Equal(t, 10, f.count(t, `SELECT count(*) FROM tasks WHERE status = 'deleted'`))
 
 	o.Before = page.Next
-	acted, err := f.DB.Operate(t.Context(), &o, wholeOf(f.look(t, o)))
+	acted, err := f.Operate(t.Context(), &o, wholeOf(f.look(t, o)))
 	require.NoError(t, err)
 	require.Equal(t, task.Acted{}, acted)
 	require.Equal(t, 10, f.count(t, `SELECT count(*) FROM tasks_open WHERE id = ANY($1)`, ids))
@@ -335,7 +333,7 @@ func TestWhatChangedMeanwhileIsSkipped(t *testing.T) {
 	f.start(t, session, ids[2])
 	f.finish(t, session, ids[2], 1, "")
 	f.exec(t, `DELETE FROM tasks WHERE id = $1`, ids[3])
-	acted, err := f.DB.Operate(t.Context(), &o, page)
+	acted, err := f.Operate(t.Context(), &o, page)
 	require.NoError(t, err)
 	require.Equal(t, []task.Ref{{ID: ids[4], Type: "foo"}}, acted.Ended)
 	now, err := f.GetOperation(t.Context(), o.ID)
@@ -427,7 +425,7 @@ func TestOperationsAreBounded(t *testing.T) {
 	require.NoError(t, f.ForgetOperations(t.Context(), time.Hour, 1000))
 	all, err = f.Operations(t.Context(), uuid.Max, 1000, nil)
 	require.NoError(t, err)
-	require.Equal(t, task.MaxOperations, len(all), "those that have not ended stay")
+	require.Len(t, all, task.MaxOperations, "those that have not ended stay")
 }
 
 // An operation that the server refuses to carry out says so, and does not try for ever.
@@ -438,7 +436,7 @@ func TestAnOperationThatIsRefusedFails(t *testing.T) {
 	o := f.ask(t, task.Operation{Action: task.ActionRun})
 	page := wholeOf(f.look(t, o))
 	f.exec(t, `ALTER TABLE tasks_open ADD CONSTRAINT never CHECK (changes IS NULL)`)
-	_, err := f.DB.Operate(t.Context(), &o, page)
+	_, err := f.Operate(t.Context(), &o, page)
 	require.Error(t, err)
 	now, err := f.GetOperation(t.Context(), o.ID)
 	require.NoError(t, err)
@@ -465,7 +463,7 @@ func TestAnOperationReachesWhatItsKeyDoes(t *testing.T) {
 		require.Equal(t, [2]int64{2, 0}, [2]int64{o.Done, o.Skipped})
 	}
 	o := f.ask(t, task.Operation{Action: task.ActionDelete, Reach: []string{"foo2"}})
-	_, err := f.DB.Operate(t.Context(), &o, task.OperationPage{IDs: ids, Next: uuid.Nil, Last: true})
+	_, err := f.Operate(t.Context(), &o, task.OperationPage{IDs: ids, Next: uuid.Nil, Last: true})
 	require.NoError(t, err)
 	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM tasks WHERE status = 'deleted' AND task_type = 'foo2'`))
 	require.Equal(t, 4, f.count(t, `SELECT count(*) FROM tasks_open`))
@@ -489,7 +487,7 @@ func TestAnOperationReachesWhatItsKeyDoes(t *testing.T) {
 	made := f.goodKey(t)
 	mine := f.ask(t, task.Operation{Action: task.ActionDelete, MadeBy: made})
 	f.exec(t, `UPDATE keys SET revoked_at = clock_timestamp() WHERE id = $1`, made)
-	acted, err := f.DB.Operate(t.Context(), &mine, wholeOf(f.look(t, mine)))
+	acted, err := f.Operate(t.Context(), &mine, wholeOf(f.look(t, mine)))
 	require.NoError(t, err)
 	require.Equal(t, task.Acted{}, acted)
 	active, err := f.ActiveOperations(t.Context())

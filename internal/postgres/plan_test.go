@@ -146,6 +146,25 @@ func updates(f *fixture, session uuid.UUID) []probe {
 	}
 }
 
+// pageProbe is a page of an operation, of tasks that are there. It can be done once more.
+func (f *fixture) pageProbe(action task.Action) probe {
+	return probe{"page of " + string(action), func(t *testing.T, db *postgres.DB) int {
+		t.Helper()
+		shift := time.Second
+		o := f.ask(t, task.Operation{Action: action, Shift: &shift, Filter: task.Filter{Due: task.Window{Start: &task.MinTime}}})
+		page := task.OperationPage{IDs: f.newest(t, 250, 50), Next: uuid.Nil}
+		if action == task.ActionRetry {
+			page.IDs = f.newest(t, 600, 50)
+		}
+		acted, err := db.Operate(t.Context(), &o, page)
+		require.NoError(t, err)
+		require.True(t, acted.Moved)
+		f.exec(t, `UPDATE operations SET before = $2 WHERE id = $1`, o.ID, o.Before)
+		f.exec(t, `DELETE FROM tasks WHERE retry_of IS NOT NULL`)
+		return 50
+	}, false, 0}
+}
+
 func reads(t *testing.T, f *fixture) []probe {
 	t.Helper()
 	all := []probe{{"window", func(t *testing.T, db *postgres.DB) int {
@@ -224,6 +243,23 @@ func reads(t *testing.T, f *fixture) []probe {
 			require.NoError(t, err)
 			return len(page.Tasks)
 		}, false, looks})
+	}
+	for _, action := range []task.Action{task.ActionReschedule, task.ActionRun, task.ActionRetry, task.ActionCancel} {
+		all = append(all, f.pageProbe(action))
+	}
+	for _, o := range []task.Operation{
+		{Action: task.ActionDelete}, {Action: task.ActionRun, Filter: task.Filter{Type: "foo"}}, {Action: task.ActionRetry},
+		{Action: task.ActionRetry, Filter: task.Filter{Type: "web"}}, {Action: task.ActionCancel, Filter: task.Filter{Status: task.Started}},
+		{Action: task.ActionRun, Filter: task.Filter{Labels: task.Labels{"env:prod"}}},
+		{Action: task.ActionRetry, Filter: task.Filter{Labels: task.Labels{"env:prod", "n:3"}}},
+	} {
+		all = append(all, probe{fmt.Sprintf("what to %s %q %q %q", o.Action, o.Filter.Status, o.Filter.Type, o.Filter.Labels), func(t *testing.T, db *postgres.DB) int {
+			t.Helper()
+			asked := f.ask(t, o)
+			found, err := db.Candidates(t.Context(), &asked)
+			require.NoError(t, err)
+			return len(found.IDs)
+		}, false, 25_000}) // a step of a walk by several labels looks at some pages
 	}
 	return all
 }
