@@ -248,8 +248,11 @@ func reads(t *testing.T, f *fixture) []probe {
 		all = append(all, f.pageProbe(action))
 	}
 	for _, o := range []task.Operation{
-		{Action: task.ActionDelete}, {Action: task.ActionRun, Filter: task.Filter{Type: "foo"}}, {Action: task.ActionRetry},
-		{Action: task.ActionRetry, Filter: task.Filter{Type: "web"}}, {Action: task.ActionCancel, Filter: task.Filter{Status: task.Started}},
+		{Action: task.ActionDelete},
+		{Action: task.ActionRun, Filter: task.Filter{Type: "foo"}},
+		{Action: task.ActionRetry},
+		{Action: task.ActionRetry, Filter: task.Filter{Type: "web"}},
+		{Action: task.ActionCancel, Filter: task.Filter{Status: task.Started}},
 		{Action: task.ActionRun, Filter: task.Filter{Labels: task.Labels{"env:prod"}}},
 		{Action: task.ActionRetry, Filter: task.Filter{Labels: task.Labels{"env:prod", "n:3"}}},
 	} {
