@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/timewheel/timewheel/internal/task"
+	"github.com/timewheel/timewheel/internal/telemetry"
 	"github.com/timewheel/timewheel/test/failpoint"
 )
 
@@ -22,6 +23,7 @@ func (s *Scheduler) PutByKey(
 	if err := prepare(&draft); err != nil {
 		return nil, false, err
 	}
+	draft.TraceParent = telemetry.Creator(ctx)
 	for {
 		open, asOf, err := s.store.OpenByKey(ctx, draft.Key)
 		if err != nil {
