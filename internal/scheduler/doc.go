@@ -32,8 +32,11 @@
 //	T8  Cancel   T5, or one UPDATE: started. The wish stays with the row, and T3 and T4 put
 //	             no task back that has one. Then a message to the worker, which asks
 //	             Postgres what it is to cancel, as it does each second.
+//	T9  Expire   one statement: submitted, and later than its not_after or its type's
+//	             expires_in. T2 refuses such a task, and whoever is refused for that, or
+//	             the leader, ends it as failed with expired.
 //
-// An end (T3, T4, T5) moves the row to the history, in the same statement: what is open is
+// An end (T3, T4, T5, T9) moves the row to the history, in the same statement: what is open is
 // a partition of tasks, and what has ended is in others, by the time of the end. There is no
 // moment at which a task is in neither or in both. A statement that comes to a row which
 // has moved since it began finds nothing, or is tried again; the guards are as before.
