@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/timewheel/timewheel/internal/access"
+	"github.com/timewheel/timewheel/internal/httpapi"
 	"github.com/timewheel/timewheel/internal/task"
 )
 
@@ -130,4 +132,27 @@ func TestPutByKeyIsRefused(t *testing.T) {
 	requireProblem(t, s.put(t, path, `{"payload":{"a":"`+strings.Repeat("x", task.MaxPayload)+`"}}`), 413, "body_too_large")
 	requireProblem(t, s.do(t, "GET", "/task/by-key", ""), 400, "invalid_id")
 	require.Empty(t, s.tasks)
+}
+
+// A key that is bound to types sees the tasks of names like any others, and replaces none by one
+// of another type.
+func TestABoundKeySeesTasksOfItsTypesByKey(t *testing.T) {
+	s, b := keyed(t, func(o *httpapi.Options) { o.Types = httpapi.Declared{"billing.send", "foo"} })
+	_, all := b.make(everything)
+	_, mine := b.make(access.Read|access.Change, "billing.")
+	of := func(text string) []string { return append(bearer(text), "Content-Type", "application/json") }
+	own := strings.Replace(good, "foo", "billing.send", 1)
+	foreign := s.do(t, "PUT", "/task/by-key/k", good, of(all)...)
+	require.Equal(t, 201, foreign.Code, foreign.Body.String())
+	for _, method := range []string{"GET", "DELETE"} {
+		requireProblem(t, s.do(t, method, "/task/by-key/k", "", bearer(mine)...), 404, "not_found")
+	}
+	requireProblem(t, s.do(t, "PUT", "/task/by-key/k", own, of(mine)...), 404, "not_found")
+	require.Equal(t, []string{"task_type"}, s.do(t, "PUT", "/task/by-key/other", good, of(mine)...).fields())
+	require.Equal(t, foreign.body, s.do(t, "GET", "/task/by-key/k", "", bearer(all)...).body, "nothing is changed")
+
+	require.Equal(t, 201, s.do(t, "PUT", "/task/by-key/mine", own, of(mine)...).Code)
+	require.Equal(t, []string{"task_type"}, s.do(t, "PUT", "/task/by-key/mine", good, of(mine)...).fields())
+	require.Equal(t, 200, s.do(t, "GET", "/task/by-key/mine", "", bearer(mine)...).Code)
+	require.Equal(t, 200, s.do(t, "DELETE", "/task/by-key/mine", "", bearer(mine)...).Code)
 }

@@ -39,7 +39,7 @@ var retryPage = pageAction{
 			WHEN t.task_type <> ALL(ARRAY(SELECT name FROM declared)) THEN '` + task.SkipUndeclaredType + `' END`,
 	acts: `, made AS (
 		INSERT INTO tasks_open (` + createColumns.names() + `, due_at, retry_of)
-		SELECT ` + strings.NewReplacer("$2", "old.fresh", "$3", "NULL::text").Replace(createColumns.list(", ", retried)) + `, statement_timestamp(), t.id
+		SELECT ` + strings.NewReplacer("$2", "old.fresh", "$3", "NULL::text", "$4", "NULL::text").Replace(createColumns.list(", ", retried)) + `, statement_timestamp(), t.id
 		FROM unnest(@ids::uuid[], @fresh::uuid[]) AS old (id, fresh)
 		CROSS JOIN LATERAL (SELECT * FROM tasks_ended WHERE tasks_ended.id = old.id OFFSET 0) t
 		WHERE ` + toBeDone + `

@@ -148,6 +148,7 @@ func TestAnOperationRetries(t *testing.T) {
 		require.Equal(t, due.At, made.ExecutionTime)
 	}
 	require.Len(t, olds, 3)
+	require.Zero(t, f.count(t, `SELECT count(*) FROM tasks WHERE traceparent IS NOT NULL OR retry_of IS NOT NULL AND idempotency_key IS NOT NULL`))
 	require.Nil(t, olds[ids[0]].NotAfter, "it has passed")
 	require.Equal(t, until, *olds[ids[1]].NotAfter)
 	require.NotNil(t, olds[ids[5]])
