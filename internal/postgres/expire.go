@@ -101,11 +101,12 @@ func collectWaiting(waiting *[]task.DueIn) func(pgx.Rows) error {
 	}
 }
 
-// What has a bound of its own is in an index by that bound. What runs past it is passed over.
+// What has a bound of its own is in an index by that bound. What runs past it is passed over, and
+// so is an occurrence that waits for another attempt: it would stand before all others.
 var expireBounded = heldTypesOfTasks + `, chosen AS MATERIALIZED (
 		SELECT id FROM tasks_open
 		WHERE (not_after IS NOT NULL OR skip_after IS NOT NULL) AND least(not_after, skip_after) < statement_timestamp()
-		      AND status = 'submitted'
+		      AND status = 'submitted' AND (attempt = 0 OR not_after < statement_timestamp())
 		ORDER BY least(not_after, skip_after) LIMIT $1` + expireLate + `
 	SELECT id, task_type FROM expired`
 

@@ -81,6 +81,23 @@ func TestWhatRunsIsNotExpired(t *testing.T) {
 	require.Equal(t, task.Submitted, f.get(t, all[1]).Status)
 }
 
+// An occurrence that waits for its second attempt is no longer skipped, and stands in nobody's way.
+func TestWhatWaitsForAnotherAttemptHidesNothing(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	again := draft()
+	again.MaxAttempts = 2
+	ids := f.create(t, again, until(-time.Second))
+	session := f.session(t)
+	f.start(t, session, ids[0])
+	require.Equal(t, task.Submitted, f.finish(t, session, ids[0], 1, task.Panic).Status)
+	f.exec(t, `UPDATE tasks_open SET skip_after = clock_timestamp() - interval '1 hour' WHERE id = $1`, ids[0])
+	expired, _, err := f.Expire(t.Context(), 1)
+	require.NoError(t, err)
+	require.Equal(t, []task.Ref{{ID: ids[1], Type: "foo"}}, expired)
+	require.Equal(t, task.Submitted, f.get(t, ids[0]).Status)
+}
+
 // A type's expires_in counts from the execution time and moves with it; a not_after of the task
 // comes before it. A change holds for what waits.
 func TestATypeExpires(t *testing.T) {
