@@ -10,7 +10,7 @@ import (
 )
 
 // backlogRows is how many open tasks each look at the backlog reads at most.
-const backlogRows = task.MaxBacklog + 1
+const backlogRows = task.MaxCount + 1
 
 // backlogLooks are five looks at the index of due times, each of them bounded, however much is open.
 // If more is overdue than one look sees, the second sees what became overdue last: a type whose work
@@ -47,7 +47,7 @@ const backlogLooks = `
 	FROM seen WHERE status = 'submitted' GROUP BY task_type`
 
 // Backlog counts what was due before grace ago and has not started, and what falls due soon. The
-// counts of all types together are exact up to MaxBacklog in each span of time; of more they are the
+// counts of all types together are exact up to MaxCount in each span of time; of more they are the
 // least that there is.
 func (db *DB) Backlog(ctx context.Context, grace time.Duration) (backlog task.Backlog, err error) {
 	horizons := task.SoonHorizons()
@@ -58,10 +58,10 @@ func (db *DB) Backlog(ctx context.Context, grace time.Duration) (backlog task.Ba
 		batch.Queue(backlogLooks, grace, backlogRows, horizons[0], horizons[1], horizons[2]).Query(func(rows pgx.Rows) error {
 			var b task.TypeBacklog
 			_, err := pgx.ForEachRow(rows, []any{&b.Type, &b.Overdue, &b.Oldest, &b.Soon[0], &b.Soon[1], &b.Soon[2]}, func() error {
-				b.Overdue, b.Soon[0] = min(b.Overdue, task.MaxBacklog), min(b.Soon[0], task.MaxBacklog)
+				b.Overdue, b.Soon[0] = min(b.Overdue, task.MaxCount), min(b.Soon[0], task.MaxCount)
 				within := b
-				within.Soon[1] = min(within.Soon[0]+b.Soon[1], task.MaxBacklog)
-				within.Soon[2] = min(within.Soon[1]+b.Soon[2], task.MaxBacklog)
+				within.Soon[1] = min(within.Soon[0]+b.Soon[1], task.MaxCount)
+				within.Soon[2] = min(within.Soon[1]+b.Soon[2], task.MaxCount)
 				counted[b.Type] = within
 				return nil
 			})

@@ -67,12 +67,12 @@ func TestBacklogIsBoundedAtBothEnds(t *testing.T) {
 	f.fill(t, "bar", 1, -3*time.Hour)
 	f.fill(t, "baz", 1, -time.Minute)
 	seen := f.backlog(t)
-	require.Equal(t, task.MaxBacklog, seen["foo"].Overdue)
+	require.Equal(t, task.MaxCount, seen["foo"].Overdue)
 	require.Equal(t, 1, seen["bar"].Overdue)
 	require.Equal(t, 1, seen["baz"].Overdue)
 
 	f.exec(t, `UPDATE tasks_open SET due_at = due_at + interval '4 hours' WHERE task_type = 'foo'`)
-	require.Equal(t, [3]int{0, 0, task.MaxBacklog}, f.backlog(t)["foo"].Soon)
+	require.Equal(t, [3]int{0, 0, task.MaxCount}, f.backlog(t)["foo"].Soon)
 }
 
 // However much waits, each look reads its bound.

@@ -5,7 +5,7 @@ import "time"
 // Backlog is the work that is overdue and that falls due soon, of all types that are declared.
 type Backlog []TypeBacklog
 
-// TypeBacklog is the work of one type. No number is above MaxBacklog, which stands for as many or more.
+// TypeBacklog is the work of one type. No number is above MaxCount, which stands for as many or more.
 type TypeBacklog struct {
 	Type   string
 	Paused bool
@@ -16,9 +16,6 @@ type TypeBacklog struct {
 	// Soon counts the tasks that fall due within each of SoonHorizons.
 	Soon [3]int
 }
-
-// MaxBacklog is how far the work of a type is counted.
-const MaxBacklog = 10_000
 
 // SoonHorizons are how far TypeBacklog.Soon looks ahead.
 func SoonHorizons() [3]time.Duration {
